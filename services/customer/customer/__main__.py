@@ -1,0 +1,4 @@
+from customer.app import create_app
+from directory.server import main
+
+main("customer", create_app)

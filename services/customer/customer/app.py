@@ -1,0 +1,11 @@
+"""The public, read-only directory."""
+
+from directory.services import directory_service
+from directory.settings import Settings
+from directory.suppliers import SUPPLIERS
+from directory.web import Application
+
+
+def create_app(settings: Settings) -> Application:
+    """The ASGI application; nothing is connected until it starts."""
+    return directory_service(settings, SUPPLIERS, serve_public=True)

@@ -1,0 +1,4 @@
+from employee.app import create_app
+from directory.server import main
+
+main("employee", create_app)

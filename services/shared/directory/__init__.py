@@ -1,0 +1,1 @@
+"""What the directory services share: settings, database, validation, pages and the JSON API."""

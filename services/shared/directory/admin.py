@@ -1,0 +1,361 @@
+"""The employees' routes: pages and JSON that change the directory."""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+from collections.abc import Mapping
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from directory import openapi
+from directory.database import DatabaseAway
+from directory.model import FIELDS, MAX_ID, Entry
+from directory.public import api_get, api_list, represent
+from directory.store import EditConflict, RequestReused, page_from
+from directory.texts import Texts
+from directory.validation import Checked, Invalid, check
+from directory.web import (
+    RETRY_AFTER,
+    Context,
+    Problem,
+    Routes,
+    entity_versions,
+    form_of,
+    html,
+    is_secure,
+    json,
+    json_of,
+    language_of,
+)
+
+_NOTICES = ("added", "saved", "deleted", "gone")
+_TOKEN_LENGTH = 43
+_KEY_LENGTH = 200
+
+
+def routes(context: Context, *, documents: str = "/admin/api/openapi.json") -> Routes:
+    """Every route under /admin of one directory."""
+    pages = _AdminPages(context)
+    api = _AdminApi(context)
+    singular, plural = context.directory.singular, context.directory.plural
+    document = openapi.document(context.directory, admin=True, path=documents)
+
+    async def openapi_json(request: Request) -> Response:
+        return json(document)
+
+    found = Routes()
+    found.add("GET", f"/admin/{plural}", pages.list)
+    found.add("GET", f"/admin/{singular}-add", pages.add_form)
+    found.add("POST", f"/admin/{singular}-add", pages.add)
+    found.add("GET", f"/admin/{singular}-update/{{id}}", pages.update_form)
+    found.add("POST", f"/admin/{singular}-update", pages.update)
+    found.add("GET", f"/admin/{singular}-remove/{{id}}", pages.remove_form)
+    found.add("POST", f"/admin/{singular}-remove/{{id}}", pages.remove)
+    found.add("GET", f"/admin/api/{plural}", api_list(context))
+    found.add("POST", f"/admin/api/{plural}", api.create)
+    found.add("GET", f"/admin/api/{plural}/{{id}}", api_get(context))
+    found.add("PUT", f"/admin/api/{plural}/{{id}}", api.replace)
+    found.add("DELETE", f"/admin/api/{plural}/{{id}}", api.delete)
+    found.add("GET", documents, openapi_json)
+    return found
+
+
+def landing(plural: str) -> Routes:
+    """/admin itself leads to the list."""
+
+    async def to_list(request: Request) -> Response:
+        return RedirectResponse(f"/admin/{plural}", 303)
+
+    found = Routes()
+    found.add("GET", "/admin", to_list)
+    found.add("GET", "/admin/", to_list)
+    return found
+
+
+def messages(t: Texts, errors: Mapping[str, Invalid], region: str) -> dict[str, str]:
+    return {
+        field: t(error.text, field=t(field), limit=error.limit, region=region) if field in FIELDS else t(error.text)
+        for field, error in errors.items()
+    }
+
+
+def _refuse_other_sites(request: Request) -> None:
+    """A browser says where a request comes from; another site's is never meant."""
+    if request.headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
+        raise Problem(403)
+
+
+class _Csrf:
+    """A random token in a cookie that no other site can read or set, to be repeated in each form."""
+
+    def __init__(self, request: Request) -> None:
+        self._secure = is_secure(request.scope)
+        self._name = "__Host-csrf" if self._secure else "csrf"
+        sent = request.cookies.get(self._name, "")
+        self._known = sent if len(sent) == _TOKEN_LENGTH and sent.isascii() else ""
+        self.token = self._known or secrets.token_urlsafe(32)
+
+    def keep(self, response: Response) -> Response:
+        if not self._known:
+            response.set_cookie(self._name, self.token, path="/", secure=self._secure, httponly=True, samesite="strict")
+        return response
+
+    def check(self, request: Request, form: Mapping[str, str]) -> None:
+        _refuse_other_sites(request)
+        if not self._known or not hmac.compare_digest(form.get("csrf", "").encode(), self._known.encode()):
+            raise Problem(403)
+
+
+def _number(text: str, high: int) -> int | None:
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= 10 and int(text) <= high else None
+
+
+class _AdminPages:
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._list_path = f"/admin/{context.directory.plural}"
+
+    def _done(self, request: Request, notice: str, entry_id: int = 0) -> Response:
+        """Back to the list, which tells once what was done."""
+        if notice != "gone":
+            request.scope["directory.change"] = True
+        response = RedirectResponse(self._list_path, 303)
+        response.set_cookie(
+            "notice", f"{notice}.{entry_id}", max_age=60, path="/admin", httponly=True,
+            secure=is_secure(request.scope), samesite="strict",
+        )
+        return response
+
+    async def list(self, request: Request) -> Response:
+        context = self._context
+        language = language_of(request.scope)
+        listing, stale = await context.read_list(page_from(request.query_params))
+        sent = request.cookies.get("notice", "")
+        notice = "" if stale else await self._notice(sent, context.texts[language])
+        response = html(
+            context.pages.list(language, listing, admin=True, stale=stale, notice=notice), language
+        )
+        if sent:
+            response.delete_cookie("notice", path="/admin")
+        return response
+
+    async def _notice(self, sent: str, t: Texts) -> str:
+        kind, _, number = sent.partition(".")
+        entry_id = _number(number, MAX_ID)
+        if kind not in _NOTICES or entry_id is None:
+            return ""
+        if kind in ("deleted", "gone"):
+            return t(f"notice_{kind}")
+        try:
+            entry = await self._context.store.get(entry_id)
+        except DatabaseAway:
+            return ""
+        return t(f"notice_{kind}", name=entry.name) if entry else ""
+
+    async def add_form(self, request: Request) -> Response:
+        language = language_of(request.scope)
+        csrf = _Csrf(request)
+        page = self._context.pages.form(
+            language, typed={}, csrf=csrf.token, request_key=secrets.token_urlsafe(16)
+        )
+        return csrf.keep(html(page, language))
+
+    async def add(self, request: Request) -> Response:
+        language = language_of(request.scope)
+        form = await form_of(request)
+        csrf = _Csrf(request)
+        csrf.check(request, form)
+        key = form.get("request", "")[:_KEY_LENGTH]
+        checked = self._check(form)
+        errors = messages(self._context.texts[language], checked.errors, self._context.settings.phone_region)
+
+        def again(status: int, *, errors: Mapping[str, str], key: str, unavailable: bool = False) -> Response:
+            page = self._context.pages.form(
+                language, typed=checked.typed, csrf=csrf.token, errors=errors, request_key=key,
+                unavailable=unavailable,
+            )
+            return html(page, language, status=status, headers=_retry(unavailable))
+
+        if errors:
+            return again(422, errors=errors, key=key)
+        try:
+            entry, _ = await self._context.store.create(checked.fields, request=_form_request(key))
+        except RequestReused:
+            # Sent before with other content, then went back and changed it: a new supplier.
+            entry, _ = await self._context.store.create(checked.fields)
+        except DatabaseAway:
+            return again(503, errors={}, key=key, unavailable=True)
+        return self._done(request, "added", entry.id)
+
+    def _check(self, form: Mapping[str, str]) -> Checked:
+        return check({f: form.get(f, "") for f in FIELDS}, region=self._context.settings.phone_region)
+
+    async def _entry(self, request: Request) -> Entry:
+        entry = await self._context.store.get(request.path_params["id"])
+        if entry is None:
+            raise Problem(404)
+        return entry
+
+    async def update_form(self, request: Request) -> Response:
+        language = language_of(request.scope)
+        entry = await self._entry(request)
+        csrf = _Csrf(request)
+        page = self._context.pages.form(
+            language, typed=entry.fields(), csrf=csrf.token, entry_id=entry.id, version=entry.version
+        )
+        return csrf.keep(html(page, language))
+
+    async def update(self, request: Request) -> Response:
+        language = language_of(request.scope)
+        t = self._context.texts[language]
+        form = await form_of(request)
+        csrf = _Csrf(request)
+        csrf.check(request, form)
+        entry_id, version = _number(form.get("id", ""), MAX_ID), _number(form.get("version", ""), MAX_ID)
+        if entry_id is None or version is None:
+            raise Problem(400)
+        checked = self._check(form)
+        errors = messages(t, checked.errors, self._context.settings.phone_region)
+
+        def again(
+            status: int,
+            *,
+            version: int,
+            conflict: Mapping[str, str] | None = None,
+            unavailable: bool = False,
+        ) -> Response:
+            page = self._context.pages.form(
+                language, typed=checked.typed, csrf=csrf.token, errors=errors, entry_id=entry_id,
+                version=version, conflict=conflict, unavailable=unavailable,
+            )
+            return html(page, language, status=status, headers=_retry(unavailable))
+
+        if errors:
+            return again(422, version=version)
+        try:
+            entry = await self._context.store.update(entry_id, checked.fields, version=version)
+        except EditConflict as conflict:
+            return again(409, version=conflict.current.version, conflict=conflict.current.fields())
+        except DatabaseAway:
+            return again(503, version=version, unavailable=True)
+        if entry is None:
+            raise Problem(404, text="conflict_gone")
+        return self._done(request, "saved", entry.id)
+
+    async def remove_form(self, request: Request) -> Response:
+        language = language_of(request.scope)
+        entry = await self._entry(request)
+        csrf = _Csrf(request)
+        return csrf.keep(html(self._context.pages.remove(language, entry, csrf=csrf.token), language))
+
+    async def remove(self, request: Request) -> Response:
+        language = language_of(request.scope)
+        form = await form_of(request)
+        csrf = _Csrf(request)
+        csrf.check(request, form)
+        version = _number(form["version"], MAX_ID) if "version" in form else None
+        if "version" in form and version is None:
+            raise Problem(400)
+        try:
+            deleted = await self._context.store.delete(request.path_params["id"], version=version)
+        except EditConflict as conflict:
+            page = self._context.pages.remove(language, conflict.current, csrf=csrf.token, conflict=True)
+            return html(page, language, status=409)
+        return self._done(request, "deleted" if deleted else "gone")
+
+
+def _retry(unavailable: bool) -> dict[str, str]:
+    return {"Retry-After": RETRY_AFTER} if unavailable else {}
+
+
+def _form_request(key: str) -> str:
+    return f"form:{key}" if key else ""
+
+
+class _AdminApi:
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._path = f"/admin/api/{context.directory.plural}"
+
+    async def _fields(self, request: Request) -> dict[str, str]:
+        _refuse_other_sites(request)
+        given = await json_of(request)
+        t = self._context.texts[language_of(request.scope)]
+        region = self._context.settings.phone_region
+        checked = check(given, region=region)
+        errors = dict(checked.errors)
+        # An `id` that a client got with the fields does no harm: the URL says which one is meant.
+        errors |= {key: Invalid("invalid_unknown") for key in given if key not in FIELDS and key != "id"}
+        if errors:
+            raise Problem(422, members={"errors": messages(t, errors, region)})
+        return checked.fields
+
+    async def create(self, request: Request) -> Response:
+        fields = await self._fields(request)
+        key = request.headers.get("idempotency-key", "")
+        if len(key) > _KEY_LENGTH:
+            raise Problem(400)
+        try:
+            entry, created = await self._context.store.create(fields, request=f"api:{key}" if key else "")
+        except RequestReused:
+            t = self._context.texts[language_of(request.scope)]
+            raise Problem(
+                422, members={"errors": {"Idempotency-Key": t("invalid_request_reused")}}
+            ) from None
+        if created:
+            request.scope["directory.change"] = True
+        return json(
+            represent(entry), status=201, headers={"Location": f"{self._path}/{entry.id}", "ETag": entry.etag}
+        )
+
+    async def replace(self, request: Request) -> Response:
+        fields = await self._fields(request)
+        wanted = request.headers.get("if-match", "").strip()
+        if not wanted:
+            raise Problem(428)
+        entry_id = request.path_params["id"]
+        try:
+            if wanted == "*":
+                entry = await self._context.store.update(entry_id, fields, version=None)
+            else:
+                entry = await self._context.store.update(entry_id, fields, version=await self._version(entry_id, wanted))
+        except EditConflict as conflict:
+            raise _conflict(conflict.current, {"id": entry_id, **fields}) from None
+        if entry is None:
+            raise Problem(404)
+        request.scope["directory.change"] = True
+        return json(represent(entry), headers={"ETag": entry.etag})
+
+    async def delete(self, request: Request) -> Response:
+        _refuse_other_sites(request)
+        wanted = request.headers.get("if-match", "").strip()
+        entry_id = request.path_params["id"]
+        version = None if wanted in ("", "*") else await self._version(entry_id, wanted)
+        try:
+            deleted = await self._context.store.delete(entry_id, version=version)
+        except EditConflict as conflict:
+            raise _conflict(conflict.current, None) from None
+        if not deleted:
+            raise Problem(404)
+        request.scope["directory.change"] = True
+        return Response(status_code=204, headers={"Cache-Control": "no-store"})
+
+    async def _version(self, entry_id: int, wanted: str) -> int:
+        """The one version that an If-Match names; -1, which no entry has, if it names none of ours."""
+        versions = [number for text in entity_versions(wanted) if (number := _number(text, MAX_ID)) is not None]
+        if len(versions) > 1:
+            current = await self._context.store.get(entry_id)
+            return current.version if current and current.version in versions else -1
+        return versions[0] if versions else -1
+
+
+def _conflict(current: Entry, submitted: dict[str, Any] | None) -> Problem:
+    members: dict[str, object] = {"current": represent(current)}
+    if submitted is not None:
+        members["submitted"] = submitted
+    return Problem(409, members=members, headers={"ETag": current.etag})
+
+

@@ -1,0 +1,387 @@
+"""Access to the database for a process that must outlive the database's restarts.
+
+Statements are SQLAlchemy Core, compiled once. On MySQL they run on asyncmy directly: SQLAlchemy's asyncio
+engine spends more time in its greenlet bridge than the server does on a lookup by key. Every other
+SQLAlchemy URL goes through that engine.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import ssl
+import time
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from sqlalchemy import Executable
+from sqlalchemy.dialects.mysql import asyncmy as mysql_dialect
+from sqlalchemy.engine import URL, make_url
+
+from directory.credentials import Credentials, CredentialsUnavailable, FixedCredentials, SecretCredentials
+from directory.settings import Settings, SettingsError
+
+log = logging.getLogger("directory.database")
+
+CONNECT_SECONDS = 2.0
+STATEMENT_SECONDS = 5.0
+RECYCLE_SECONDS = 300.0
+PROBE_SECONDS = 0.5
+
+Row = Sequence[Any]
+Parameters = Mapping[str, Any]
+
+
+class DatabaseAway(Exception):
+    """The database cannot be reached, or did not answer: what it was asked may or may not have happened."""
+
+
+class Duplicate(Exception):
+    """A unique key already holds that value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    rows: int
+    new_id: int
+
+
+class Statement:
+    """A Core statement with its MySQL text, compiled at most once."""
+
+    __slots__ = ("_names", "_text", "core")
+
+    def __init__(self, core: Executable) -> None:
+        self.core = core
+        self._text: str | None = None
+        self._names: tuple[tuple[str, Any], ...] = ()
+
+    def for_mysql(self, parameters: Parameters) -> tuple[str, tuple[Any, ...]]:
+        if self._text is None:
+            compiled: Any = self.core.compile(dialect=_MYSQL)  # type: ignore[attr-defined]
+            self._names = tuple((name, compiled.params.get(name)) for name in compiled.positiontup or ())
+            self._text = str(compiled)
+        return self._text, tuple([parameters.get(name, default) for name, default in self._names])
+
+
+_MYSQL = mysql_dialect.dialect()
+
+
+class Database(Protocol):
+    """One-statement transactions: a write that returned is durable."""
+
+    @property
+    def is_mysql(self) -> bool: ...
+    async def rows(self, statement: Statement, parameters: Parameters) -> Sequence[Row]: ...
+    async def write(self, statement: Statement, parameters: Parameters) -> Written: ...
+    async def probe(self) -> None: ...
+    async def close(self) -> None: ...
+
+
+class CredentialsSource(Protocol):
+    async def get(self, refused: Credentials | None = None) -> Credentials: ...
+
+
+def connect(settings: Settings) -> Database:
+    """The database that the settings name; no connection is made yet."""
+    if not settings.database_url:
+        return MySQL(
+            host=settings.db_host,
+            port=settings.db_port,
+            database=settings.db_name,
+            credentials=SecretCredentials(settings.db_secret_arn),
+            tls_ca=settings.db_tls_ca,
+            size=settings.pool_size,
+        )
+    try:
+        url = make_url(settings.database_url)
+    except Exception as error:
+        raise SettingsError("DATABASE_URL: not a SQLAlchemy URL") from error
+    if url.get_backend_name() in ("mysql", "mariadb"):
+        return MySQL(
+            host=url.host or "localhost",
+            port=url.port or 3306,
+            database=url.database or "",
+            credentials=FixedCredentials(url.username or "", url.password or ""),
+            tls_ca=settings.db_tls_ca,
+            size=settings.pool_size,
+        )
+    return Engine(url)
+
+
+# Server errors after which the connection is of no use and the request may be tried elsewhere:
+# too many connections, shutdown in progress, read-only (a demoted primary after failover), lost, gone.
+_AWAY = {1040, 1053, 1077, 1079, 1152, 1158, 1159, 1160, 1161, 1184, 1203, 1226, 1290, 1836, 1927,
+         2002, 2003, 2006, 2013, 2014, 2055, 3168, 4031}
+_REFUSED = {1044, 1045, 1698}
+_BUSY = {1205, 1213}
+_DUPLICATE = 1062
+
+
+class MySQL:
+    """A small pool of asyncmy connections that fails fast while the database is away.
+
+    The first failure to connect opens a breaker: requests then fail at once instead of queueing behind
+    connection attempts, and one probe at a time looks for the database's return.
+    """
+
+    is_mysql = True
+
+    def __init__(
+        self,
+        *,
+        host: str,
+        port: int,
+        database: str,
+        credentials: CredentialsSource,
+        tls_ca: str = "",
+        size: int = 5,
+    ) -> None:
+        self._address = {"host": host, "port": port, "database": database}
+        self._credentials = credentials
+        self._tls = ssl.create_default_context(cafile=tls_ca) if tls_ca else None
+        self._size = size
+        self._open = 0
+        self._idle: deque[tuple[Any, float]] = deque()
+        self._waiters: deque[asyncio.Future[None]] = deque()
+        self._away = False
+        self._closed = False
+        self._prober: asyncio.Task[None] | None = None
+
+    async def rows(self, statement: Statement, parameters: Parameters) -> Sequence[Row]:
+        text, values = statement.for_mysql(parameters)
+        try:
+            cursor = await self._execute(text, values)
+        except DatabaseAway:
+            if self._away:
+                raise
+            # An idle connection that the server dropped looks alive until it is used.
+            cursor = await self._execute(text, values)
+        rows: Sequence[Row] = cursor._rows or ()
+        return rows
+
+    async def write(self, statement: Statement, parameters: Parameters) -> Written:
+        text, values = statement.for_mysql(parameters)
+        cursor = await self._execute(text, values)
+        return Written(cursor.rowcount, cursor.lastrowid or 0)
+
+    async def probe(self) -> None:
+        connection = await self._new_connection()
+        self._away = False
+        self._give_back(connection)
+
+    async def close(self) -> None:
+        self._closed = True
+        if self._prober:
+            self._prober.cancel()
+        while self._idle:
+            connection, _ = self._idle.popleft()
+            with contextlib.suppress(Exception):
+                await asyncio.wait_for(connection.ensure_closed(), 1)
+
+    async def _execute(self, text: str, values: tuple[Any, ...]) -> Any:
+        from asyncmy import errors
+
+        connection = await self._take()
+        reusable = False
+        try:
+            async with asyncio.timeout(STATEMENT_SECONDS):
+                cursor = connection.cursor()
+                await cursor.execute(text, values or None)
+            reusable = True
+            return cursor
+        except errors.IntegrityError as error:
+            reusable = True
+            if error.args[0] == _DUPLICATE:
+                raise Duplicate from error
+            raise
+        except errors.MySQLError as error:
+            code = error.args[0] if error.args else 0
+            if code in _BUSY:
+                reusable = True
+                raise DatabaseAway(f"busy: {code}") from error
+            if code in _AWAY or not isinstance(code, int) or connection._stream_broken:
+                self._drop_idle()
+                raise DatabaseAway(f"lost: {code}") from error
+            reusable = True
+            raise
+        except (OSError, TimeoutError, EOFError) as error:
+            self._drop_idle()
+            raise DatabaseAway(f"lost: {type(error).__name__}") from error
+        finally:
+            if reusable:
+                self._give_back(connection)
+            else:
+                self._discard(connection)
+
+    async def _take(self) -> Any:
+        deadline = 0.0
+        while True:
+            if self._away or self._closed:
+                raise DatabaseAway("the database is away")
+            while self._idle:
+                connection, born = self._idle.pop()
+                if not connection._stream_broken and time.monotonic() - born < RECYCLE_SECONDS:
+                    connection.born = born
+                    return connection
+                self._discard(connection)
+            if self._open < self._size:
+                try:
+                    return await self._new_connection()
+                except DatabaseAway:
+                    self._trip()
+                    raise
+            now = time.monotonic()
+            deadline = deadline or now + STATEMENT_SECONDS
+            waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiters.append(waiter)
+            try:
+                async with asyncio.timeout(max(0.0, deadline - now)):
+                    await waiter
+            except BaseException as error:
+                if waiter in self._waiters:
+                    self._waiters.remove(waiter)
+                elif waiter.done() and not waiter.cancelled():
+                    self._wake()
+                if isinstance(error, TimeoutError):
+                    raise DatabaseAway("every connection is busy") from None
+                raise
+
+    async def _new_connection(self) -> Any:
+        import asyncmy
+        from asyncmy import errors
+
+        self._open += 1
+        connection: Any = None
+        try:
+            refused: Credentials | None = None
+            for attempt in (1, 2):
+                credentials = await self._credentials.get(refused)
+                connection = asyncmy.Connection(
+                    **self._address,
+                    user=credentials.username,
+                    # asyncmy would encode text as latin-1.
+                    password=credentials.password.encode(),
+                    connect_timeout=CONNECT_SECONDS,
+                    ssl=self._tls,
+                    charset="utf8mb4",
+                    autocommit=True,
+                    init_command=(
+                        "SET SESSION time_zone='+00:00', sql_mode='STRICT_TRANS_TABLES,NO_ZERO_DATE,"
+                        "NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION'"
+                    ),
+                )
+                try:
+                    async with asyncio.timeout(CONNECT_SECONDS):
+                        await connection.connect()
+                    connection.born = time.monotonic()
+                    return connection
+                except errors.MySQLError as error:
+                    if error.args and error.args[0] in _REFUSED and attempt == 1:
+                        refused = credentials
+                        log.warning("the database refused the credentials; reading the secret again")
+                        continue
+                    raise
+            raise AssertionError("unreachable")
+        except BaseException as error:
+            self._open -= 1
+            self._wake()
+            if connection is not None:
+                connection.close()
+            if isinstance(error, (errors.MySQLError, OSError, TimeoutError, EOFError)):
+                raise DatabaseAway(f"cannot connect: {error}") from error
+            if isinstance(error, CredentialsUnavailable):
+                raise DatabaseAway(str(error)) from error
+            raise
+
+    def _give_back(self, connection: Any) -> None:
+        if self._closed or connection._stream_broken:
+            self._discard(connection)
+            return
+        self._idle.append((connection, connection.born))
+        self._wake()
+
+    def _discard(self, connection: Any) -> None:
+        self._open -= 1
+        connection.close()
+        self._wake()
+
+    def _drop_idle(self) -> None:
+        while self._idle:
+            self._discard(self._idle.pop()[0])
+
+    def _wake(self) -> None:
+        while self._waiters:
+            waiter = self._waiters.popleft()
+            if not waiter.done():
+                waiter.set_result(None)
+                return
+
+    def _trip(self) -> None:
+        if self._away or self._closed:
+            return
+        self._away = True
+        log.error("the database is away")
+        self._drop_idle()
+        while self._waiters:
+            self._wake()
+        self._prober = asyncio.get_running_loop().create_task(self._look_for_return())
+
+    async def _look_for_return(self) -> None:
+        while self._away:
+            await asyncio.sleep(PROBE_SECONDS)
+            with contextlib.suppress(DatabaseAway):
+                await self.probe()
+        log.warning("the database is back")
+
+
+_ENGINE_AWAY = ("unable to open", "is locked", "disk I/O", "connect")
+
+
+class Engine:
+    """Any other SQLAlchemy URL, such as sqlite:///suppliers.db, on SQLAlchemy's own asyncio engine."""
+
+    is_mysql = False
+
+    def __init__(self, url: URL) -> None:
+        from sqlalchemy.ext.asyncio import create_async_engine
+
+        if url.get_backend_name() == "sqlite":
+            url = url.set(drivername="sqlite+aiosqlite")
+        self._engine = create_async_engine(url)
+
+    async def rows(self, statement: Statement, parameters: Parameters) -> Sequence[Row]:
+        from sqlalchemy.exc import OperationalError
+
+        try:
+            async with self._engine.connect() as connection:
+                return (await connection.execute(statement.core, dict(parameters))).all()
+        except OperationalError as error:
+            if any(sign in str(error.orig) for sign in _ENGINE_AWAY):
+                raise DatabaseAway(str(error.orig)) from error
+            raise
+
+    async def write(self, statement: Statement, parameters: Parameters) -> Written:
+        from sqlalchemy.exc import IntegrityError, OperationalError
+
+        try:
+            async with self._engine.begin() as connection:
+                result: Any = await connection.execute(statement.core, dict(parameters))
+                return Written(result.rowcount, result.lastrowid or 0)
+        except IntegrityError as error:
+            raise Duplicate from error
+        except OperationalError as error:
+            if any(sign in str(error.orig) for sign in _ENGINE_AWAY):
+                raise DatabaseAway(str(error.orig)) from error
+            raise
+
+    async def probe(self) -> None:
+        from sqlalchemy import text
+
+        await self.rows(Statement(text("SELECT 1")), {})
+
+    async def close(self) -> None:
+        await self._engine.dispose()

@@ -1,0 +1,70 @@
+"""The shape of a directory: one table of people or firms with an address, and its names in URLs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import BINARY, Column, Index, Integer, LargeBinary, MetaData, String, Table, text
+
+FIELDS = ("name", "address", "city", "state", "email", "phone")
+SEARCHED = ("name", "city", "state", "email")
+SORTS = ("name", "city", "state", "email")
+LENGTHS = {"name": 255, "address": 255, "city": 255, "state": 255, "email": 254, "phone": 100}
+MAX_ID = 2**31 - 1
+
+_DIGEST = LargeBinary(32).with_variant(BINARY(32), "mysql", "mariadb")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Directory:
+    """A directory's table and the words its URLs are made of."""
+
+    singular: str
+    plural: str
+    table: Table
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One row as readers see it."""
+
+    id: int
+    name: str
+    address: str
+    city: str
+    state: str
+    email: str
+    phone: str
+    version: int
+
+    @property
+    def etag(self) -> str:
+        return f'"{self.version}"'
+
+    def fields(self) -> dict[str, str]:
+        return {field: getattr(self, field) for field in FIELDS}
+
+
+def directory_table(name: str, metadata: MetaData) -> Table:
+    """A table whose list can be read in each sort order from an index, and searched by words.
+
+    `version` counts edits (the ETag). `request_key` and `request_digest` make a create repeatable: they are
+    in the row itself so that the supplier and the proof of its request are written by one statement.
+    """
+    return Table(
+        name,
+        metadata,
+        Column("id", Integer, primary_key=True, autoincrement=True),
+        *(Column(field, String(LENGTHS[field]), nullable=False) for field in FIELDS),
+        Column("version", Integer, nullable=False, server_default=text("1")),
+        Column("request_key", _DIGEST, nullable=True, unique=True),
+        Column("request_digest", _DIGEST, nullable=True),
+        *(Index(f"ix_{name}_{field}", field) for field in SORTS),
+        Index(f"ft_{name}_words", *SEARCHED, mysql_prefix="FULLTEXT", mariadb_prefix="FULLTEXT").ddl_if(
+            callable_=lambda ddl, target, bind, dialect, **kw: dialect.name in ("mysql", "mariadb")
+        ),
+        mysql_charset="utf8mb4",
+        mysql_engine="InnoDB",
+        mariadb_charset="utf8mb4",
+        mariadb_engine="InnoDB",
+    )

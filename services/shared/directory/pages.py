@@ -1,0 +1,158 @@
+"""HTML from templates: one environment a language, everything escaped."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import time
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+from markupsafe import Markup
+
+from directory.model import FIELDS, LENGTHS, SORTS, Directory, Entry
+from directory.store import DEFAULT_SIZE, Listing, Page
+from directory.texts import Texts
+from directory.validation import shown_phone
+
+_TEMPLATES = Path(__file__).parent / "templates"
+STYLE = (_TEMPLATES / "style.css").read_text(encoding="utf-8").strip()
+STYLE_HASH = "'sha256-" + base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode() + "'"
+
+
+class Pages:
+    """The pages of one directory in every language."""
+
+    def __init__(self, directory: Directory, texts: Mapping[str, Texts], *, region: str) -> None:
+        self._directory = directory
+        self.texts = texts
+        self._templates: dict[tuple[str, str], Template] = {}
+        for language, t in texts.items():
+            environment = Environment(
+                loader=FileSystemLoader(_TEMPLATES),
+                autoescape=True,
+                undefined=StrictUndefined,
+                trim_blocks=True,
+                lstrip_blocks=True,
+            )
+            environment.globals.update(
+                t=t,
+                directory=directory,
+                style=Markup(STYLE),
+                fields=FIELDS,
+                lengths=LENGTHS,
+                phone=partial(shown_phone, region=region),
+            )
+            for name in ("home", "list", "entry", "form", "remove", "error"):
+                self._templates[language, name] = environment.get_template(f"{name}.html")
+
+    def _render(self, language: str, name: str, **values: Any) -> bytes:
+        return self._templates[language, name].render(values).encode()
+
+    def home(self, language: str) -> bytes:
+        return self._render(language, "home", admin=False)
+
+    def list(
+        self, language: str, listing: Listing, *, admin: bool, stale: bool = False, notice: str = ""
+    ) -> bytes:
+        t = self.texts[language]
+        page = listing.page
+        path = ("/admin/" if admin else "/") + self._directory.plural
+        first = (page.page - 1) * page.size + 1
+        if not listing.exact:
+            count = t("count_more", total=t.number(listing.total))
+        elif listing.total == 1:
+            count = t("count_one")
+        else:
+            count = t("count_many", total=t.number(listing.total))
+        return self._render(
+            language,
+            "list",
+            admin=admin,
+            listing=listing,
+            notice=notice,
+            stale=shown_time(listing.read_at) if stale else "",
+            count=count,
+            first=first,
+            last=first + len(listing.entries) - 1,
+            pages=max(1, -(-listing.total // page.size)),
+            sort_value=_sort_value(page.sort, page.descending),
+            sorts={
+                field: link(path, page, page=1, sort=_sort_value(field, page.sort == field and not page.descending))
+                for field in SORTS
+            },
+            previous=link(path, page, page=page.page - 1) if page.page > 1 and listing.entries else "",
+            next=link(path, page, page=page.page + 1) if listing.more else "",
+        )
+
+    def entry(self, language: str, entry: Entry, *, stale_since: float | None = None) -> bytes:
+        return self._render(
+            language, "entry", admin=False, entry=entry, stale=shown_time(stale_since) if stale_since else ""
+        )
+
+    def form(
+        self,
+        language: str,
+        *,
+        typed: Mapping[str, str],
+        csrf: str,
+        errors: Mapping[str, str] | None = None,
+        entry_id: int | None = None,
+        version: int | None = None,
+        request_key: str = "",
+        conflict: Mapping[str, str] | None = None,
+        unavailable: bool = False,
+    ) -> bytes:
+        return self._render(
+            language,
+            "form",
+            admin=True,
+            typed={field: typed.get(field, "") for field in FIELDS},
+            csrf=csrf,
+            errors=errors or {},
+            entry_id=entry_id,
+            version=version,
+            request_key=request_key,
+            conflict=conflict,
+            unavailable=unavailable,
+        )
+
+    def remove(
+        self, language: str, entry: Entry, *, csrf: str, conflict: bool = False, unavailable: bool = False
+    ) -> bytes:
+        return self._render(
+            language, "remove", admin=True, entry=entry, csrf=csrf, conflict=conflict, unavailable=unavailable
+        )
+
+    def error(self, language: str, status: int, *, admin: bool, detail: str = "") -> bytes:
+        t = self.texts[language]
+        return self._render(
+            language, "error", admin=admin, title=t(f"error_{status}_title"), detail=detail or t(f"error_{status}")
+        )
+
+
+def shown_time(moment: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(moment))
+
+
+def _sort_value(field: str, descending: bool) -> str:
+    return f"-{field}" if descending else field
+
+
+def link(path: str, of: Page, *, page: int, sort: str = "") -> str:
+    """The URL of another page of the same list, with nothing in it that is the default."""
+    query: dict[str, object] = {}
+    if of.q:
+        query["q"] = of.q
+    sort = sort or _sort_value(of.sort, of.descending)
+    if sort != "name":
+        query["sort"] = sort
+    if of.size != DEFAULT_SIZE:
+        query["size"] = of.size
+    if page > 1:
+        query["page"] = page
+    return path + ("?" + urlencode(query) if query else "")

@@ -1,0 +1,144 @@
+"""The readers' routes: pages and JSON, nothing that writes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from directory import openapi
+from directory.cache import SingleFlight
+from directory.model import SORTS, Entry
+from directory.store import MAX_PAGE, MAX_SEARCH, MAX_SIZE, Listing, Page, page_from
+
+from directory.web import Context, Problem, Routes, Scope, Send, entity_versions, html, json, language_of
+
+_CACHE_SECONDS = 0.9
+
+
+class RawPage:
+    """A page whose ASGI messages are made once and sent many times."""
+
+    def __init__(self, body: bytes, language: str) -> None:
+        self._start = [
+            (b"content-type", b"text/html; charset=utf-8"),
+            (b"content-length", str(len(body)).encode()),
+            (b"cache-control", b"no-cache"),
+            (b"content-language", language.encode()),
+            (b"vary", b"Accept-Language"),
+        ]
+        self._body = body
+
+    async def __call__(self, scope: Scope, receive: Any, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": self._start})
+        await send({"type": "http.response.body", "body": self._body})
+
+
+def routes(context: Context, *, home: bool = True, documents: str = "/api/openapi.json") -> Routes:
+    """GET routes of one directory; `home` leaves out `/` where another service has it."""
+    plural = context.directory.plural
+    rendered: SingleFlight[tuple[str, Page], RawPage] = SingleFlight(seconds=_CACHE_SECONDS)
+    document = openapi.document(context.directory, admin=False, path=documents)
+
+    async def home_page(request: Request) -> Response:
+        language = language_of(request.scope)
+        return html(context.pages.home(language), language, cache="no-cache")
+
+    async def list_page(request: Request) -> Any:
+        scope = request.scope
+        language = language_of(scope)
+        page = page_from(request.query_params) if scope["query_string"] else _FIRST
+
+        async def make() -> RawPage:
+            listing, stale = await context.read_list(page)
+            return RawPage(context.pages.list(language, listing, admin=False, stale=stale), language)
+
+        return rendered.fresh((language, page)) or await rendered.get((language, page), make)
+
+    async def entry_page(request: Request) -> Response:
+        language = language_of(request.scope)
+        entry = await context.store.get(request.path_params["id"])
+        if entry is None:
+            raise Problem(404)
+        return html(context.pages.entry(language, entry), language, cache="no-cache")
+
+    async def openapi_json(request: Request) -> Response:
+        return json(document)
+
+    found = Routes()
+    if home:
+        found.add("GET", "/", home_page)
+    found.add("GET", f"/{plural}", list_page)
+    found.add("GET", f"/{plural}/{{id}}", entry_page)
+    found.add("GET", f"/api/{plural}", api_list(context))
+    found.add("GET", f"/api/{plural}/{{id}}", api_get(context))
+    found.add("GET", documents, openapi_json)
+    return found
+
+
+_FIRST = Page()
+
+
+def represent(entry: Entry) -> dict[str, object]:
+    return {"id": entry.id, **entry.fields()}
+
+
+def api_list(context: Context) -> Any:
+    async def list_json(request: Request) -> Response:
+        listing, stale = await context.read_list(strict_page(request, context))
+        return json(represent_list(listing, stale))
+
+    return list_json
+
+
+def api_get(context: Context) -> Any:
+    async def get_json(request: Request) -> Response:
+        entry = await context.store.get(request.path_params["id"])
+        if entry is None:
+            raise Problem(404)
+        headers = {"ETag": entry.etag}
+        if str(entry.version) in entity_versions(request.headers.get("if-none-match", "")):
+            return Response(status_code=304, headers=headers)
+        return json(represent(entry), headers=headers)
+
+    return get_json
+
+
+def represent_list(listing: Listing, stale: bool) -> dict[str, object]:
+    return {
+        "items": [represent(entry) for entry in listing.entries],
+        "page": listing.page.page,
+        "size": listing.page.size,
+        "total": listing.total,
+        "total_is_exact": listing.exact,
+        "more": listing.more,
+        "stale": stale,
+    }
+
+
+def strict_page(request: Request, context: Context) -> Page:
+    """The page an API client asks for; what a person's browser is forgiven is an error here."""
+    query = request.query_params
+    errors: dict[str, str] = {}
+    for name, high in (("page", MAX_PAGE), ("size", MAX_SIZE)):
+        value = query.get(name)
+        if value is not None and not (
+            value.isascii() and value.isdecimal() and len(value) < 10 and 1 <= int(value) <= high
+        ):
+            errors[name] = f"a number from 1 to {high}"
+    if len(query.get("q", "")) > MAX_SEARCH:
+        errors["q"] = f"at most {MAX_SEARCH} characters"
+    if query.get("sort", "name").removeprefix("-") not in SORTS:
+        errors["sort"] = f"one of {', '.join(SORTS)}, descending with a leading -"
+    for name in query:
+        if name not in ("q", "page", "size", "sort"):
+            errors[name] = "unknown"
+    for name in ("q", "page", "size", "sort"):
+        if len(query.getlist(name)) > 1:
+            errors[name] = "only once"
+    if errors:
+        raise Problem(422, members={"errors": errors})
+    return page_from(query)
+
+

@@ -1,0 +1,70 @@
+"""Settings of a service process, read once from its environment variables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+
+class SettingsError(ValueError):
+    """One readable line that says which variable is wrong and what is allowed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Validated values; nothing below this reads environment variables."""
+
+    service: str
+    environment: str = "local"
+    version: str = "unknown"
+    port: int = 8080
+    database_url: str = ""
+    db_host: str = ""
+    db_port: int = 3306
+    db_name: str = ""
+    db_secret_arn: str = ""
+    db_tls_ca: str = ""
+    pool_size: int = 5
+    trusted_hosts: frozenset[str] = frozenset()
+    phone_region: str = "US"
+
+    @classmethod
+    def from_environment(cls, env: Mapping[str, str], *, service: str) -> Settings:
+        database_url = env.get("DATABASE_URL", "")
+        if not database_url:
+            missing = [
+                name for name in ("DB_HOST", "DB_NAME", "DB_SECRET_ARN") if not env.get(name, "").strip()
+            ]
+            if missing:
+                raise SettingsError(f"set DATABASE_URL, or DB_HOST, DB_NAME and DB_SECRET_ARN; missing: "
+                                    f"{', '.join(missing)}")
+        tls_ca = env.get("DB_TLS_CA", "")
+        if tls_ca and not Path(tls_ca).is_file():
+            raise SettingsError(f"DB_TLS_CA: no such file: {tls_ca}")
+        hosts = (host.strip().lower() for host in env.get("TRUSTED_HOSTS", "").split(","))
+        region = env.get("PHONE_REGION", "US").upper()
+        if len(region) != 2 or not region.isalpha():
+            raise SettingsError(f"PHONE_REGION: {region!r} is not a two-letter country code")
+        return cls(
+            service=env.get("SERVICE_NAME", service),
+            environment=env.get("ENVIRONMENT", "local"),
+            version=env.get("VERSION", "unknown"),
+            port=_number(env, "PORT", 8080, 1, 65535),
+            database_url=database_url,
+            db_host=env.get("DB_HOST", ""),
+            db_port=_number(env, "DB_PORT", 3306, 1, 65535),
+            db_name=env.get("DB_NAME", ""),
+            db_secret_arn=env.get("DB_SECRET_ARN", ""),
+            db_tls_ca=tls_ca,
+            pool_size=_number(env, "DB_POOL_SIZE", 5, 1, 100),
+            trusted_hosts=frozenset(host for host in hosts if host),
+            phone_region=region,
+        )
+
+
+def _number(env: Mapping[str, str], name: str, default: int, low: int, high: int) -> int:
+    text = env.get(name, "").strip() or str(default)
+    if not text.isdecimal() or not low <= int(text) <= high:
+        raise SettingsError(f"{name}: {text!r} is not a number from {low} to {high}")
+    return int(text)

@@ -1,0 +1,358 @@
+"""Reading and writing the entries of a directory."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import time
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import and_, bindparam, delete, func, insert, literal_column, or_, select, text, update
+from sqlalchemy.sql import ColumnElement
+
+from directory.database import Database, Duplicate, Statement
+from directory.model import FIELDS, MAX_ID, SEARCHED, SORTS, Directory, Entry
+
+DEFAULT_SIZE = 50
+MAX_SIZE = 200
+MAX_PAGE = 100_000
+MAX_SEARCH = 100
+_COUNT_SECONDS = 1.0
+# What may stand before a word, as patterns for databases without regular expressions.
+_SEPARATORS = ("", "% ", "%@", "%.", "%-", "%&", "%(", "%/", "%'", "%,")
+# A word that begins in one row of thirty or more is found by reading this many rows in order;
+# the full-text index finds rarer ones at a cost that grows with the number of matches.
+_SCAN_ROWS = 1500
+# https://dev.mysql.com/doc/refman/8.4/en/fulltext-stopwords.html: not in InnoDB's index, nor are words
+# below innodb_ft_min_token_size (3).
+_NOT_INDEXED = frozenset(
+    "about are com for from how that the this was what when where who will with und www".split()
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Which part of the directory a reader asked for; equal requests compare equal."""
+
+    q: str = ""
+    sort: str = "name"
+    descending: bool = False
+    page: int = 1
+    size: int = DEFAULT_SIZE
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What was found; `total` is a lower bound unless `exact`."""
+
+    page: Page
+    entries: tuple[Entry, ...]
+    total: int
+    exact: bool
+    more: bool
+    read_at: float
+
+
+class EditConflict(Exception):
+    """Somebody else changed the entry since it was read."""
+
+    def __init__(self, current: Entry) -> None:
+        self.current = current
+
+
+class RequestReused(Exception):
+    """The same idempotency key came with different content."""
+
+
+class Store:
+    """The entries of one directory in one database."""
+
+    def __init__(self, directory: Directory, database: Database) -> None:
+        self._database = database
+        self._table = directory.table
+        c = directory.table.c
+        self._columns = [c.id, *(c[field] for field in FIELDS), c.version]
+        self._get = Statement(select(*self._columns).where(c.id == bindparam("id")))
+        self._count = Statement(select(func.count()).select_from(directory.table))
+        by_key = select(*self._columns, c.request_digest).where(c.request_key == bindparam("key"))
+        self._by_request = Statement(by_key)
+        values = {field: bindparam(field) for field in FIELDS}
+        self._insert = Statement(
+            insert(directory.table).values(
+                **values, request_key=bindparam("key"), request_digest=bindparam("digest")
+            )
+        )
+        self._update = Statement(
+            update(directory.table)
+            .where(c.id == bindparam("of_id"), c.version == bindparam("of_version"))
+            .values(**values, version=c.version + 1)
+        )
+        self._delete = Statement(delete(directory.table).where(c.id == bindparam("id")))
+        self._delete_version = Statement(
+            delete(directory.table).where(c.id == bindparam("id"), c.version == bindparam("version"))
+        )
+        self._lists: dict[tuple[str, str, bool], Statement] = {}
+        self._total = (0, -_COUNT_SECONDS)
+
+    async def reach(self) -> None:
+        """Return only if the table can be read."""
+        await self.get(0)
+
+    async def get(self, entry_id: int) -> Entry | None:
+        if entry_id > MAX_ID:
+            return None
+        rows = await self._database.rows(self._get, {"id": entry_id})
+        return Entry(*rows[0]) if rows else None
+
+    async def create(self, fields: Mapping[str, str], *, request: str = "") -> tuple[Entry, bool]:
+        """A new entry, or the one that the same request made before (then the flag is false).
+
+        A request is remembered as long as its entry exists.
+        """
+        key = hashlib.sha256(request.encode()).digest() if request else None
+        digest = hashlib.sha256("\0".join(fields[f] for f in FIELDS).encode()).digest() if request else None
+        try:
+            written = await self._database.write(self._insert, {**fields, "key": key, "digest": digest})
+        except Duplicate:
+            rows = await self._database.rows(self._by_request, {"key": key})
+            if not rows:
+                raise
+            if bytes(rows[0][-1]) != digest:
+                raise RequestReused from None
+            return Entry(*rows[0][:-1]), False
+        self._total = (0, -_COUNT_SECONDS)
+        return Entry(id=written.new_id, **{f: fields[f] for f in FIELDS}, version=1), True
+
+    async def update(self, entry_id: int, fields: Mapping[str, str], *, version: int | None) -> Entry | None:
+        """The changed entry; None if there is none; EditConflict if `version` is not the current one."""
+        if entry_id > MAX_ID:
+            return None
+        while True:
+            expected = version
+            if expected is None:
+                current = await self.get(entry_id)
+                if current is None:
+                    return None
+                expected = current.version
+            written = await self._database.write(
+                self._update, {**fields, "of_id": entry_id, "of_version": expected}
+            )
+            if written.rows:
+                return Entry(id=entry_id, **{f: fields[f] for f in FIELDS}, version=expected + 1)
+            current = await self.get(entry_id)
+            if current is None:
+                return None
+            if version is not None:
+                raise EditConflict(current)
+
+    async def delete(self, entry_id: int, *, version: int | None = None) -> bool:
+        """Whether there was one to delete; EditConflict if `version` is not the current one."""
+        if entry_id > MAX_ID:
+            return False
+        if version is None:
+            written = await self._database.write(self._delete, {"id": entry_id})
+        else:
+            written = await self._database.write(self._delete_version, {"id": entry_id, "version": version})
+        self._total = (0, -_COUNT_SECONDS)
+        if written.rows:
+            return True
+        current = await self.get(entry_id)
+        if current is None:
+            return False
+        raise EditConflict(current)
+
+    async def list(self, page: Page) -> Listing:
+        started = time.time()
+        offset = (page.page - 1) * page.size
+        words = search_words(page.q)
+        if words:
+            ids, total, exact = await self._search(words, page, offset)
+            rows = await self._by_ids(ids[: page.size])
+            return Listing(page, rows, total, exact, len(ids) > page.size, started)
+        if page.q.strip():
+            return Listing(page, (), 0, True, False, started)
+        total = await self._count_all()
+        if offset >= total:
+            return Listing(page, (), total, True, False, started)
+        # From whichever end is nearer: an offset costs as many index entries as it skips.
+        limit = min(page.size, total - offset)
+        from_end = offset > total // 2
+        rows = tuple(
+            Entry(*row)
+            for row in await self._database.rows(
+                self._list_statement(page.sort, page.descending ^ from_end),
+                {"rows": limit, "skipped": total - offset - limit if from_end else offset},
+            )
+        )
+        if from_end:
+            rows = rows[::-1]
+        return Listing(page, rows, total, True, offset + limit < total, started)
+
+    async def _count_all(self) -> int:
+        total, at = self._total
+        now = time.monotonic()
+        if now - at >= _COUNT_SECONDS:
+            total = int((await self._database.rows(self._count, {}))[0][0])
+            self._total = (total, now)
+        return total
+
+    def _order(self, sort: str, descending: bool, table: Any) -> list[ColumnElement[Any]]:
+        columns = [table.c[sort], table.c.id]
+        return [column.desc() if descending else column.asc() for column in columns]
+
+    def _list_statement(self, sort: str, descending: bool) -> Statement:
+        known = self._lists.get(("list", sort, descending))
+        if known is None:
+            # The inner select reads the index alone; only the rows of the page are looked up.
+            inner = (
+                select(self._table.c.id)
+                .order_by(*self._order(sort, descending, self._table))
+                .limit(bindparam("rows"))
+                .offset(bindparam("skipped"))
+                .subquery()
+            )
+            known = self._lists["list", sort, descending] = Statement(
+                select(*self._columns)
+                .join(inner, inner.c.id == self._table.c.id)
+                .order_by(*self._order(sort, descending, self._table))
+            )
+        return known
+
+    async def _by_ids(self, ids: Sequence[int]) -> tuple[Entry, ...]:
+        if not ids:
+            return ()
+        statement = Statement(
+            select(*self._columns).where(self._table.c.id.in_([literal_column(str(int(i))) for i in ids]))
+        )
+        found = {row[0]: Entry(*row) for row in await self._database.rows(statement, {})}
+        return tuple(found[i] for i in ids if i in found)
+
+    async def _search(self, words: Sequence[str], page: Page, offset: int) -> tuple[list[int], int, bool]:
+        """Ids from `offset` on, one more than the page holds if there are more; how many match."""
+        wanted = offset + page.size + 1
+        if not self._database.is_mysql:
+            ids = await self._scan(words, page, None, None)
+            return ids[offset : offset + page.size + 1], len(ids), True
+        everything = await self._count_all() <= _SCAN_ROWS
+        bound = _SCAN_ROWS + 10 * offset
+        ids = await self._scan(words, page, bound, None if everything else wanted)
+        if everything:
+            return ids[offset : offset + page.size + 1], len(ids), True
+        if len(ids) >= wanted:
+            return ids[offset:wanted], wanted - 1, False
+        indexed = [word for word in words if len(word) >= 3 and word not in _NOT_INDEXED]
+        if not indexed:
+            ids = await self._scan(words, page, None, wanted)
+            return ids[offset:wanted], len(ids) - (len(ids) == wanted), len(ids) < wanted
+        return await self._full_text(words, indexed, page, offset)
+
+    async def _scan(
+        self, words: Sequence[str], page: Page, bound: int | None, limit: int | None
+    ) -> list[int]:
+        """Matching ids in order, looking at `bound` rows and stopping at `limit` matches."""
+        table: Any = self._table
+        if bound is not None:
+            table = (
+                select(self._table.c.id, *(self._table.c[f] for f in SEARCHED))
+                .order_by(*self._order(page.sort, page.descending, self._table))
+                .limit(literal_column(str(int(bound))))
+                .subquery()
+            )
+        query = (
+            select(table.c.id)
+            .where(*(self._begins(table, word, i) for i, word in enumerate(words)))
+            .order_by(*self._order(page.sort, page.descending, table))
+        )
+        if limit is not None:
+            query = query.limit(literal_column(str(int(limit))))
+        parameters: dict[str, Any] = {}
+        for i, word in enumerate(words):
+            parameters |= self._begins_parameters(word, i)
+        return [row[0] for row in await self._database.rows(Statement(query), parameters)]
+
+    def _begins(self, table: Any, word: str, index: int) -> ColumnElement[bool]:
+        name = f"word{index}"
+        if self._database.is_mysql:
+            text_of_row = func.concat_ws(" ", *(table.c[field] for field in SEARCHED))
+            return text_of_row.op("REGEXP")(bindparam(name))
+        return or_(
+            *(
+                table.c[field].like(bindparam(f"{name}_{i}"), escape="~")
+                for field in SEARCHED
+                for i in range(len(_SEPARATORS))
+            )
+        )
+
+    def _begins_parameters(self, word: str, index: int) -> dict[str, str]:
+        name = f"word{index}"
+        if self._database.is_mysql:
+            return {name: word_pattern(word)}
+        escaped = word.replace("~", "~~").replace("_", "~_")
+        return {f"{name}_{i}": f"{before}{escaped}%" for i, before in enumerate(_SEPARATORS)}
+
+    async def _full_text(
+        self, words: Sequence[str], indexed: Sequence[str], page: Page, offset: int
+    ) -> tuple[list[int], int, bool]:
+        table = self._table
+        match = text(f"MATCH ({', '.join(SEARCHED)}) AGAINST (:words IN BOOLEAN MODE)")
+        others = [(i, word) for i, word in enumerate(words) if word not in indexed]
+        query = (
+            select(table.c.id, func.count().over())
+            .where(and_(match, *(self._begins(table, word, i) for i, word in others)))
+            .order_by(*self._order(page.sort, page.descending, table))
+            .limit(literal_column(str(page.size + 1)))
+            .offset(literal_column(str(offset)))
+        )
+        parameters: dict[str, Any] = {"words": " ".join(f"+{word}*" for word in indexed)}
+        for i, word in others:
+            parameters |= self._begins_parameters(word, i)
+        rows = await self._database.rows(Statement(query), parameters)
+        return [row[0] for row in rows], rows[0][1] if rows else 0, True
+
+
+def search_words(q: str) -> list[str]:
+    """The words of a search, as the full-text index splits them."""
+    return [word.casefold() for word in re.findall(r"\w+", unicodedata.normalize("NFC", q[:MAX_SEARCH]))]
+
+
+def _accented() -> dict[str, str]:
+    classes: dict[str, str] = {}
+    for code in range(0xC0, 0x250):
+        letter = chr(code).casefold()
+        base = unicodedata.normalize("NFD", letter)[0]
+        if len(letter) == 1 and base.isascii() and base.isalpha():
+            classes[base] = classes.get(base, base) + (letter if letter not in classes.get(base, "") else "")
+    return classes
+
+
+_ACCENTED = _accented()
+
+
+def word_pattern(word: str) -> str:
+    """A regular expression for a word that begins so, whatever the accents, in PCRE and ICU alike."""
+    letters = []
+    for letter in word:
+        base = unicodedata.normalize("NFD", letter)[0]
+        letters.append(f"[{_ACCENTED[base]}]" if base in _ACCENTED else re.escape(letter))
+    return r"(?i)\b" + "".join(letters)
+
+
+def page_from(query: Mapping[str, str]) -> Page:
+    """The page that a query string asks for; what is out of range is brought into it."""
+
+    def number(name: str, default: int, high: int) -> int:
+        value = query.get(name, "")
+        return min(max(int(value), 1), high) if value.isascii() and value.isdecimal() and len(value) < 10 else default
+
+    sort = query.get("sort", "name")
+    field = sort.removeprefix("-")
+    return Page(
+        q=" ".join(query.get("q", "").split())[:MAX_SEARCH],
+        sort=field if field in SORTS else "name",
+        descending=sort.startswith("-") and field in SORTS,
+        page=number("page", 1, MAX_PAGE),
+        size=number("size", DEFAULT_SIZE, MAX_SIZE),
+    )

@@ -1,0 +1,9 @@
+"""The suppliers' directory."""
+
+from sqlalchemy import MetaData
+
+from directory.model import Directory, directory_table
+
+SUPPLIERS = Directory(
+    singular="supplier", plural="suppliers", table=directory_table("suppliers", MetaData())
+)

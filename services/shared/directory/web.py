@@ -1,0 +1,410 @@
+"""What every service process does around its routes: limits, headers, errors, logs, readiness, shutdown."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import logging
+import re
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qsl
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+
+from directory.database import Database, DatabaseAway
+from directory.logs import Journal, exception_text
+from directory.model import MAX_ID, Directory
+from directory.pages import STYLE_HASH, Pages
+from directory.settings import Settings
+from directory.store import Listing, Page, Store
+from directory.texts import Texts, choose
+
+log = logging.getLogger("directory.web")
+
+BODY_LIMIT = 64 * 1024
+RETRY_AFTER = "5"
+_REFRESH_SECONDS = 10.0
+_REACH_SECONDS = 0.25
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Endpoint = Callable[[Request], Awaitable[Response]]
+Headers = list[tuple[bytes, bytes]]
+
+
+class Problem(Exception):
+    """An answer that is not a success; as a page or as application/problem+json (RFC 9457)."""
+
+    def __init__(
+        self,
+        status: int,
+        *,
+        text: str = "",
+        members: Mapping[str, object] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(status)
+        self.status = status
+        self.text = text or f"error_{status}"
+        self.members = dict(members or {})
+        self.headers = dict(headers or {})
+
+
+class LastKnown:
+    """The lists that were read last, for the time when the database is away."""
+
+    def __init__(self, most: int = 64) -> None:
+        self._listings: OrderedDict[Page, Listing] = OrderedDict()
+        self._most = most
+
+    def remember(self, listing: Listing) -> None:
+        self._listings[listing.page] = listing
+        self._listings.move_to_end(listing.page)
+        if len(self._listings) > self._most:
+            # The plain first page stays, whatever else was asked for.
+            for page in self._listings:
+                if page != Page():
+                    del self._listings[page]
+                    break
+
+    def get(self, page: Page) -> Listing | None:
+        return self._listings.get(page)
+
+
+@dataclass(frozen=True)
+class Context:
+    """What the routes of one directory work with."""
+
+    settings: Settings
+    directory: Directory
+    store: Store
+    pages: Pages
+    texts: Mapping[str, Texts]
+    last_known: LastKnown = field(default_factory=LastKnown)
+
+    async def read_list(self, page: Page) -> tuple[Listing, bool]:
+        """The list, and whether it is an old one because the database is away."""
+        try:
+            listing = await self.store.list(page)
+        except DatabaseAway:
+            known = self.last_known.get(page)
+            if known is None:
+                raise
+            return known, True
+        self.last_known.remember(listing)
+        return listing, False
+
+
+class Readiness:
+    """Whether this process has ever reached the database; then it keeps the plain list fresh."""
+
+    def __init__(self, contexts: list[Context]) -> None:
+        self._contexts = contexts
+        self.reached = False
+
+    async def watch(self) -> None:
+        while True:
+            try:
+                for context in self._contexts:
+                    context.last_known.remember(await context.store.list(Page()))
+                if not self.reached:
+                    self.reached = True
+                    log.info("the database was reached; ready")
+            except DatabaseAway as error:
+                if not self.reached:
+                    log.warning("waiting for the database: %s", error)
+            except Exception:
+                log.exception("cannot read the directory")
+            await asyncio.sleep(_REFRESH_SECONDS if self.reached else _REACH_SECONDS)
+
+
+class Routes:
+    """Methods and endpoints by path; `{id}` may be the last part of a path."""
+
+    def __init__(self) -> None:
+        self._paths: dict[str, dict[str, Endpoint]] = {}
+
+    def add(self, method: str, path: str, endpoint: Endpoint) -> None:
+        self._paths.setdefault(path, {})[method] = endpoint
+
+    def update(self, other: Routes) -> None:
+        for path, methods in other._paths.items():
+            for method, endpoint in methods.items():
+                if method in self._paths.get(path, {}):
+                    raise ValueError(f"two endpoints for {method} {path}")
+                self.add(method, path, endpoint)
+
+    def find(self, scope: Scope) -> tuple[str, Endpoint]:
+        """The path's template and endpoint; Problem 404 or 405."""
+        path: str = scope["path"]
+        methods = self._paths.get(path)
+        if methods is None:
+            parent, _, last = path.rpartition("/")
+            path = parent + "/{id}"
+            methods = self._paths.get(path)
+            if methods is None or not (last.isascii() and last.isdecimal()) or len(last) > 10:
+                raise Problem(404)
+            scope["path_params"] = {"id": int(last)}
+            if int(last) > MAX_ID:
+                raise Problem(404)
+        method = scope["method"]
+        scope["directory.route"] = path
+        endpoint = methods.get("GET" if method == "HEAD" else method)
+        if endpoint is None:
+            allowed = sorted({*methods, *(["HEAD"] if "GET" in methods else [])})
+            raise Problem(405, headers={"Allow": ", ".join(allowed)})
+        return path, endpoint
+
+
+def header(scope: Scope, name: bytes) -> str:
+    for key, value in scope["headers"]:
+        if key == name:
+            text: str = value.decode("latin-1")
+            return text
+    return ""
+
+
+def language_of(scope: Scope) -> str:
+    return choose(header(scope, b"accept-language"))
+
+
+def is_secure(scope: Scope) -> bool:
+    """Whether the browser spoke TLS to the load balancer."""
+    return (header(scope, b"x-forwarded-proto") or scope.get("scheme", "http")) == "https"
+
+
+def is_api(path: str) -> bool:
+    return path.startswith(("/api/", "/admin/api/"))
+
+
+class Application:
+    """The ASGI application of one service process."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        routes: Routes,
+        contexts: list[Context],
+        database: Database,
+        journal: Journal | None = None,
+        ready_paths: frozenset[str] = frozenset(),
+    ) -> None:
+        self.settings = settings
+        self.contexts = contexts
+        self.database = database
+        self.readiness = Readiness(contexts)
+        self.journal = journal or Journal(settings.service, settings.environment)
+        self._pages = contexts[0].pages
+        self._texts = contexts[0].texts
+        self._ready_paths = ready_paths
+        self._routes = Routes()
+        self._routes.add("GET", "/health", self._health)
+        self._routes.update(routes)
+        self._host_free = ready_paths | {"/health"}
+        self._headers: Headers = [
+            (b"x-service-version", settings.version.encode()),
+            (b"x-content-type-options", b"nosniff"),
+            (b"x-frame-options", b"DENY"),
+            (b"referrer-policy", b"same-origin"),
+            (b"cross-origin-opener-policy", b"same-origin"),
+            (b"cross-origin-resource-policy", b"same-origin"),
+            (b"permissions-policy", b"camera=(), geolocation=(), microphone=()"),
+            (
+                b"content-security-policy",
+                f"default-src 'none'; style-src {STYLE_HASH}; img-src data:; form-action 'self'; "
+                "base-uri 'none'; frame-ancestors 'none'".encode(),
+            ),
+        ]
+        self._secure_headers: Headers = [
+            *self._headers,
+            (b"strict-transport-security", b"max-age=31536000; includeSubDomains"),
+        ]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await self._http(scope, receive, send)
+        elif scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        await receive()
+        watch = asyncio.get_running_loop().create_task(self.readiness.watch())
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        watch.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await watch
+        await self.database.close()
+        self.journal.close()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def _health(self, request: Request) -> Response:
+        return Response(b'{"status":"ok"}', media_type="application/json")
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = time.perf_counter()
+        status = 0
+        added = self._secure_headers if is_secure(scope) else self._headers
+
+        async def answer(message: MutableMapping[str, Any]) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message["headers"], *added]
+            await send(message)
+
+        try:
+            try:
+                path: str = scope["path"]
+                if self.settings.trusted_hosts:
+                    self._check_host(scope)
+                _, endpoint = self._routes.find(scope)
+                if path in self._ready_paths and not self.readiness.reached:
+                    raise DatabaseAway("not reached yet")
+                response = await endpoint(Request(scope, receive))
+            except Problem as problem:
+                response = self._problem(scope, problem)
+            except DatabaseAway:
+                response = self._problem(scope, Problem(503, headers={"Retry-After": RETRY_AFTER}))
+            except Exception as error:
+                log.exception("unexpected error in %s", scope.get("directory.route", "no route"))
+                response = self._problem(scope, Problem(500))
+            await response(scope, receive, answer)
+        finally:
+            self.journal.request(
+                method=scope["method"],
+                route=scope.get("directory.route", "-"),
+                status=status,
+                seconds=time.perf_counter() - started,
+                trace=_trace(header(scope, b"x-amzn-trace-id")),
+                change=bool(scope.get("directory.change")),
+            )
+
+    def _check_host(self, scope: Scope) -> None:
+        host = header(scope, b"host").lower()
+        name = host.rsplit(":", 1)[0] if not host.endswith("]") else host
+        if name in self.settings.trusted_hosts:
+            return
+        if scope["path"] in self._host_free:
+            # A load balancer's health check names the target's private address.
+            with contextlib.suppress(ValueError):
+                if ipaddress.ip_address(name.strip("[]")).is_private:
+                    return
+        raise Problem(421)
+
+    def _problem(self, scope: Scope, problem: Problem) -> Response:
+        language = language_of(scope)
+        path: str = scope["path"]
+        if is_api(path):
+            return problem_json(self._texts[language], problem)
+        body = self._pages.error(
+            language,
+            problem.status,
+            admin=path.startswith("/admin"),
+            detail=self._texts[language](problem.text),
+        )
+        return html(body, language, status=problem.status, headers=problem.headers)
+
+
+def _trace(text: str) -> str:
+    """The header's trace id, if it looks like one: it is a client's text."""
+    return text if len(text) <= 200 and all(c.isalnum() or c in "=;-:_." for c in text) else ""
+
+
+def html(
+    body: bytes, language: str, *, status: int = 200, cache: str = "no-store",
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    return Response(
+        body,
+        status,
+        media_type="text/html",
+        headers={
+            "Cache-Control": cache,
+            "Content-Language": language,
+            "Vary": "Accept-Language",
+            **(headers or {}),
+        },
+    )
+
+
+def json(value: object, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    return Response(
+        orjson.dumps(value),
+        status,
+        media_type="application/json",
+        headers={"Cache-Control": "no-cache", **(headers or {})},
+    )
+
+
+def problem_json(t: Texts, problem: Problem) -> Response:
+    return Response(
+        orjson.dumps({
+            "type": "about:blank",
+            "title": t(f"error_{problem.status}_title"),
+            "status": problem.status,
+            "detail": t(problem.text),
+            **problem.members,
+        }),
+        problem.status,
+        media_type="application/problem+json",
+        headers={
+            "Cache-Control": "no-store", "Content-Language": t.language, "Vary": "Accept-Language",
+            **problem.headers,
+        },
+    )
+
+
+async def body_of(request: Request) -> bytes:
+    """The whole body, or Problem 413 as soon as it is known to be too large."""
+    length = request.headers.get("content-length", "")
+    if length.isdecimal() and int(length) > BODY_LIMIT:
+        raise Problem(413)
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > BODY_LIMIT:
+            raise Problem(413)
+    return body
+
+
+async def form_of(request: Request) -> dict[str, str]:
+    content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    body = await body_of(request)
+    if content_type != "application/x-www-form-urlencoded":
+        raise Problem(415)
+    try:
+        return dict(parse_qsl(body.decode("ascii"), keep_blank_values=True, max_num_fields=40, errors="strict"))
+    except ValueError:
+        raise Problem(400) from None
+
+
+async def json_of(request: Request) -> dict[str, object]:
+    content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    body = await body_of(request)
+    if content_type != "application/json":
+        raise Problem(415)
+    try:
+        value = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        raise Problem(400) from None
+    if not isinstance(value, dict):
+        raise Problem(422)
+    return value
+
+
+_ENTITY_TAG = re.compile(r'(?:W/)?"([^"]*)"')
+
+
+def entity_versions(text: str) -> set[str]:
+    """The entity tags of an If-Match or If-None-Match header."""
+    return set(_ENTITY_TAG.findall(text))
