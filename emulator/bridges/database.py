@@ -1,0 +1,319 @@
+"""An AWS::RDS::DBInstance of a stack is a real MySQL server.
+
+Why: ministack starts a database container for the RDS API but keeps a DBInstance of CloudFormation as a
+mere record. This bridge sends CloudFormation through the API path, and completes that path: a fixed
+address on the instance's network that containers and the host share, a server certificate of the
+emulator's authority, the secret's new password carried into the server, data deleted with the instance.
+Unnecessary when ministack's CloudFormation provisions DB instances through its own CreateDBInstance and
+lets the server certificate be chosen.
+"""
+
+# pyright: reportMissingImports=false
+
+from __future__ import annotations
+
+import functools
+import io
+import ipaddress
+import logging
+import tarfile
+import threading
+import time
+from typing import Any
+
+from emulator.bridges import Context, certificates, replace
+
+logger = logging.getLogger("emulator.database")
+
+AVAILABLE_SECONDS = 180.0
+# Created at the first use of the server's data folder by Docker, so outside of it.
+TLS_FOLDER = "/emulator-tls"
+
+# Properties that CreateDBInstance takes under the name CloudFormation has for them.
+_SAME_NAME = (
+    "AllocatedStorage",
+    "AutoMinorVersionUpgrade",
+    "AvailabilityZone",
+    "BackupRetentionPeriod",
+    "CopyTagsToSnapshot",
+    "DBInstanceClass",
+    "DBName",
+    "DBParameterGroupName",
+    "DBSubnetGroupName",
+    "DeletionProtection",
+    "EnableIAMDatabaseAuthentication",
+    "EnablePerformanceInsights",
+    "Engine",
+    "EngineVersion",
+    "KmsKeyId",
+    "MasterUserPassword",
+    "MasterUsername",
+    "MaxAllocatedStorage",
+    "MonitoringInterval",
+    "MonitoringRoleArn",
+    "MultiAZ",
+    "PerformanceInsightsRetentionPeriod",
+    "Port",
+    "PreferredBackupWindow",
+    "PreferredMaintenanceWindow",
+    "PubliclyAccessible",
+    "StorageEncrypted",
+    "StorageType",
+)
+
+_lock = threading.Lock()
+
+
+def install(context: Context) -> None:
+    import pymysql
+    from ministack.services import rds
+    from ministack.services.cloudformation import provisioners, stacks
+
+    # ministack's own connections to the server must survive require_secure_transport.
+    pymysql.connect = functools.partial(_connect_with_tls, pymysql.connect, context)
+
+    # Names of containers and volumes: two instances of the emulator share one Docker.
+    replace(rds, "_rds_docker_scope", lambda original: _scope_with_port(original, context))
+    replace(rds, "_run_rds_container", lambda original: functools.partial(_run_container, context))
+    replace(rds, "_grant_mysql_master_user_privileges", lambda original: _grant_master)
+    replace(rds, "_rotate_instance_password", lambda original: _change_master_password)
+
+    replace(provisioners, "_rds_db_instance_create", lambda original: _create)
+    replace(provisioners, "_rds_db_instance_update", _updating)
+    replace(provisioners, "_rds_db_instance_delete", lambda original: _delete)
+    provisioners._RESOURCE_HANDLERS["AWS::RDS::DBInstance"].update(
+        create=provisioners._rds_db_instance_create,
+        update=provisioners._rds_db_instance_update,
+        delete=provisioners._rds_db_instance_delete,
+    )
+    # Starting a server takes seconds; on the event loop the emulator would stand still meanwhile.
+    replace(
+        stacks,
+        "_runs_on_worker_thread",
+        lambda original: lambda kind: kind == "AWS::RDS::DBInstance" or original(kind),
+    )
+
+
+def _connect_with_tls(original: Any, context: Context, *args: Any, **kwargs: Any) -> Any:
+    host = str(kwargs.get("host") or (args[0] if args else ""))
+    if "ssl" not in kwargs and _in_subnet(host, context):
+        kwargs["ssl"] = {"ca": str(context.instance.certificate_authority)}
+    return original(*args, **kwargs)
+
+
+def _in_subnet(host: str, context: Context) -> bool:
+    try:
+        return ipaddress.ip_address(host) in ipaddress.ip_network(context.subnet)
+    except ValueError:
+        return False
+
+
+def _scope_with_port(original: Any, context: Context) -> Any:
+    def scope(account_id: str | None = None, region: str | None = None) -> str:
+        return f"{context.instance.port}-{original(account_id, region)}"
+
+    return scope
+
+
+def _run_container(
+    context: Context, docker_client: Any, engine: str, kwargs: dict[str, Any], tls_names: Any = (), tls_ips: Any = ()
+) -> Any:
+    """Start a server with a fixed address and a certificate for it."""
+    with _lock:
+        address = _free_address(docker_client, context)
+        certificate, key = certificates.server_certificate(
+            context, [str(kwargs["name"]), "localhost"], [address, "127.0.0.1"]
+        )
+        # The address is the endpoint on the host too: no port is published.
+        kwargs.pop("ports", None)
+        kwargs["command"] = [
+            *(kwargs.get("command") or []),
+            f"--ssl-cert={TLS_FOLDER}/server.pem",
+            f"--ssl-key={TLS_FOLDER}/server.key",
+            f"--ssl-ca={TLS_FOLDER}/ca.pem",
+        ]
+        network = kwargs["network"]
+        kwargs["networking_config"] = {
+            network: docker_client.api.create_endpoint_config(ipv4_address=address)
+        }
+        kwargs.pop("detach", None)
+        container = docker_client.containers.create(**kwargs)
+        try:
+            files = {
+                "server.pem": certificate,
+                "server.key": key,
+                "ca.pem": context.instance.certificate_authority.read_text(),
+            }
+            container.put_archive("/", _archive(files))
+            container.start()
+        except Exception:
+            container.remove(force=True, v=True)
+            raise
+        return container
+
+
+def _free_address(docker_client: Any, context: Context) -> str:
+    # From the top of the subnet; Docker gives addresses out from the bottom.
+    taken = {
+        str(item.get("IPv4Address", "")).split("/", 1)[0]
+        for item in (docker_client.networks.get(context.instance.network).attrs.get("Containers") or {}).values()
+    } | {address for address in _fixed_addresses()}
+    network = ipaddress.ip_network(context.subnet)
+    top = int(network.broadcast_address) - 5
+    for number in range(top, top - 200, -1):
+        address = str(ipaddress.ip_address(number))
+        if address not in taken:
+            return address
+    raise RuntimeError("no free address for a database")
+
+
+def _fixed_addresses() -> set[str]:
+    from ministack.services import rds
+
+    return {str(item.get("_internal_address")) for item in rds._instances.all_values()}
+
+
+def _archive(files: dict[str, str]) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as bundle:
+        folder = tarfile.TarInfo(TLS_FOLDER.lstrip("/"))
+        folder.type = tarfile.DIRTYPE
+        folder.mode = 0o755
+        bundle.addfile(folder)
+        for name, text in files.items():
+            entry = tarfile.TarInfo(f"{TLS_FOLDER.lstrip('/')}/{name}")
+            # The server runs under a uid that only its image knows.
+            entry.mode = 0o644
+            entry.size = len(text.encode())
+            bundle.addfile(entry, io.BytesIO(text.encode()))
+    return buffer.getvalue()
+
+
+def _create(logical_id: str, props: dict[str, Any], stack_name: str) -> tuple[str, dict[str, str]]:
+    from ministack.services import rds
+    from ministack.services.cloudformation import provisioners
+
+    identifier = props.get("DBInstanceIdentifier") or provisioners._physical_name(
+        stack_name, logical_id, lowercase=True, max_len=63
+    )
+    request = {"DBInstanceIdentifier": str(identifier)}
+    for name in _SAME_NAME:
+        value = props.get(name)
+        if value is not None:
+            request[name] = str(value).lower() if isinstance(value, bool) else str(value)
+    request.update(_members("VpcSecurityGroupIds.VpcSecurityGroupId", props.get("VPCSecurityGroups") or []))
+    provisioners._rds_call(rds._create_db_instance, request, "AWS::RDS::DBInstance", "create")
+    instance = rds._instances[str(identifier)]
+    exports = props.get("EnableCloudwatchLogsExports") or []
+    instance["EnabledCloudwatchLogsExports"] = exports
+    instance["TagList"] = props.get("Tags") or []
+    try:
+        _wait_until_available(instance)
+    except Exception:
+        _delete(str(identifier), {})
+        raise
+    return str(identifier), provisioners._rds_db_instance_attrs(instance)
+
+
+def _members(prefix: str, values: list[Any]) -> dict[str, str]:
+    return {f"{prefix}.{number}": str(value) for number, value in enumerate(values, start=1)}
+
+
+def _wait_until_available(instance: dict[str, Any]) -> None:
+    from ministack.services import rds
+
+    if not instance.get("_docker_container_id"):
+        raise RuntimeError(f"the database server {instance['DBInstanceIdentifier']} was not started: see the log")
+    deadline = time.monotonic() + AVAILABLE_SECONDS
+    while time.monotonic() < deadline:
+        if instance["DBInstanceStatus"] == "available":
+            return
+        if instance["DBInstanceStatus"] == "failed":
+            break
+        time.sleep(0.1)
+    container = rds._get_docker().containers.get(instance["_docker_container_id"])
+    last = container.logs(tail=3).decode(errors="replace").strip().replace("\n", " | ")
+    raise RuntimeError(f"the database server {instance['DBInstanceIdentifier']} did not become available: {last}")
+
+
+def _updating(original: Any) -> Any:
+    def update(
+        identifier: str, old: dict[str, Any], new: dict[str, Any], stack_name: str, logical_id: str | None = None
+    ) -> tuple[str, dict[str, str]]:
+        from ministack.services import rds
+
+        instance = rds._instances.get(identifier)
+        password = new.get("MasterUserPassword")
+        before = (instance or {}).get("_MasterUserPassword")
+        result: tuple[str, dict[str, str]] = original(identifier, old, new, stack_name, logical_id)
+        if instance is not None and result[0] == identifier and password not in (None, before):
+            _change_master_password(instance, str(before), str(password))
+        return result
+
+    return update
+
+
+def _delete(identifier: str, props: dict[str, Any]) -> None:
+    from docker.errors import NotFound
+    from ministack.services import rds
+    from ministack.services.cloudformation import provisioners
+
+    instance = rds._instances.get(identifier)
+    if instance is None:
+        return
+    if instance.get("DeletionProtection"):
+        raise ValueError(f"Cannot delete protected DB Instance {identifier}, please disable deletion protection")
+    volume = instance.get("_docker_volume_name")
+    request = {"DBInstanceIdentifier": identifier, "SkipFinalSnapshot": "true"}
+    provisioners._rds_call(rds._delete_db_instance, request, "AWS::RDS::DBInstance", "delete")
+    if volume:
+        try:
+            rds._get_docker().volumes.get(volume).remove(force=True)
+        except NotFound:
+            logger.debug("the volume %s is gone already", volume)
+
+
+def _as_root(host: str, port: int, password: str) -> Any:
+    import pymysql
+
+    return pymysql.connect(
+        host=host, port=int(port), user="root", password=password, autocommit=True, connect_timeout=5
+    )
+
+
+def _grant_master(
+    host: str, port: int, master_user: str, master_pass: str, db_id: str, engine: str = ""
+) -> None:
+    """Give the master user what RDS gives it, privilege by privilege: servers of this protocol differ in names.
+
+    https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/UsingWithRDS.MasterAccounts.html
+    """
+    import pymysql
+    from ministack.services import rds
+
+    connection = _as_root(host, port, master_pass)
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("CREATE USER IF NOT EXISTS %s@'%%' IDENTIFIED BY %s", (master_user, master_pass))
+            cursor.execute("SELECT VERSION()")
+            version = str(cursor.fetchone()[0])
+            privileges = [item.strip() for item in rds._MYSQL_MASTER_PRIVILEGES.split(",")]
+            privileges += rds._mysql_master_extra_privileges(engine or "", version)
+            for privilege in privileges:
+                try:
+                    cursor.execute(f"GRANT {privilege} ON *.* TO %s@'%%' WITH GRANT OPTION", (master_user,))
+                except pymysql.MySQLError as error:
+                    logger.debug("%s has no privilege %s: %s", db_id, privilege, error)
+    finally:
+        connection.close()
+
+
+def _change_master_password(instance: dict[str, Any], old_pass: str, new_pass: str) -> None:
+    """Carry a changed master password into the server, for its root and for the master user alike."""
+    connection = _as_root(instance["_internal_address"], instance["_internal_port"], old_pass)
+    try:
+        with connection.cursor() as cursor:
+            for user in dict.fromkeys((str(instance.get("MasterUsername", "root")), "root")):
+                cursor.execute("ALTER USER %s@'%%' IDENTIFIED BY %s", (user, new_pass))
+    finally:
+        connection.close()

@@ -1,0 +1,318 @@
+"""Starting, stopping and asking after an instance."""
+
+from __future__ import annotations
+
+import fcntl
+import ipaddress
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from emulator import base_images, engine, virtualenv
+from emulator.errors import EmulatorError
+from emulator.instance import LABEL, PROJECT_ROOT, Instance
+from emulator.process import run, succeeds
+
+READY_SECONDS = 30.0
+STOP_SECONDS = 15.0
+CDK_DOCKER = Path(__file__).resolve().parent / "cdk-docker"
+
+Say = Callable[[str], None]
+
+
+def environment(instance: Instance) -> dict[str, str]:
+    """The variables with which the AWS CLI, boto3 and the CDK CLI work on the instance."""
+    client = engine.client()
+    return {
+        "AWS_ENDPOINT_URL": instance.url,
+        # The key names the account; none of the user's own credentials is used or sent.
+        "AWS_ACCESS_KEY_ID": instance.account,
+        "AWS_SECRET_ACCESS_KEY": "emulator",
+        "AWS_REGION": instance.region,
+        "AWS_DEFAULT_REGION": instance.region,
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        "AWS_EC2_METADATA_DISABLED": "true",
+        # The CDK CLI remembers which account a key belongs to: not in the cache of the user's real accounts.
+        "CDK_HOME": str(instance.local / "cdk"),
+        "CDK_DOCKER": str(CDK_DOCKER),
+        "EMULATOR_DOCKER": client.path,
+        "EMULATOR_PORT": str(instance.port),
+        **client.environment,
+    }
+
+
+# Variables that would lead tools elsewhere in spite of `environment`.
+FOREIGN_VARIABLES = ("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN")
+
+
+def child_environment(instance: Instance) -> dict[str, str]:
+    """This process's variables, turned to the instance: for programs that work on it."""
+    inherited = {name: value for name, value in os.environ.items() if name not in FOREIGN_VARIABLES}
+    return {**inherited, **environment(instance)}
+
+
+def up(instance: Instance, say: Say = print) -> dict[str, Any]:
+    """Make what is missing, start the instance if it does not run, return its status once it is ready."""
+    with _locked(instance):
+        engine.ensure(say)
+        python = virtualenv.ensure(instance, say)
+        base_images.ensure(say)
+        if ready(instance) is None:
+            _refuse_taken_port(instance)
+            remove_leftovers(instance)
+            _start(instance, python, say)
+    return status(instance)
+
+
+def down(instance: Instance, *, images: bool = False, say: Say = print) -> None:
+    """Stop the instance and remove its containers, network, volumes and state; with `images`, what it built."""
+    with _locked(instance):
+        pid = running_pid(instance)
+        if pid is not None:
+            say(f"stopping the emulator on port {instance.port}")
+            _stop(pid)
+        if engine.answers():
+            remove_leftovers(instance)
+            if images:
+                remove_images(instance)
+        if instance.state.exists():
+            for item in instance.state.iterdir():
+                if item == instance.log:
+                    continue
+                shutil.rmtree(item) if item.is_dir() else item.unlink()
+
+
+def status(instance: Instance) -> dict[str, Any]:
+    """What runs, where it is reached, and what it is made of."""
+    answer = ready(instance)
+    found: dict[str, Any] = {
+        "running": answer is not None,
+        "port": instance.port,
+        "url": instance.url,
+        "account": instance.account,
+        "region": instance.region,
+        "log": str(instance.log),
+    }
+    if answer is not None:
+        found["pid"] = answer["pid"]
+        found["certificate_authority"] = str(instance.certificate_authority)
+        found["listeners"] = ask(instance, "/_emulator/listeners")
+        found["containers"] = _containers(instance)
+        found["database_server"] = base_images.stand_in("mysql:8.4") or "MySQL 8.4"
+    return found
+
+
+def ask(instance: Instance, path: str) -> Any:
+    """What the running instance answers to a path of its own."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{instance.port}{path}", timeout=10) as response:
+            return json.load(response)
+    except (OSError, ValueError) as error:
+        raise EmulatorError(f"no emulator answers on port {instance.port}: start it with `up`") from error
+
+
+def ready(instance: Instance) -> dict[str, Any] | None:
+    """What the instance says of itself, or None when it does not run; another clone's instance is not it."""
+    try:
+        answer = ask(instance, "/_emulator/ready")
+    except EmulatorError:
+        return None
+    return answer if isinstance(answer, dict) and answer.get("state") == str(instance.state) else None
+
+
+def running_pid(instance: Instance) -> int | None:
+    """The pid of the instance's process, if the pid file's process is really it."""
+    try:
+        pid = int(instance.pid_file.read_text())
+        command = Path(f"/proc/{pid}/cmdline").read_bytes()
+        variables = Path(f"/proc/{pid}/environ").read_bytes()
+    except (OSError, ValueError):
+        return None
+    ours = b"emulator.gateway" in command and f"EMULATOR_STATE={instance.state}".encode() in variables.split(b"\0")
+    return pid if ours else None
+
+
+def _start(instance: Instance, python: Path, say: Say) -> None:
+    say(f"starting the emulator on port {instance.port}")
+    subnet, gateway = _make_network(instance)
+    instance.state.mkdir(parents=True, exist_ok=True)
+    env = {
+        **{name: value for name, value in os.environ.items() if not name.startswith("AWS_")},
+        "PYTHONPATH": str(PROJECT_ROOT),
+        "PYTHONUNBUFFERED": "1",
+        "EMULATOR_PORT": str(instance.port),
+        "EMULATOR_ACCOUNT": instance.account,
+        "EMULATOR_REGION": instance.region,
+        "EMULATOR_STATE": str(instance.state),
+        "EMULATOR_SUBNET": subnet,
+        "EMULATOR_GATEWAY_ADDRESS": gateway,
+    }
+    with instance.log.open("w") as log:
+        process = subprocess.Popen(
+            [python, "-P", "-m", "emulator.gateway"],
+            cwd=instance.state,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            # A session of its own: it outlives make and the terminal it was started from.
+            start_new_session=True,
+        )
+    instance.pid_file.write_text(str(process.pid))
+    deadline = time.monotonic() + READY_SECONDS
+    while time.monotonic() < deadline:
+        if ready(instance) is not None:
+            return
+        if process.poll() is not None:
+            break
+        time.sleep(0.1)
+    words = [line.strip() for line in instance.log.read_text(errors="replace").splitlines() if line.strip()]
+    if process.poll() is None:
+        _stop(process.pid)
+        raise EmulatorError(f"the emulator was not ready after {READY_SECONDS:.0f} s: see {instance.log}")
+    raise EmulatorError(f"the emulator ended while it started: {words[-1] if words else 'no word'} ({instance.log})")
+
+
+def _stop(pid: int) -> None:
+    deadline = time.monotonic() + STOP_SECONDS
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        try:
+            os.kill(pid, number)
+        except ProcessLookupError:
+            return
+        while time.monotonic() < deadline:
+            if not _alive(pid):
+                return
+            time.sleep(0.05)
+        deadline += 5.0
+
+
+def _alive(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except OSError:
+        return False
+    return state != "Z"
+
+
+def _make_network(instance: Instance) -> tuple[str, str]:
+    """A network of the instance: (subnet, address of this machine in it).
+
+    Docker chooses a free subnet; the network is then made again with that subnet named, because a container
+    may have a fixed address only in a subnet that was asked for.
+    """
+    create = ["docker", "network", "create", "--label", instance.label]
+    inspect = ["docker", "network", "inspect", "--format", "{{(index .IPAM.Config 0).Subnet}}", instance.network]
+    doing = "making the emulator's Docker network"
+    run([*create, instance.network], seconds=30, doing=doing)
+    subnet = run(inspect, seconds=30, doing=doing).strip()
+    run(["docker", "network", "rm", instance.network], seconds=30, doing=doing)
+    network = ipaddress.ip_network(subnet)
+    gateway = str(network.network_address + 1)
+    run([*create, "--subnet", subnet, "--gateway", gateway, instance.network], seconds=30, doing=doing)
+    return subnet, gateway
+
+
+def remove_leftovers(instance: Instance) -> None:
+    """Remove the containers, network and volumes that carry the instance's label or name."""
+    ids = _listed(["docker", "ps", "-aq", "--filter", f"label={instance.label}"])
+    if ids:
+        run(["docker", "rm", "-fv", *ids], seconds=120, doing="removing containers")
+    if succeeds(["docker", "network", "inspect", instance.network]):
+        owner = run(
+            ["docker", "network", "inspect", "--format", f'{{{{index .Labels "{LABEL}"}}}}', instance.network],
+            seconds=30,
+            doing="docker network inspect",
+        ).strip()
+        if owner not in (str(instance.state), "<no value>") and Path(owner).exists():
+            raise EmulatorError(
+                f"the Docker network {instance.network} belongs to {owner}: run `down` there, or choose another port"
+            )
+        run(["docker", "network", "rm", instance.network], seconds=30, doing="removing the network")
+    volumes = [
+        name
+        for name in _listed(["docker", "volume", "ls", "-q", "--filter", f"name={instance.volume_prefix}"])
+        if name.startswith(instance.volume_prefix)
+    ]
+    if volumes:
+        run(["docker", "volume", "rm", "-f", *volumes], seconds=60, doing="removing volumes")
+
+
+def remove_images(instance: Instance) -> None:
+    """Remove the images built for the emulator: those under its account's registry name and their asset tags."""
+    registry = f"{instance.account}.dkr.ecr."
+    names = _listed(["docker", "images", "--format", "{{.Repository}}:{{.Tag}}"])
+    published = [name for name in names if name.startswith(registry)]
+    hashes = {name.rsplit(":", 1)[1] for name in published}
+    assets = [name for name in names if name.startswith("cdkasset-") and name[9:].split(":", 1)[0] in hashes]
+    if published or assets:
+        run(["docker", "rmi", "-f", *published, *assets], seconds=120, doing="removing images")
+
+
+def _containers(instance: Instance) -> list[dict[str, str]]:
+    text = run(
+        ["docker", "ps", "--filter", f"label={instance.label}", "--format", "{{.Names}}\t{{.Image}}\t{{.Status}}"],
+        seconds=30,
+        doing="docker ps",
+    )
+    return [
+        dict(zip(("name", "image", "status"), line.split("\t"), strict=True)) for line in sorted(text.splitlines())
+    ]
+
+
+def _listed(command: list[str]) -> list[str]:
+    return run(command, seconds=30, doing=" ".join(command[:3])).split()
+
+
+def _refuse_taken_port(instance: Instance) -> None:
+    for port in (instance.port, instance.tls_port):
+        holder = port_holder(port)
+        if holder:
+            raise EmulatorError(
+                f"port {port} is taken by {holder}: stop it, or choose another port (EMULATOR_PORT or --port)"
+            )
+
+
+def port_holder(port: int, processes: Path = Path("/proc")) -> str | None:
+    """Who listens on a TCP port of this machine, or None."""
+    inodes: set[str] = set()
+    for table in ("tcp", "tcp6"):
+        try:
+            lines = (processes / "net" / table).read_text().splitlines()[1:]
+        except OSError:
+            continue
+        for line in lines:
+            fields = line.split()
+            if fields[3] == "0A" and int(fields[1].rsplit(":", 1)[1], 16) == port:
+                inodes.add(f"socket:[{fields[9]}]")
+    if not inodes:
+        return None
+    for process in processes.iterdir():
+        if not process.name.isdigit():
+            continue
+        try:
+            if any(os.readlink(item) in inodes for item in (process / "fd").iterdir()):
+                command = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+                return f"pid {process.name} ({command[:80]})"
+        except OSError:
+            continue
+    return "a process of another user"
+
+
+@contextmanager
+def _locked(instance: Instance) -> Iterator[None]:
+    """One start or stop at a time: two would install and build the same things over each other."""
+    instance.local.mkdir(parents=True, exist_ok=True)
+    with (instance.local / "emulator.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
