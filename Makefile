@@ -1,0 +1,82 @@
+# `make help` lists the targets. The environment is ENV, for example `make deploy ENV=dev`.
+ENV ?= local
+PYTHON ?= python3
+SHELL := /bin/bash
+BIN := $(CURDIR)/.venv/bin
+export PATH := $(BIN):$(CURDIR)/node_modules/.bin:$(PATH)
+.DEFAULT_GOAL := help
+
+PYTHON_SOURCES := app.py checks.py settings.py stacks constructs ops emulator services tests bench
+
+.PHONY: help setup deploy destroy rehearse test check format synth diff bench snapshots lock images clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: .venv/installed node_modules/installed ## Install what the other targets need: .venv and node_modules
+
+deploy: setup ## Deploy ENV (default local: the emulator), smoke-test it, print its URLs
+	@python -m ops deploy --env $(ENV)
+
+rehearse: setup ## Deploy the exact templates of ENV (say prod) to the emulator
+	@python -m ops deploy --env $(ENV) --rehearse
+
+destroy: setup ## Remove ENV; local removes all that runs here, rehearsals included
+	@python -m ops destroy --env $(ENV)
+
+test: setup check images ## Run every check and test a pull request needs
+	pytest
+
+check: setup ## Run the static checks: format, lint, types
+	ruff format --check $(PYTHON_SOURCES)
+	ruff check $(PYTHON_SOURCES)
+	mypy
+	pyright
+	@test ! -e constructs/__init__.py || { echo "constructs/__init__.py hides the package constructs that aws_cdk imports: remove it"; exit 1; }
+
+format: setup ## Format the sources and mend what the linter can
+	ruff format $(PYTHON_SOURCES)
+	ruff check --fix $(PYTHON_SOURCES)
+
+synth: setup ## Synthesize the templates of ENV into cdk.out, with the compliance checks
+	cdk synth -q -c env=$(ENV) -c checks=true
+
+diff: setup ## Compare ENV as it is deployed with the sources
+	cdk diff --all -c env=$(ENV)
+
+bench: setup ## Measure synthesis: medians of five runs and their ratio to an empty app
+	python -m bench.synth
+
+snapshots: setup ## Write the template snapshots anew, to be reviewed as a diff
+	pytest tests/snapshot --snapshot-update
+
+images: setup ## Make Docker and the base images available
+	@python -m emulator images
+
+lock: setup ## Pin the newest versions that satisfy requirements*.in
+	pip-compile -q --upgrade --strip-extras --no-header --no-emit-index-url --no-emit-find-links --no-emit-trusted-host -o requirements.txt requirements.in
+	pip-compile -q --upgrade --strip-extras --no-header --no-emit-index-url --no-emit-find-links --no-emit-trusted-host -o requirements-dev.txt requirements-dev.in
+	sed -i '1i -e .' requirements.txt
+
+clean: ## Remove what setup and synth made; run destroy first
+	rm -rf .venv node_modules cdk.out .local *.egg-info .mypy_cache .ruff_cache .pytest_cache
+
+# Byte code is written when a module is first imported: compiling all of aws_cdk takes a minute.
+.venv/installed: requirements.txt requirements-dev.txt pyproject.toml | .venv/bin/pip
+	@echo "▸ Python packages into .venv"
+	@pip install --quiet --no-compile --disable-pip-version-check -r requirements.txt -r requirements-dev.txt
+	@touch $@
+
+.venv/bin/pip:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	  || { echo "Python 3.11 or newer is needed and '$(PYTHON)' is not it: make PYTHON=/path/to/python3 ..."; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null \
+	  || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && echo "▸ Debian package python3-venv" \
+	       && apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq python3-venv >/dev/null; } \
+	  || { echo "The Python module ensurepip is missing: install your system's package python3-venv"; exit 1; }
+	@$(PYTHON) -m venv .venv
+
+node_modules/installed: package.json package-lock.json | .venv/installed
+	@echo "▸ CDK CLI into node_modules"
+	@npm ci --silent --no-audit --no-fund
+	@touch $@

@@ -1,0 +1,39 @@
+"""The platform as a CDK app: `cdk synth -c env=dev`; with `-c checks=true` its compliance checks too."""
+
+import sys
+from typing import Any
+
+import aws_cdk as cdk
+
+import checks
+from settings import Environment, SettingsError, load
+from stacks.compute import ComputeStack
+from stacks.data import DataStack
+from stacks.network import NetworkStack
+from stacks.observability import ObservabilityStack
+
+
+def build(app: cdk.App, env: Environment) -> None:
+    """Add the stacks of one environment to `app`."""
+    cdk.Tags.of(app).add("application", "suppliers")
+    cdk.Tags.of(app).add("environment", env.name)
+    common: dict[str, Any] = {
+        "prefix": f"suppliers-{env.name}",
+        "protected": env.protected,
+        "env": cdk.Environment(account=env.account, region=env.region),
+    }
+    network = NetworkStack(app, "Network", zones=env.availability_zones, network=env.network, **common)
+    data = DataStack(app, "Data", vpc=network.vpc, database=env.database, users=env.database_users, **common)
+    compute = ComputeStack(app, "Compute", network=network, data=data, settings=env.compute, **common)
+    ObservabilityStack(app, "Observability", data=data, compute=compute, alarms=env.alarms, **common)
+
+
+if __name__ == "__main__":
+    app = cdk.App()
+    try:
+        build(app, load(app.node.try_get_context("env") or "dev"))
+    except SettingsError as error:
+        sys.exit(str(error))
+    if app.node.try_get_context("checks"):
+        checks.attach(app)
+    app.synth()

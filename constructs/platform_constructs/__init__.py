@@ -1,0 +1,1 @@
+"""The platform's own constructs, one public construct a file."""

@@ -1,0 +1,69 @@
+from collections.abc import Mapping
+
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_secretsmanager as secretsmanager
+from constructs import Construct
+
+from platform_constructs.mysql_database import MysqlDatabase
+
+# Where the images keep the certificate authorities of Amazon RDS.
+_AUTHORITIES = "/etc/ssl/certs/rds-global-bundle.pem"
+
+
+class DatabaseAccess(Construct):
+    """The database as tasks of another stack see it: where it is, and who may read which credentials.
+
+    Key, secrets and security group are imported by their names, so that grants stay on the reader's
+    side: a grant that also wrote the key's policy would tie the two stacks in a knot.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        database: MysqlDatabase,
+        key: kms.IKey,
+        migrator_secret: secretsmanager.ISecret,
+        user_secrets: Mapping[str, secretsmanager.ISecret],
+    ) -> None:
+        super().__init__(scope, construct_id)
+        self._key = kms.Key.from_key_arn(self, "Key", key.key_arn)
+        self._database = database
+        self.administrator = self._imported("Administrator", database.administrator_secret)
+        self.migrator = self._imported("Migrator", migrator_secret)
+        self.users = {name: self._imported(f"User-{name}", secret) for name, secret in user_secrets.items()}
+        self.client_security_group = ec2.SecurityGroup.from_security_group_id(
+            self, "Clients", database.client_security_group.security_group_id, mutable=False
+        )
+
+    @property
+    def location(self) -> dict[str, str]:
+        """Environment variables that say where the database is and how its identity is verified."""
+        endpoint = self._database.instance.instance_endpoint
+        return {
+            "DB_HOST": endpoint.hostname,
+            "DB_PORT": self._database.instance.db_instance_endpoint_port,
+            "DB_NAME": self._database.name,
+            "DB_TLS_CA": _AUTHORITIES,
+        }
+
+    def environment(self, service: str) -> dict[str, str]:
+        """Environment variables of a service that connects as its own user."""
+        return {**self.location, "DB_SECRET_ARN": self.users[service].secret_arn}
+
+    def grant_connect(self, service: str, grantee: iam.IGrantable) -> None:
+        """Allow reading the credentials of the service's own user, and no other's."""
+        self.users[service].grant_read(grantee)
+
+    def grant_manage_users(self, grantee: iam.IGrantable) -> None:
+        """Allow reading every credential, to make the users that they belong to."""
+        for secret in (self.administrator, self.migrator, *self.users.values()):
+            secret.grant_read(grantee)
+
+    def _imported(self, construct_id: str, secret: secretsmanager.ISecret) -> secretsmanager.ISecret:
+        return secretsmanager.Secret.from_secret_attributes(
+            self, construct_id, secret_complete_arn=secret.secret_arn, encryption_key=self._key
+        )

@@ -1,0 +1,148 @@
+from collections.abc import Sequence
+from pathlib import Path
+from typing import cast
+
+from aws_cdk import CustomResource, Duration, RemovalPolicy, Stack
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_ecs as ecs
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_logs as logs
+from constructs import Construct, IDependable
+
+from platform_constructs.compliance import acknowledge, readable_account
+
+_CODE = Path(__file__).parent / "handlers" / "ecs_operations"
+_TIME_LIMIT = Duration.minutes(15)
+
+
+class EcsOperations(Construct):
+    """What a deployment does to ECS beyond its resource types, by one function for all services of a cluster."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        cluster: ecs.ICluster,
+        subnets: ec2.SelectedSubnets,
+        logs_key: kms.IKey,
+        removal_policy: RemovalPolicy,
+    ) -> None:
+        super().__init__(scope, construct_id)
+        self._cluster = cluster
+        self._subnets = subnets
+        log_group = logs.LogGroup(
+            self,
+            "LogGroup",
+            encryption_key=logs_key,
+            retention=logs.RetentionDays.ONE_YEAR,
+            removal_policy=removal_policy,
+        )
+        self._role = iam.Role(
+            self,
+            "Role",
+            assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"),
+            description="Runs one-off tasks and lifts new services to their minimum",
+        )
+        log_group.grant_write(self._role)
+        # Named by the cluster: naming each service would make its task wait for itself.
+        self._role.add_to_principal_policy(
+            iam.PolicyStatement(
+                actions=["ecs:DescribeServices", "ecs:UpdateService"],
+                resources=[self._arn("service", f"{cluster.cluster_name}/*")],
+            )
+        )
+        self._role.add_to_principal_policy(
+            iam.PolicyStatement(
+                actions=["ecs:DescribeTasks"], resources=[self._arn("task", f"{cluster.cluster_name}/*")]
+            )
+        )
+        cluster_id = Stack.of(self).resolve(cast(ecs.CfnCluster, cluster.node.default_child).logical_id)
+        for kind in ("service", "task"):
+            acknowledge(
+                self._role,
+                f"IAM5[Resource::{self._readable_arn(kind, cluster_id)}]",
+                f"The cluster holds nothing but this platform's {kind}s, and their names are not known "
+                "before they exist.",
+            )
+        self._function = lambda_.Function(
+            self,
+            "Function",
+            runtime=lambda_.Runtime.PYTHON_3_14,
+            architecture=lambda_.Architecture.ARM_64,
+            code=lambda_.Code.from_asset(str(_CODE), exclude=["__pycache__"]),
+            handler="index.handler",
+            timeout=_TIME_LIMIT,
+            memory_size=256,
+            role=self._role,
+            log_group=log_group,
+            description="Custom resources OneOffTask and MinimumTasks",
+        )
+
+    def run_to_completion(
+        self,
+        construct_id: str,
+        *,
+        task_definition: ecs.FargateTaskDefinition,
+        security_groups: Sequence[ec2.ISecurityGroup],
+        log_group: logs.ILogGroup,
+        log_prefix: str,
+    ) -> IDependable:
+        """Run the task at each deployment that changes it; the deployment fails if the task does."""
+        task_definition.grant_run(self._role)
+        log_group.grant_read(self._role)
+        resource = self._resource(
+            construct_id,
+            "Custom::OneOffTask",
+            {
+                "Cluster": self._cluster.cluster_arn,
+                "TaskDefinition": task_definition.task_definition_arn,
+                "Subnets": self._subnets.subnet_ids,
+                "SecurityGroups": [group.security_group_id for group in security_groups],
+                "LogGroup": log_group.log_group_name,
+                "LogPrefix": log_prefix,
+            },
+        )
+        resource.node.add_dependency(self._subnets.internet_connectivity_established)
+        return resource
+
+    def lift_to_minimum(self, construct_id: str, *, service: ecs.FargateService, minimum: int) -> None:
+        """Start a new service with its minimum of tasks.
+
+        A count in the template would do so too, and would take back what scaling did whenever
+        CloudFormation updates the service: https://github.com/aws/aws-cdk/issues/3919
+        """
+        self._resource(
+            construct_id,
+            "Custom::MinimumTasks",
+            {
+                "Cluster": self._cluster.cluster_arn,
+                "Service": service.service_name,
+                "Minimum": minimum,
+            },
+        )
+
+    def _resource(
+        self, construct_id: str, resource_type: str, properties: dict[str, object]
+    ) -> CustomResource:
+        resource = CustomResource(
+            self,
+            construct_id,
+            service_token=self._function.function_arn,
+            resource_type=resource_type,
+            properties=properties,
+            service_timeout=_TIME_LIMIT,
+        )
+        # The grants reach the role as a policy of its own; without it the first call would be refused.
+        resource.node.add_dependency(self._role)
+        return resource
+
+    def _readable_arn(self, resource: str, cluster_id: str) -> str:
+        """The ARN as cdk-nag writes it in the id of a finding."""
+        stack = Stack.of(self)
+        return f"arn:aws:ecs:{stack.region}:{readable_account(stack)}:{resource}/<{cluster_id}>/*"
+
+    def _arn(self, resource: str, name: str) -> str:
+        return Stack.of(self).format_arn(service="ecs", resource=resource, resource_name=name)

@@ -1,0 +1,52 @@
+from collections.abc import Sequence
+
+from aws_cdk import RemovalPolicy, Stack
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from constructs import Construct
+
+
+class EncryptionKey(kms.Key):
+    """A customer-managed key that rotates every year and that only named AWS services may use."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        description: str,
+        removal_policy: RemovalPolicy,
+        services: Sequence[str] = (),
+    ) -> None:
+        super().__init__(
+            scope,
+            construct_id,
+            description=description,
+            enable_key_rotation=True,
+            removal_policy=removal_policy,
+        )
+        for service in services:
+            self.add_to_resource_policy(
+                iam.PolicyStatement(
+                    actions=[
+                        "kms:Encrypt",
+                        "kms:Decrypt",
+                        "kms:ReEncrypt*",
+                        "kms:GenerateDataKey*",
+                        "kms:Describe*",
+                    ],
+                    principals=[iam.ServicePrincipal(service)],
+                    resources=["*"],
+                    conditions=_only_for_this_account(self, service),
+                )
+            )
+
+
+def _only_for_this_account(scope: Construct, service: str) -> dict[str, dict[str, str]]:
+    stack = Stack.of(scope)
+    if service.startswith("logs."):
+        # CloudWatch Logs names the log group in the encryption context and sends no source account:
+        # https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/encrypt-log-data-kms.html
+        arn = f"arn:{stack.partition}:logs:{stack.region}:{stack.account}:log-group:*"
+        return {"ArnLike": {"kms:EncryptionContext:aws:logs:arn": arn}}
+    return {"StringEquals": {"aws:SourceAccount": stack.account}}

@@ -1,0 +1,141 @@
+"""CloudFormation custom resources that do to ECS what its own resource types cannot.
+
+`Custom::OneOffTask` runs a task to its end and fails, with the end of its log, when the task fails.
+`Custom::MinimumTasks` lifts a new service to its minimum, and never lowers a count.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+import urllib.request
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import boto3
+
+_T = TypeVar("_T")
+_POLL_SECONDS = 3.0
+# Left of the function's own time limit to report the outcome.
+_MARGIN_MILLISECONDS = 20_000
+_LOG_LINES = 15
+# CloudFormation cuts reasons off above 4 KB of response.
+_REASON_LENGTH = 1500
+
+
+class OperationFailed(Exception):
+    """The operation ended, and not well; the text is for the stack's events."""
+
+
+def handler(event: Mapping[str, Any], context: Any) -> None:
+    """Answer CloudFormation whatever happens: an unanswered request blocks a stack for an hour."""
+    status, reason = "SUCCESS", ""
+    try:
+        if event["RequestType"] != "Delete":
+            _OPERATIONS[event["ResourceType"]](event["ResourceProperties"], context)
+    except Exception as error:
+        status = "FAILED"
+        reason = str(error) if isinstance(error, OperationFailed) else f"{type(error).__name__}: {error}"
+        print(json.dumps({"level": "ERROR", "message": reason}))
+    _respond(event, status, reason[:_REASON_LENGTH])
+
+
+def run_one_off_task(properties: Mapping[str, Any], context: Any) -> None:
+    """Run the task definition once; raises `OperationFailed` unless its container exits with 0 in time."""
+    ecs: Any = boto3.client("ecs")
+    answer = ecs.run_task(
+        cluster=properties["Cluster"],
+        taskDefinition=properties["TaskDefinition"],
+        launchType="FARGATE",
+        count=1,
+        networkConfiguration={
+            "awsvpcConfiguration": {
+                "subnets": properties["Subnets"],
+                "securityGroups": properties["SecurityGroups"],
+                "assignPublicIp": "DISABLED",
+            }
+        },
+    )
+    if not answer["tasks"]:
+        reasons = ", ".join(failure.get("reason", "unknown") for failure in answer.get("failures", []))
+        raise OperationFailed(f"the task could not be started: {reasons}")
+    task_arn = answer["tasks"][0]["taskArn"]
+    task = _wait(
+        context,
+        f"the task {task_arn} did not end in time",
+        lambda: _stopped(ecs.describe_tasks(cluster=properties["Cluster"], tasks=[task_arn])["tasks"]),
+    )
+    container = task["containers"][0]
+    if container.get("exitCode") != 0:
+        reason = container.get("reason") or task.get("stoppedReason") or ""
+        log = _end_of_log(properties["LogGroup"], properties["LogPrefix"], container["name"], task_arn)
+        raise OperationFailed(f"exit status {container.get('exitCode', 'none')}. {reason}\n{log}".strip())
+
+
+def lift_to_minimum(properties: Mapping[str, Any], context: Any) -> None:
+    """Set the desired count to the minimum if it is lower, and wait until that many tasks run."""
+    ecs: Any = boto3.client("ecs")
+    cluster, service, minimum = properties["Cluster"], properties["Service"], int(properties["Minimum"])
+
+    def described() -> Mapping[str, Any]:
+        found = ecs.describe_services(cluster=cluster, services=[service])["services"]
+        if not found:
+            raise OperationFailed(f"there is no service {service}")
+        return dict(found[0])
+
+    if described()["desiredCount"] < minimum:
+        ecs.update_service(cluster=cluster, service=service, desiredCount=minimum)
+    _wait(
+        context,
+        f"{service} did not reach {minimum} running tasks in time",
+        lambda: True if described()["runningCount"] >= minimum else None,
+    )
+
+
+_OPERATIONS: Mapping[str, Callable[[Mapping[str, Any], Any], None]] = {
+    "Custom::OneOffTask": run_one_off_task,
+    "Custom::MinimumTasks": lift_to_minimum,
+}
+
+
+def _stopped(tasks: list[dict[str, Any]]) -> dict[str, Any] | None:
+    return tasks[0] if tasks and tasks[0]["lastStatus"] == "STOPPED" else None
+
+
+def _wait(context: Any, late: str, poll: Callable[[], _T | None]) -> _T:
+    while context.get_remaining_time_in_millis() > _MARGIN_MILLISECONDS:
+        result = poll()
+        if result is not None:
+            return result
+        time.sleep(_POLL_SECONDS)
+    raise OperationFailed(late)
+
+
+def _end_of_log(group: str, prefix: str, container: str, task_arn: str) -> str:
+    stream = f"{prefix}/{container}/{task_arn.rsplit('/', 1)[-1]}"
+    try:
+        events = boto3.client("logs").get_log_events(
+            logGroupName=group, logStreamName=stream, limit=_LOG_LINES, startFromHead=False
+        )["events"]
+    except Exception as error:  # the log explains a failure; without it the failure still counts
+        return f"log {group} {stream} cannot be read: {error}"
+    return "\n".join(str(event.get("message", "")) for event in events)
+
+
+def _respond(event: Mapping[str, Any], status: str, reason: str) -> None:
+    body = json.dumps(
+        {
+            "Status": status,
+            "Reason": reason,
+            "PhysicalResourceId": event.get("PhysicalResourceId", event["LogicalResourceId"]),
+            "StackId": event["StackId"],
+            "RequestId": event["RequestId"],
+            "LogicalResourceId": event["LogicalResourceId"],
+        }
+    ).encode()
+    # CloudFormation gives the address: a presigned one of its own bucket.
+    request = urllib.request.Request(  # noqa: S310
+        event["ResponseURL"], data=body, method="PUT", headers={"Content-Type": ""}
+    )
+    with urllib.request.urlopen(request, timeout=10):  # noqa: S310
+        pass

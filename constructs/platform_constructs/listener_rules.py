@@ -1,0 +1,56 @@
+from collections.abc import Sequence
+
+from aws_cdk import aws_elasticloadbalancingv2 as elbv2
+from constructs import Construct
+
+# A rule holds this many condition values, paths and addresses together:
+# https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-limits.html
+_VALUES_PER_RULE = 5
+
+
+class ListenerRules(Construct):
+    """The rules of one service on one listener: its paths, from anywhere or from named networks only.
+
+    With `source_cidrs`, requests for the same paths from elsewhere are answered 403. Priorities are
+    `priority` and the numbers directly after it.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        listener: elbv2.IApplicationListener,
+        priority: int,
+        path_patterns: Sequence[str],
+        source_cidrs: Sequence[str],
+        action: elbv2.ListenerAction,
+    ) -> None:
+        super().__init__(scope, construct_id)
+        paths = elbv2.ListenerCondition.path_patterns(list(path_patterns))
+        room = _VALUES_PER_RULE - len(path_patterns)
+        batches = [source_cidrs[start : start + room] for start in range(0, len(source_cidrs), room)]
+        self.forwards: list[elbv2.ApplicationListenerRule] = []
+        for number, cidrs in enumerate(batches or [()]):
+            sources = [elbv2.ListenerCondition.source_ips(list(cidrs))] if cidrs else []
+            self.forwards.append(
+                elbv2.ApplicationListenerRule(
+                    self,
+                    f"Forward{number or ''}",
+                    listener=listener,
+                    priority=priority + number,
+                    conditions=[paths, *sources],
+                    action=action,
+                )
+            )
+        if batches:
+            elbv2.ApplicationListenerRule(
+                self,
+                "Forbid",
+                listener=listener,
+                priority=priority + len(batches),
+                conditions=[paths],
+                action=elbv2.ListenerAction.fixed_response(
+                    403, content_type="text/plain", message_body="Forbidden"
+                ),
+            )

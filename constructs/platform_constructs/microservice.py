@@ -1,0 +1,269 @@
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from aws_cdk import Duration, RemovalPolicy, Stack
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_ecs as ecs
+from aws_cdk import aws_elasticloadbalancingv2 as elbv2
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_logs as logs
+from constructs import Construct
+
+from platform_constructs.blue_green_release import BlueGreenRelease
+from platform_constructs.compliance import acknowledge
+from platform_constructs.cpu_scaling import CpuScaling
+from platform_constructs.listener_rules import ListenerRules
+from platform_constructs.public_load_balancer import PublicLoadBalancer
+from platform_constructs.service_image import ServiceImage
+from platform_constructs.target_group_pair import TargetGroupPair
+
+# The server inside finishes requests under way within 25 s; the platform kills it after this.
+_STOP_TIMEOUT = Duration.seconds(30)
+_USER = "10001:10001"
+
+
+@dataclass(frozen=True, kw_only=True)
+class MicroserviceProps:
+    name: str
+    path_patterns: Sequence[str]
+    priority: int
+    source_cidrs: Sequence[str]
+    container_port: int
+    cpu: int
+    memory_mib: int
+    architecture: Literal["arm64", "x86_64"]
+    health_check_path: str
+    health_check_grace: Duration
+    min_tasks: int
+    max_tasks: int
+    target_cpu_percent: int
+    step_out_cpu_percent: int
+    step_in_cpu_percent: int
+    scaling_cooldown: Duration
+    controller: Literal["codedeploy", "ecs", "rolling"]
+    strategy: Literal["all-at-once", "canary", "linear"]
+    bake: Duration
+
+
+class Microservice(Construct):
+    """One service behind the load balancer: image, task, target groups, rules, scaling and release."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        cluster: ecs.ICluster,
+        image: ServiceImage,
+        load_balancer: PublicLoadBalancer,
+        subnets: ec2.SubnetSelection,
+        security_groups: Sequence[ec2.ISecurityGroup],
+        logs_key: kms.IKey,
+        environment: Mapping[str, str],
+        removal_policy: RemovalPolicy,
+        props: MicroserviceProps,
+    ) -> None:
+        super().__init__(scope, construct_id)
+        self.name = props.name
+        self.scaling_bounds = (props.min_tasks, props.max_tasks)
+        self.task_role = iam.Role(
+            self,
+            "TaskRole",
+            assumed_by=iam.ServicePrincipal("ecs-tasks.amazonaws.com"),
+            description=f"What {props.name} may call",
+        )
+        self.log_group = logs.LogGroup(
+            self,
+            "LogGroup",
+            log_group_name=f"/{Stack.of(self).stack_name}/{props.name}",
+            encryption_key=logs_key,
+            retention=logs.RetentionDays.ONE_YEAR,
+            removal_policy=removal_policy,
+        )
+        self.log_prefix = props.name
+        self._execution_role = iam.Role(
+            self,
+            "ExecutionRole",
+            assumed_by=iam.ServicePrincipal("ecs-tasks.amazonaws.com"),
+            description=f"Starts the containers of {props.name}: pulls their image, writes their log",
+        )
+        acknowledge(
+            self._execution_role,
+            "IAM5[Resource::*]",
+            "Signing in to the image registry (ecr:GetAuthorizationToken) knows no resource; pulling is "
+            "allowed for this service's repository only.",
+        )
+        self._image = image
+        self._props = props
+        self.task_definition = self.add_task_definition(
+            "TaskDefinition", environment=environment, task_role=self.task_role, serves=True
+        )
+        self.security_group = ec2.SecurityGroup(
+            self, "SecurityGroup", vpc=cluster.vpc, description=f"Tasks of {props.name}"
+        )
+        self.security_group.connections.allow_from(
+            load_balancer.security_group,
+            ec2.Port.tcp(props.container_port),
+            "Requests and health checks of the load balancer",
+        )
+        self.target_groups = TargetGroupPair(
+            self,
+            "TargetGroups",
+            vpc=cluster.vpc,
+            load_balancer=load_balancer.load_balancer,
+            port=props.container_port,
+            health_check_path=props.health_check_path,
+        )
+        self.service = self._service(cluster, subnets, security_groups)
+        self.production_rules = self._rules("ProductionRules", load_balancer.production_listener)
+        self.test_rules = self._rules("TestRules", load_balancer.test_listener)
+        # The service is refused while its target group has no load balancer.
+        for rule in (*self.production_rules.forwards, *self.test_rules.forwards):
+            self.service.node.add_dependency(rule)
+        self.release = BlueGreenRelease(
+            self,
+            "Release",
+            service=self.service,
+            container_name=props.name,
+            container_port=props.container_port,
+            target_groups=self.target_groups,
+            production_listener=load_balancer.production_listener,
+            test_listener=load_balancer.test_listener,
+            production_rule=self.production_rules.forwards[0],
+            test_rule=self.test_rules.forwards[0],
+            controller=props.controller,
+            strategy=props.strategy,
+            bake=props.bake,
+        )
+        CpuScaling(
+            self,
+            "Scaling",
+            service=self.service,
+            min_tasks=props.min_tasks,
+            max_tasks=props.max_tasks,
+            target_cpu_percent=props.target_cpu_percent,
+            step_out_cpu_percent=props.step_out_cpu_percent,
+            step_in_cpu_percent=props.step_in_cpu_percent,
+            cooldown=props.scaling_cooldown,
+        )
+
+    def add_task_definition(
+        self,
+        construct_id: str,
+        *,
+        environment: Mapping[str, str],
+        task_role: iam.IRole,
+        serves: bool = False,
+        command: Sequence[str] | None = None,
+    ) -> ecs.FargateTaskDefinition:
+        """A task of this service's image: the service itself, or a one-off `command` with rights of its own."""
+        props = self._props
+        task_definition = ecs.FargateTaskDefinition(
+            self,
+            construct_id,
+            family=f"{Stack.of(self).stack_name}-{props.name}{'' if serves else '-' + construct_id.lower()}",
+            cpu=props.cpu,
+            memory_limit_mib=props.memory_mib,
+            task_role=task_role,
+            execution_role=self._execution_role,
+            runtime_platform=ecs.RuntimePlatform(
+                cpu_architecture=ecs.CpuArchitecture.ARM64
+                if props.architecture == "arm64"
+                else ecs.CpuArchitecture.X86_64,
+                operating_system_family=ecs.OperatingSystemFamily.LINUX,
+            ),
+        )
+        container = task_definition.add_container(
+            props.name,
+            container_name=props.name,
+            image=self._image.container_image,
+            command=list(command) if command else None,
+            environment={**environment, "SERVICE_NAME": props.name, "VERSION": self._image.asset_hash},
+            logging=ecs.LogDrivers.aws_logs(log_group=self.log_group, stream_prefix=self.log_prefix),
+            port_mappings=[ecs.PortMapping(container_port=props.container_port)] if serves else None,
+            user=_USER,
+            readonly_root_filesystem=True,
+            privileged=False,
+            linux_parameters=self._no_capabilities(f"{construct_id}Linux"),
+            stop_timeout=_STOP_TIMEOUT,
+        )
+        container.add_environment("PORT", str(props.container_port))
+        acknowledge(
+            task_definition,
+            "ECS2",
+            "The variables say where things are and which secret to read; the secrets themselves are read "
+            "from Secrets Manager by the task, so that a rotation needs no restart.",
+        )
+        return task_definition
+
+    def _no_capabilities(self, construct_id: str) -> ecs.LinuxParameters:
+        parameters = ecs.LinuxParameters(self, construct_id)
+        parameters.drop_capabilities(ecs.Capability.ALL)
+        return parameters
+
+    def _service(
+        self,
+        cluster: ecs.ICluster,
+        subnets: ec2.SubnetSelection,
+        security_groups: Sequence[ec2.ISecurityGroup],
+    ) -> ecs.FargateService:
+        props = self._props
+        native = props.controller == "ecs"
+        shifts = native and props.strategy != "all-at-once"
+        shift = (
+            ecs.TrafficShiftConfig(step_percent=10, step_bake_time=Duration.minutes(5)) if shifts else None
+        )
+        strategies = {
+            "all-at-once": ecs.DeploymentStrategy.BLUE_GREEN,
+            "canary": ecs.DeploymentStrategy.CANARY,
+            "linear": ecs.DeploymentStrategy.LINEAR,
+        }
+        codedeploy = props.controller == "codedeploy"
+        return ecs.FargateService(
+            self,
+            "Service",
+            cluster=cluster,
+            task_definition=self.task_definition,
+            platform_version=ecs.FargatePlatformVersion.LATEST,
+            assign_public_ip=False,
+            vpc_subnets=subnets,
+            security_groups=[self.security_group, *security_groups],
+            health_check_grace_period=props.health_check_grace,
+            min_healthy_percent=100,
+            max_healthy_percent=200,
+            propagate_tags=ecs.PropagatedTagSource.SERVICE,
+            deployment_controller=ecs.DeploymentController(
+                type=ecs.DeploymentControllerType.CODE_DEPLOY
+                if codedeploy
+                else ecs.DeploymentControllerType.ECS
+            ),
+            circuit_breaker=None if codedeploy else ecs.DeploymentCircuitBreaker(enable=True, rollback=True),
+            deployment_strategy=strategies[props.strategy] if native else None,
+            canary_configuration=shift if props.strategy == "canary" else None,
+            linear_configuration=shift if props.strategy == "linear" else None,
+            bake_time=props.bake if native else None,
+        )
+
+    def _rules(self, construct_id: str, listener: elbv2.IApplicationListener) -> ListenerRules:
+        props = self._props
+        groups = self.target_groups
+        if props.controller == "ecs":
+            action = elbv2.ListenerAction.weighted_forward(
+                [
+                    elbv2.WeightedTargetGroup(target_group=groups.blue, weight=100),
+                    elbv2.WeightedTargetGroup(target_group=groups.green, weight=0),
+                ]
+            )
+        else:
+            action = elbv2.ListenerAction.forward([groups.blue])
+        return ListenerRules(
+            self,
+            construct_id,
+            listener=listener,
+            priority=props.priority,
+            path_patterns=props.path_patterns,
+            source_cidrs=props.source_cidrs,
+            action=action,
+        )

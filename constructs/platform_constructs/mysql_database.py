@@ -1,0 +1,178 @@
+from dataclasses import dataclass
+from typing import cast
+
+from aws_cdk import ArnFormat, Duration, RemovalPolicy, Stack
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_rds as rds
+from aws_cdk import aws_secretsmanager as secretsmanager
+from constructs import Construct
+
+from platform_constructs.compliance import acknowledge, readable_account
+from platform_constructs.database_user import DatabaseUser
+
+# Neither the port nor the administrator's name is the engine's default (Security Hub RDS.23, RDS.25).
+_PORT = 3307
+_ADMINISTRATOR = "directory_admin"
+_DATABASE = "suppliers"
+
+
+@dataclass(frozen=True, kw_only=True)
+class MysqlDatabaseProps:
+    instance_class: str
+    storage_gib: int
+    multi_az: bool
+    backup: Duration
+    deletion_protection: bool
+    keep: bool
+    """Leave a last snapshot, and the credentials, when the stack is deleted."""
+
+
+class MysqlDatabase(Construct):
+    """A MySQL 8.4 instance in isolated subnets, encrypted with a customer key, that refuses plain connections."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        vpc: ec2.IVpc,
+        rotation_subnets: ec2.SubnetSelection,
+        encryption_key: kms.IKey,
+        props: MysqlDatabaseProps,
+    ) -> None:
+        super().__init__(scope, construct_id)
+        self.name = _DATABASE
+        self._encryption_key = encryption_key
+        self._rotation_subnets = rotation_subnets
+        self._credentials_policy = RemovalPolicy.RETAIN if props.keep else RemovalPolicy.DESTROY
+        engine = rds.DatabaseInstanceEngine.mysql(version=rds.MysqlEngineVersion.VER_8_4_9)
+        security_group = ec2.SecurityGroup(
+            self, "SecurityGroup", vpc=vpc, description="The database", allow_all_outbound=False
+        )
+        self.instance = rds.DatabaseInstance(
+            self,
+            "Instance",
+            engine=engine,
+            instance_type=ec2.InstanceType(props.instance_class.removeprefix("db.")),
+            vpc=vpc,
+            vpc_subnets=ec2.SubnetSelection(subnet_group_name="Data"),
+            security_groups=[security_group],
+            port=_PORT,
+            database_name=_DATABASE,
+            credentials=rds.Credentials.from_generated_secret(_ADMINISTRATOR, encryption_key=encryption_key),
+            parameter_group=self._parameters(engine),
+            ca_certificate=rds.CaCertificate.RDS_CA_RSA2048_G1,
+            multi_az=props.multi_az,
+            allocated_storage=props.storage_gib,
+            max_allocated_storage=min(props.storage_gib * 5, 65536),
+            storage_type=rds.StorageType.GP3,
+            storage_encrypted=True,
+            storage_encryption_key=encryption_key,
+            iam_authentication=True,
+            publicly_accessible=False,
+            auto_minor_version_upgrade=True,
+            copy_tags_to_snapshot=True,
+            backup_retention=props.backup,
+            delete_automated_backups=not props.keep,
+            deletion_protection=props.deletion_protection,
+            removal_policy=RemovalPolicy.SNAPSHOT if props.keep else RemovalPolicy.DESTROY,
+            cloudwatch_logs_exports=["error", "general", "slowquery", "audit"],
+            monitoring_role=self._monitoring_role(),
+            monitoring_interval=Duration.seconds(60),
+            enable_performance_insights=True,
+            performance_insight_encryption_key=encryption_key,
+            performance_insight_retention=rds.PerformanceInsightRetention.DEFAULT,
+        )
+        if not props.deletion_protection:
+            acknowledge(
+                self.instance,
+                "RDS10",
+                "By setting (database.deletion_protection): an environment that holds sample data only and "
+                "is destroyed and made again at will.",
+            )
+        self.administrator_secret.apply_removal_policy(self._credentials_policy)
+        self.client_security_group = ec2.SecurityGroup(
+            self,
+            "ClientSecurityGroup",
+            vpc=vpc,
+            description="Clients of the database",
+            allow_all_outbound=False,
+        )
+        self.client_security_group.connections.allow_to(
+            self.instance, ec2.Port.tcp(_PORT), "Clients of the database only"
+        )
+        self.instance.add_rotation_single_user(
+            automatically_after=Duration.days(30),
+            vpc_subnets=rotation_subnets,
+            rotate_immediately_on_update=False,
+        )
+
+    @property
+    def administrator_secret(self) -> secretsmanager.ISecret:
+        """Credentials of the administrator, who makes the other users and serves no request."""
+        return cast(secretsmanager.ISecret, self.instance.secret)
+
+    def add_user(self, username: str) -> secretsmanager.ISecret:
+        """The secret of a new database user; the user itself is made by the prepare task."""
+        user = DatabaseUser(
+            self,
+            f"{''.join(part.capitalize() for part in username.replace('-', '_').split('_'))}User",
+            username=username.replace("-", "_"),
+            instance=self.instance,
+            encryption_key=self._encryption_key,
+            rotation_subnets=self._rotation_subnets,
+            removal_policy=self._credentials_policy,
+        )
+        return user.secret
+
+    def _monitoring_role(self) -> iam.Role:
+        # What AmazonRDSEnhancedMonitoringRole allows, for the one log group that it is for.
+        stack = Stack.of(self)
+        group = stack.format_arn(
+            service="logs",
+            resource="log-group",
+            resource_name="RDSOSMetrics:*",
+            arn_format=ArnFormat.COLON_RESOURCE_NAME,
+        )
+        role = iam.Role(
+            self,
+            "MonitoringRole",
+            assumed_by=iam.ServicePrincipal("monitoring.rds.amazonaws.com"),
+            description="Delivers the metrics of the operating system",
+        )
+        role.add_to_policy(
+            iam.PolicyStatement(
+                actions=[
+                    "logs:CreateLogGroup",
+                    "logs:CreateLogStream",
+                    "logs:DescribeLogStreams",
+                    "logs:GetLogEvents",
+                    "logs:PutLogEvents",
+                    "logs:PutRetentionPolicy",
+                ],
+                resources=[group],
+            )
+        )
+        acknowledge(
+            role,
+            f"IAM5[Resource::arn:aws:logs:{stack.region}:{readable_account(stack)}:log-group:RDSOSMetrics:*]",
+            "The streams of the one log group that Amazon RDS delivers operating-system metrics to; it "
+            "names them after the instance.",
+        )
+        return role
+
+    def _parameters(self, engine: rds.IInstanceEngine) -> rds.ParameterGroup:
+        return rds.ParameterGroup(
+            self,
+            "Parameters",
+            engine=engine,
+            description="Encrypted connections only; slow statements are logged",
+            parameters={
+                "require_secure_transport": "1",
+                "slow_query_log": "1",
+                "long_query_time": "1",
+                "log_output": "FILE",
+            },
+        )

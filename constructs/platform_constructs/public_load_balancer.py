@@ -1,0 +1,118 @@
+from collections.abc import Sequence
+
+from aws_cdk import RemovalPolicy
+from aws_cdk import aws_certificatemanager as acm
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_elasticloadbalancingv2 as elbv2
+from aws_cdk import aws_route53 as route53
+from aws_cdk import aws_route53_targets as targets
+from constructs import Construct
+
+from platform_constructs.access_log_bucket import AccessLogBucket
+from platform_constructs.compliance import acknowledge
+
+_NOT_FOUND = elbv2.ListenerAction.fixed_response(404, content_type="text/plain", message_body="Not found")
+
+
+class PublicLoadBalancer(Construct):
+    """The one way in: a production listener for everybody and a test listener for named networks only.
+
+    With a domain both speak HTTPS and port 80 redirects; without one both speak HTTP.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        name: str,
+        vpc: ec2.IVpc,
+        test_traffic_cidrs: Sequence[str],
+        domain: str | None,
+        hosted_zone_id: str | None,
+        deletion_protection: bool,
+        removal_policy: RemovalPolicy,
+    ) -> None:
+        super().__init__(scope, construct_id)
+        self.security_group = ec2.SecurityGroup(
+            self,
+            "SecurityGroup",
+            vpc=vpc,
+            description="The load balancer",
+            allow_all_outbound=False,
+        )
+        self.load_balancer = elbv2.ApplicationLoadBalancer(
+            self,
+            "LoadBalancer",
+            vpc=vpc,
+            load_balancer_name=name,
+            internet_facing=True,
+            security_group=self.security_group,
+            vpc_subnets=ec2.SubnetSelection(subnet_group_name="Public"),
+            drop_invalid_header_fields=True,
+            desync_mitigation_mode=elbv2.DesyncMitigationMode.STRICTEST,
+            deletion_protection=deletion_protection,
+        )
+        self.load_balancer.log_access_logs(
+            AccessLogBucket(self, "AccessLogs", removal_policy=removal_policy), prefix="load-balancer"
+        )
+        certificates: list[elbv2.IListenerCertificate] = []
+        if domain and hosted_zone_id:
+            certificates.append(self._serve_domain(domain, hosted_zone_id))
+        self.secure = bool(certificates)
+        self.host = domain or self.load_balancer.load_balancer_dns_name
+        self.production_listener = self._listener("Production", 443 if self.secure else 80, certificates)
+        self.test_listener = self._listener("Test", 8443 if self.secure else 8080, certificates)
+        self._open(443 if self.secure else 80, ec2.Peer.any_ipv4(), "The public")
+        for cidr in test_traffic_cidrs:
+            self._open(8443 if self.secure else 8080, ec2.Peer.ipv4(cidr), "Test traffic")
+        if self.secure:
+            self._redirect_to_https()
+        acknowledge(
+            self.security_group,
+            "EC23",
+            "A public directory is read by everybody: only the production ports of the load balancer are "
+            "open to the world, and nothing behind it has a public address.",
+        )
+
+    @property
+    def url(self) -> str:
+        """Where the public finds the application."""
+        return f"{'https' if self.secure else 'http'}://{self.host}"
+
+    def _listener(
+        self, name: str, port: int, certificates: list[elbv2.IListenerCertificate]
+    ) -> elbv2.ApplicationListener:
+        return self.load_balancer.add_listener(
+            name,
+            port=port,
+            open=False,
+            protocol=elbv2.ApplicationProtocol.HTTPS if certificates else elbv2.ApplicationProtocol.HTTP,
+            certificates=certificates or None,
+            ssl_policy=elbv2.SslPolicy.RECOMMENDED_TLS if certificates else None,
+            default_action=_NOT_FOUND,
+        )
+
+    def _open(self, port: int, peer: ec2.IPeer, who: str) -> None:
+        self.security_group.add_ingress_rule(peer, ec2.Port.tcp(port), who)
+
+    def _serve_domain(self, domain: str, hosted_zone_id: str) -> elbv2.IListenerCertificate:
+        zone = route53.HostedZone.from_hosted_zone_attributes(
+            self, "Zone", hosted_zone_id=hosted_zone_id, zone_name=domain
+        )
+        alias = route53.RecordTarget.from_alias(targets.LoadBalancerTarget(self.load_balancer))
+        route53.ARecord(self, "Alias", zone=zone, target=alias)
+        return elbv2.ListenerCertificate.from_certificate_manager(
+            acm.Certificate(
+                self, "Certificate", domain_name=domain, validation=acm.CertificateValidation.from_dns(zone)
+            )
+        )
+
+    def _redirect_to_https(self) -> None:
+        self.load_balancer.add_listener(
+            "Redirect",
+            port=80,
+            open=False,
+            default_action=elbv2.ListenerAction.redirect(port="443", protocol="HTTPS", permanent=True),
+        )
+        self._open(80, ec2.Peer.any_ipv4(), "The public, to be redirected")

@@ -1,0 +1,41 @@
+from pathlib import Path
+from typing import Literal
+
+from aws_cdk import IgnoreMode
+from aws_cdk import aws_ecr_assets as ecr_assets
+from aws_cdk import aws_ecs as ecs
+from constructs import Construct
+
+# Made by tools that ran over the sources; they would change the image's hash.
+_LITTER = ("**/__pycache__", "**/*.py[co]", "**/.*_cache", "**/*.egg-info", "**/.DS_Store", "**/*.db")
+
+
+class ServiceImage(ecr_assets.DockerImageAsset):
+    """A service's image: its hash changes with its own folder and the shared one, and with nothing else."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        services: Path,
+        service: str,
+        architecture: Literal["arm64", "x86_64"],
+    ) -> None:
+        super().__init__(
+            scope,
+            construct_id,
+            directory=str(services),
+            file=f"{service}/Dockerfile",
+            ignore_mode=IgnoreMode.DOCKER,
+            exclude=["*", f"!{service}", "!shared", *_LITTER],
+            platform=ecr_assets.Platform.LINUX_ARM64
+            if architecture == "arm64"
+            else ecr_assets.Platform.LINUX_AMD64,
+            display_name=service,
+        )
+
+    @property
+    def container_image(self) -> ecs.ContainerImage:
+        """The image, for a task definition."""
+        return ecs.ContainerImage.from_docker_image_asset(self)

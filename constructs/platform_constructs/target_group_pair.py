@@ -1,0 +1,93 @@
+from aws_cdk import Duration
+from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_elasticloadbalancingv2 as elbv2
+from constructs import Construct
+
+_MINUTE = Duration.minutes(1)
+_SUM = "FILL({blue}, 0) + FILL({green}, 0)"
+
+
+class TargetGroupPair(Construct):
+    """Two target groups, blue and green, one of which serves; its metrics are of both, so a swap blinds nothing."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        vpc: ec2.IVpc,
+        load_balancer: elbv2.ApplicationLoadBalancer,
+        port: int,
+        health_check_path: str,
+    ) -> None:
+        super().__init__(scope, construct_id)
+        self._load_balancer = load_balancer
+        self.blue, self.green = (
+            elbv2.ApplicationTargetGroup(
+                self,
+                colour,
+                vpc=vpc,
+                port=port,
+                protocol=elbv2.ApplicationProtocol.HTTP,
+                target_type=elbv2.TargetType.IP,
+                deregistration_delay=Duration.seconds(30),
+                health_check=elbv2.HealthCheck(
+                    path=health_check_path,
+                    healthy_http_codes="200",
+                    interval=Duration.seconds(10),
+                    timeout=Duration.seconds(5),
+                    healthy_threshold_count=2,
+                    unhealthy_threshold_count=3,
+                ),
+            )
+            for colour in ("Blue", "Green")
+        )
+
+    def metric_server_errors(self, period: Duration = _MINUTE) -> cloudwatch.MathExpression:
+        """Answers 5xx of the tasks, as a count a period."""
+        return self._combined(_SUM, "errors", "5xx", "HTTPCode_Target_5XX_Count", "Sum", period)
+
+    def metric_requests(self, period: Duration = _MINUTE) -> cloudwatch.MathExpression:
+        """Requests, as a count a period."""
+        return self._combined(_SUM, "requests", "requests", "RequestCount", "Sum", period)
+
+    def metric_response_time(
+        self, statistic: str = "p95", period: Duration = _MINUTE
+    ) -> cloudwatch.MathExpression:
+        """Seconds until the tasks answered, of the slower group; no data when there were no requests."""
+        label = f"{statistic} response time"
+        slower = "MAX([{blue}, {green}])"
+        return self._combined(slower, statistic, label, "TargetResponseTime", statistic, period)
+
+    def metric_unhealthy_hosts(self, period: Duration = _MINUTE) -> cloudwatch.MathExpression:
+        """Tasks that fail their health check, the most within a period."""
+        return self._combined(_SUM, "unhealthy", "unhealthy", "UnHealthyHostCount", "Maximum", period)
+
+    def metric_healthy_hosts(self, period: Duration = _MINUTE) -> cloudwatch.MathExpression:
+        """Tasks that pass their health check, the fewest within a period."""
+        return self._combined(_SUM, "healthy", "healthy", "HealthyHostCount", "Minimum", period)
+
+    def _combined(
+        self, expression: str, key: str, label: str, metric_name: str, statistic: str, period: Duration
+    ) -> cloudwatch.MathExpression:
+        # Ids are unique within a graph, so they carry the key.
+        ids = {"blue": f"{key}_blue", "green": f"{key}_green"}
+        # Built by hand: the metrics of a target group without a listener cannot be asked for, and
+        # one of the two is always idle.
+        metrics: dict[str, cloudwatch.IMetric] = {
+            ids[colour]: cloudwatch.Metric(
+                namespace="AWS/ApplicationELB",
+                metric_name=metric_name,
+                dimensions_map={
+                    "LoadBalancer": self._load_balancer.load_balancer_full_name,
+                    "TargetGroup": group.target_group_full_name,
+                },
+                statistic=statistic,
+                period=period,
+            )
+            for colour, group in (("blue", self.blue), ("green", self.green))
+        }
+        return cloudwatch.MathExpression(
+            expression=expression.format(**ids), label=label, period=period, using_metrics=metrics
+        )

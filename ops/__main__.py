@@ -1,0 +1,66 @@
+"""`python -m ops`: the operator's command line."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+import settings
+from ops import deploy as deployment
+from ops import smoke as smoke_test
+from ops.errors import OpsError
+
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Run the platform."
+)
+Env = Annotated[str, typer.Option("--env", help="The environment: a file in environments/.")]
+
+
+@app.command()
+def deploy(
+    env: Env = "local",
+    rehearse: Annotated[
+        bool, typer.Option(help="Deploy the environment's exact templates to the emulator, not to AWS.")
+    ] = False,
+) -> None:
+    """Deploy an environment, prepare its database and smoke-test it.
+
+    Example: python -m ops deploy --env dev
+    """
+    deployment.deploy(settings.load(env), rehearse=rehearse, console=Console())
+
+
+@app.command()
+def destroy(env: Env = "local") -> None:
+    """Remove an environment; `local` removes everything the emulator made, rehearsals included.
+
+    Example: python -m ops destroy --env local
+    """
+    deployment.destroy(settings.load(env), console=Console())
+
+
+@app.command()
+def smoke(env: Env = "local") -> None:
+    """Check that a deployed environment answers as it should.
+
+    Example: python -m ops smoke --env dev
+    """
+    environment = settings.load(env)
+    endpoint = deployment.endpoint(environment)
+    smoke_test.run(endpoint, environment.access.admin_cidrs, detail=Console().print)
+
+
+def main() -> None:
+    """Run the command line; what is wrong is told in one line, with exit status 1."""
+    try:
+        app()
+    except (OpsError, settings.SettingsError) as error:
+        print(error, file=sys.stderr)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

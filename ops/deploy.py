@@ -1,0 +1,171 @@
+"""Deploying an environment: to its AWS account, or its exact templates to the emulator."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import boto3
+from botocore.exceptions import BotoCoreError, ClientError
+from rich.console import Console
+
+from emulator import lifecycle, report
+from emulator.errors import EmulatorError
+from emulator.instance import DEFAULT_ACCOUNT, Instance, from_environment
+from ops import cdk, smoke
+from ops.endpoint import Endpoint
+from ops.errors import OpsError
+from ops.progress import Progress
+from settings import ROOT, Environment
+
+OUTPUTS = ROOT / "cdk-outputs.json"
+# A rehearsal runs beside the local environment.
+REHEARSAL_PORT = 4576
+_TOOLKIT = "CDKToolkit"
+
+
+def deploy(environment: Environment, *, rehearse: bool, console: Console) -> None:
+    """Deploy all stacks, prepare the database, smoke-test, and print where it is reached.
+
+    On the emulator it starts with whatever the emulator needs and ends with what the emulator made of it.
+    """
+    progress = Progress(console)
+    instance = emulator_instance(environment, rehearse=rehearse)
+    if instance is not None:
+        with _told_by_emulator(), progress.step(f"Emulator on port {instance.port}"):
+            lifecycle.up(instance, progress.detail)
+    variables = lifecycle.child_environment(instance) if instance else dict(os.environ)
+    with progress.step("CDK bootstrap"):
+        _bootstrap(environment, variables, emulated=instance is not None, progress=progress)
+    with progress.step(f"Stacks of {environment.name}: synthesize, build images, deploy"):
+        cdk.run(
+            [
+                "deploy",
+                "--all",
+                *("-c", f"env={environment.name}"),
+                *("--outputs-file", OUTPUTS.name),
+                *("--require-approval", "never"),
+            ],
+            environment=variables,
+            detail=progress.detail,
+        )
+    application = endpoint(environment, rehearse=rehearse)
+    with progress.step(f"Smoke test of {application.url}"):
+        smoke.run(application, environment.access.admin_cidrs, detail=progress.detail)
+    if instance is not None:
+        report.show(lifecycle.ask(instance, "/_emulator/ledger"), console)
+    console.print(f"{environment.name} is deployed ({progress.total()}).", highlight=False)
+    console.print(f"Dashboard       {outputs(environment, 'observability')['DashboardUrl']}", soft_wrap=True)
+    console.print(f"Application     {application.url}/", soft_wrap=True)
+    console.print(f"Administration  {application.url}/admin/suppliers", soft_wrap=True)
+
+
+def destroy(environment: Environment, *, console: Console) -> None:
+    """Remove an environment; of the emulator everything that runs, rehearsals included."""
+    progress = Progress(console)
+    if not environment.emulator:
+        with progress.step(f"Stacks of {environment.name}"):
+            cdk.run(
+                ["destroy", "--all", "-c", f"env={environment.name}", "--force"],
+                environment=os.environ,
+                detail=progress.detail,
+            )
+        return
+    for instance in _instances():
+        with _told_by_emulator(), progress.step(f"Emulator on port {instance.port}"):
+            lifecycle.down(instance, images=True, say=progress.detail)
+    OUTPUTS.unlink(missing_ok=True)
+
+
+def emulator_instance(environment: Environment, *, rehearse: bool) -> Instance | None:
+    """The emulator that stands for the environment's account, or None where that is AWS itself."""
+    if not (environment.emulator or rehearse):
+        return None
+    with _told_by_emulator():
+        named = bool(os.environ.get("EMULATOR_PORT"))
+        return from_environment(
+            port=REHEARSAL_PORT if rehearse and not named else None,
+            account=environment.account or DEFAULT_ACCOUNT,
+            region=environment.region,
+        )
+
+
+def outputs(environment: Environment, part: str) -> Mapping[str, str]:
+    """The outputs of one stack, as the last deployment wrote them."""
+    stack = f"suppliers-{environment.name}-{part}"
+    try:
+        found = json.loads(OUTPUTS.read_text(encoding="utf-8")).get(stack)
+    except (OSError, ValueError):
+        found = None
+    if found is None:
+        raise OpsError(f"{OUTPUTS.name} has no outputs of {stack}: run `make deploy ENV={environment.name}`")
+    return dict(found)
+
+
+def endpoint(environment: Environment, *, rehearse: bool = False) -> Endpoint:
+    """Where a deployed environment answers, seen from this machine."""
+    instance = emulator_instance(environment, rehearse=rehearse)
+    url = outputs(environment, "compute")["ApplicationUrl"].rstrip("/")
+    if instance is None:
+        return Endpoint(url)
+    secure = url.startswith("https:")
+    name = f"suppliers-{environment.name}"
+    for listener in lifecycle.status(instance)["listeners"]:
+        if listener["load_balancer"] == name and listener["port"] == (443 if secure else 80):
+            return Endpoint(listener["url"].rstrip("/"), instance.certificate_authority if secure else None)
+    raise OpsError(f"the emulator has no production listener of {name}: see {instance.log}")
+
+
+def _bootstrap(
+    environment: Environment, variables: Mapping[str, str], *, emulated: bool, progress: Progress
+) -> None:
+    session = boto3.Session(region_name=environment.region)
+    try:
+        if emulated:
+            client = session.client(
+                "cloudformation",
+                endpoint_url=variables["AWS_ENDPOINT_URL"],
+                aws_access_key_id=variables["AWS_ACCESS_KEY_ID"],
+                aws_secret_access_key=variables["AWS_SECRET_ACCESS_KEY"],
+            )
+        else:
+            _check_account(environment, session)
+            client = session.client("cloudformation")
+        client.describe_stacks(StackName=_TOOLKIT)
+    except ClientError as error:
+        if error.response.get("Error", {}).get("Code") != "ValidationError":
+            raise OpsError(f"{environment.name}: AWS answers: {error}") from None
+    except BotoCoreError as error:
+        raise OpsError(
+            f"{environment.name}: no access to AWS: {error} Sign in (`aws sso login`, or AWS_PROFILE=...) and repeat."
+        ) from None
+    else:
+        progress.detail("done before")
+        return
+    cdk.run(["bootstrap", "-c", f"env={environment.name}"], environment=variables, detail=progress.detail)
+
+
+def _check_account(environment: Environment, session: boto3.Session) -> None:
+    identity = session.client("sts").get_caller_identity()
+    if environment.account and identity["Account"] != environment.account:
+        raise OpsError(
+            f"environments/{environment.name}.toml: account is {environment.account}, "
+            f"the credentials are of {identity['Account']}: choose another profile"
+        )
+
+
+def _instances() -> Iterator[Instance]:
+    for state in sorted((ROOT / ".local").glob("emulator-*")):
+        port = state.name.rpartition("-")[2]
+        if port.isdigit():
+            yield Instance(port=int(port))
+
+
+@contextmanager
+def _told_by_emulator() -> Iterator[None]:
+    try:
+        yield
+    except EmulatorError as error:
+        raise OpsError(f"emulator: {error}") from None

@@ -1,0 +1,495 @@
+"""Typed, validated settings: one file an environment, one manifest a service.
+
+Files are parsed strictly (an unknown key is an error) into frozen values. Whatever is wrong
+raises `SettingsError`, whose text is one line a problem: file, key, what is wrong, what is allowed.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+ROOT = Path(__file__).parent
+
+# Condition values a listener rule may hold, paths and addresses together:
+# https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-limits.html
+CONDITION_VALUES_PER_RULE = 5
+# 100 target groups a load balancer (same page), two a service.
+TARGET_GROUPS_PER_LOAD_BALANCER = 100
+# 500 resources a template: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html
+# The Compute stack holds this many of its own and for each service; a test counts them in the templates.
+RESOURCES_PER_STACK = 500
+COMPUTE_RESOURCES_SHARED = 40
+COMPUTE_RESOURCES_PER_SERVICE = 30
+
+# https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-cpu-memory-error.html
+FARGATE_MEMORY_MIB: Mapping[int, tuple[int, ...]] = {
+    256: (512, 1024, 2048),
+    512: tuple(range(1024, 4096 + 1, 1024)),
+    1024: tuple(range(2048, 8192 + 1, 1024)),
+    2048: tuple(range(4096, 16384 + 1, 1024)),
+    4096: tuple(range(8192, 30720 + 1, 1024)),
+    8192: tuple(range(16384, 61440 + 1, 4096)),
+    16384: tuple(range(32768, 122880 + 1, 8192)),
+}
+
+
+class SettingsError(Exception):
+    """Wrong settings, said in one readable line a problem."""
+
+    def __init__(self, *problems: str) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+def _cidr(value: str) -> str:
+    try:
+        network = ipaddress.ip_network(value)
+    except ValueError:
+        raise ValueError(f"{value!r} is no CIDR; an example is 203.0.113.0/24") from None
+    if network.version != 4:
+        raise ValueError(f"{value!r} is no IPv4 CIDR; an example is 203.0.113.0/24")
+    return value
+
+
+def _vpc_cidr(value: str) -> str:
+    network = ipaddress.ip_network(_cidr(value))
+    if not network.is_private or not 16 <= network.prefixlen <= 20:
+        raise ValueError(f"{value!r} must be a private network from /16 to /20, such as 10.0.0.0/16")
+    return value
+
+
+def _path_pattern(value: str) -> str:
+    if len(value) > 128 or not re.fullmatch(r"/[A-Za-z0-9_\-.$/~\"'@:+&*?]*", value):
+        raise ValueError(
+            f"{value!r} is no path pattern; it starts with / and holds at most 128 letters, digits, "
+            "wildcards (* and ?) and _-.$/~\"'@:+&"
+        )
+    return value
+
+
+def _email(value: str) -> str:
+    if not re.fullmatch(r"[^@\s]+@[^@\s]+\.[^@\s]+", value):
+        raise ValueError(f"{value!r} is no email address")
+    return value
+
+
+def _instance_class(value: str) -> str:
+    if not re.fullmatch(r"db\.[a-z0-9]+\.[a-z0-9]+", value):
+        raise ValueError(f"{value!r} is no database instance class; an example is db.t4g.small")
+    return value
+
+
+def _domain(value: str) -> str:
+    if len(value) > 253 or not re.fullmatch(r"([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}", value):
+        raise ValueError(f"{value!r} is no domain name; an example is suppliers.example.com")
+    return value
+
+
+Cidr = Annotated[str, AfterValidator(_cidr)]
+PathPattern = Annotated[str, AfterValidator(_path_pattern)]
+Architecture = Literal["arm64", "x86_64"]
+Controller = Literal["codedeploy", "ecs", "rolling"]
+Strategy = Literal["all-at-once", "canary", "linear"]
+
+
+class Network(_Section):
+    """The address range and the ways out of it."""
+
+    cidr: Annotated[str, AfterValidator(_vpc_cidr)] = "10.0.0.0/16"
+    nat_gateways: int = Field(default=1, ge=0, le=6)
+    interface_endpoints: bool = False
+    flow_logs: bool = True
+
+
+class Database(_Section):
+    """The MySQL instance; sizes in GiB, times in days."""
+
+    instance_class: Annotated[str, AfterValidator(_instance_class)] = "db.t4g.small"
+    multi_az: bool = True
+    storage_gib: int = Field(default=20, ge=20, le=65536)
+    backup_days: int = Field(default=7, ge=1, le=35)
+    deletion_protection: bool = False
+    sample_data: bool = False
+
+
+class Access(_Section):
+    """Who may reach what; an empty list means: only from inside the VPC."""
+
+    admin_cidrs: tuple[Cidr, ...] = Field(default=(), max_length=20, strict=False)
+    test_traffic_cidrs: tuple[Cidr, ...] = Field(default=(), max_length=20, strict=False)
+
+
+class Tls(_Section):
+    """The domain to serve over HTTPS, with its public hosted zone; absent means HTTP."""
+
+    domain: Annotated[str, AfterValidator(_domain)]
+    hosted_zone_id: str = Field(pattern=r"^Z[A-Z0-9]{1,31}$")
+
+
+class Release(_Section):
+    """How a new version takes over the traffic."""
+
+    controller: Controller = "codedeploy"
+    strategy: Strategy = "canary"
+    bake_minutes: int = Field(default=10, ge=1, le=1440)
+    approval: bool = False
+
+
+class Delivery(_Section):
+    """Where a push comes from."""
+
+    source: Literal["codecommit", "github"] = "codecommit"
+
+
+class Alarms(_Section):
+    """Who is told."""
+
+    emails: tuple[Annotated[str, AfterValidator(_email)], ...] = Field(
+        default=(), max_length=20, strict=False
+    )
+
+
+class Scaling(_Section):
+    """Task counts and the CPU levels (percent of the reservation) that change them."""
+
+    min_tasks: int = Field(default=2, ge=1, le=1000)
+    max_tasks: int = Field(default=4, ge=1, le=1000)
+    target_cpu_percent: int = Field(default=50, ge=10, le=90)
+    step_out_cpu_percent: int = Field(default=70, ge=20, le=95)
+    step_in_cpu_percent: int = Field(default=30, ge=5, le=80)
+    cooldown_seconds: int = Field(default=300, ge=0, le=3600)
+
+    @model_validator(mode="after")
+    def _levels_in_order(self) -> Self:
+        if self.min_tasks > self.max_tasks:
+            raise ValueError(f"min_tasks ({self.min_tasks}) must not be above max_tasks ({self.max_tasks})")
+        if not self.step_in_cpu_percent < self.target_cpu_percent < self.step_out_cpu_percent:
+            raise ValueError(
+                "step_in_cpu_percent < target_cpu_percent < step_out_cpu_percent must hold, not "
+                f"{self.step_in_cpu_percent}, {self.target_cpu_percent}, {self.step_out_cpu_percent}"
+            )
+        return self
+
+
+def _is_administration(pattern: str) -> bool:
+    return re.match(r"/admin($|[/*?])", pattern) is not None
+
+
+def _access_by_path(service: dict[str, Any]) -> Literal["public", "admin"]:
+    return "admin" if any(map(_is_administration, service.get("path_patterns", ()))) else "public"
+
+
+class Service(_Section):
+    """One microservice: its manifest, with the overrides of the environment."""
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9-]{0,15}$")
+    enabled: bool = True
+    path_patterns: tuple[PathPattern, ...] = Field(min_length=1, max_length=4, strict=False)
+    priority: int = Field(ge=1, le=49_000)
+    access: Literal["public", "admin"] = Field(default_factory=_access_by_path)
+    container_port: int = Field(default=8080, ge=1024, le=65535)
+    cpu: int = 256
+    memory_mib: int = 512
+    architecture: Architecture = "arm64"
+    health_check_path: str = Field(default="/", pattern=r"^/[!-~]{0,1023}$")
+    health_check_grace_seconds: int = Field(default=300, ge=0, le=7200)
+    database: Literal["none", "read", "write"] = "none"
+    tables: tuple[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")], ...] = Field(
+        default=(), strict=False
+    )
+    migrations: bool = False
+    scaling: Scaling = Scaling()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.cpu not in FARGATE_MEMORY_MIB:
+            allowed = ", ".join(map(str, FARGATE_MEMORY_MIB))
+            raise ValueError(f"cpu {self.cpu} is not offered by Fargate; allowed: {allowed}")
+        if self.memory_mib not in FARGATE_MEMORY_MIB[self.cpu]:
+            offered = FARGATE_MEMORY_MIB[self.cpu]
+            allowed = ", ".join(map(str, offered)) if len(offered) < 9 else f"{offered[0]} to {offered[-1]}"
+            raise ValueError(
+                f"memory_mib {self.memory_mib} is not offered with cpu {self.cpu}; allowed: {allowed}"
+            )
+        if self.tables and self.database == "none":
+            raise ValueError("tables needs database = 'read' or 'write'")
+        if self.access == "public" and any(map(_is_administration, self.path_patterns)):
+            raise ValueError("access: a path below /admin is never public; set access = 'admin'")
+        if self.migrations and self.database != "write":
+            raise ValueError("migrations = true needs database = 'write'")
+        return self
+
+
+class Compute(_Section):
+    """What the Compute stack is made of."""
+
+    environment: str
+    services: tuple[Service, ...]
+    release: Release
+    tls: Tls | None
+    admin_cidrs: tuple[str, ...]
+    test_traffic_cidrs: tuple[str, ...]
+    sample_data: bool
+
+
+class Environment(_Section):
+    """Everything one environment is made of."""
+
+    name: str
+    region: str = Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")
+    account: str | None = Field(default=None, pattern=r"^\d{12}$")
+    availability_zones: tuple[str, ...] = Field(min_length=2, max_length=6, strict=False)
+    emulator: bool = False
+    protected: bool = False
+    network: Network = Network()
+    database: Database = Database()
+    access: Access = Access()
+    tls: Tls | None = None
+    release: Release = Release()
+    delivery: Delivery = Delivery()
+    alarms: Alarms = Alarms()
+    services: tuple[Service, ...]
+
+    @property
+    def database_users(self) -> tuple[str, ...]:
+        """The services that connect to the database."""
+        return tuple(service.name for service in self.services if service.database != "none")
+
+    @property
+    def admin_cidrs(self) -> tuple[str, ...]:
+        """Networks that reach the administration."""
+        return self.access.admin_cidrs or (self.network.cidr,)
+
+    @property
+    def test_traffic_cidrs(self) -> tuple[str, ...]:
+        """Networks that reach the test listener."""
+        return self.access.test_traffic_cidrs or (self.network.cidr,)
+
+    @property
+    def compute(self) -> Compute:
+        """The part that the Compute stack reads."""
+        return Compute(
+            environment=self.name,
+            services=self.services,
+            release=self.release,
+            tls=self.tls,
+            admin_cidrs=self.admin_cidrs,
+            test_traffic_cidrs=self.test_traffic_cidrs,
+            sample_data=self.database.sample_data,
+        )
+
+    def rule_priorities(self, service: Service) -> tuple[int, ...]:
+        """The listener rule priorities a service takes: its own and the ones directly after it."""
+        if service.access == "public":
+            return (service.priority,)
+        rules = -(-len(self.admin_cidrs) // (CONDITION_VALUES_PER_RULE - len(service.path_patterns)))
+        return tuple(service.priority + offset for offset in range(rules + 1))
+
+
+def environment_names(root: Path = ROOT) -> list[str]:
+    """The environments that exist."""
+    return sorted(path.stem for path in (root / "environments").glob("*.toml"))
+
+
+def load(name: str, root: Path = ROOT) -> Environment:
+    """The settings of environment `name`.
+
+    Raises `SettingsError` with one line for each problem found.
+    """
+    if name not in environment_names(root):
+        raise SettingsError(
+            f"env: there is no environment {name!r}; allowed: {', '.join(environment_names(root))} "
+            "(the files in environments/)"
+        )
+    file = root / "environments" / f"{name}.toml"
+    document = _read(file, root)
+    overrides = document.pop("services", {})
+    problems: list[str] = []
+    services = _load_services(overrides, file, root, problems)
+    if "name" in document:
+        problems.append(f"{file.relative_to(root)}: name: is the file's name; remove the key")
+    try:
+        environment = Environment.model_validate({**document, "name": name, "services": services})
+    except ValidationError as error:
+        raise SettingsError(*problems, *_lines(error, file, root, Environment)) from None
+    problems += [f"{file.relative_to(root)}: {problem}" for problem in _contradictions(environment)]
+    if problems:
+        raise SettingsError(*problems)
+    return environment
+
+
+def _read(file: Path, root: Path) -> dict[str, Any]:
+    where = file.relative_to(root)
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"{where}: is not UTF-8 text (byte {error.start}); save it as UTF-8") from None
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"{where}: is not TOML: {error}") from None
+    except OSError as error:
+        raise SettingsError(f"{where}: cannot be read: {error.strerror}") from None
+
+
+def _load_services(overrides: Any, file: Path, root: Path, problems: list[str]) -> tuple[Service, ...]:
+    where = file.relative_to(root)
+    manifests = sorted((root / "services").glob("*/service.toml"))
+    known = [manifest.parent.name for manifest in manifests]
+    if not isinstance(overrides, dict):
+        raise SettingsError(f"{where}: services: must be tables such as [services.customer]")
+    problems += [
+        f"{where}: services.{name}: there is no such service; allowed: {', '.join(known)}"
+        for name in overrides
+        if name not in known
+    ]
+    services = []
+    for manifest in manifests:
+        name = manifest.parent.name
+        try:
+            merged = _merge(_read(manifest, root), overrides.get(name, {}))
+            if "name" in merged:
+                raise SettingsError(
+                    f"{manifest.relative_to(root)}: name: is the folder's name; remove the key"
+                )
+            service = Service.model_validate({**merged, "name": name})
+        except SettingsError as error:
+            problems += error.problems
+        except ValidationError as error:
+            source = file if name in overrides and _blames(error, overrides[name]) else manifest
+            prefix = f"services.{name}." if source is file else ""
+            problems += _lines(error, source, root, Service, prefix)
+        else:
+            if service.enabled and not (manifest.parent / "Dockerfile").is_file():
+                problems.append(f"{manifest.parent.relative_to(root)}/Dockerfile: is missing")
+            if service.enabled:
+                services.append(service)
+    if not problems and not services:
+        raise SettingsError(f"{where}: services: none is enabled; at least one service.toml is needed")
+    if problems:
+        raise SettingsError(*problems)
+    return tuple(services)
+
+
+def _merge(base: dict[str, Any], override: Any) -> dict[str, Any]:
+    if not isinstance(override, dict):
+        return base | {"override": override}
+    merged = dict(base)
+    for key, value in override.items():
+        known = merged.get(key)
+        merged[key] = _merge(known, value) if isinstance(known, dict) and isinstance(value, dict) else value
+    return merged
+
+
+def _blames(error: ValidationError, override: Any) -> bool:
+    if not isinstance(override, dict):
+        return True
+    return any(not problem["loc"] or problem["loc"][0] in override for problem in error.errors())
+
+
+def _lines(
+    error: ValidationError, file: Path, root: Path, model: type[_Section], prefix: str = ""
+) -> Iterator[str]:
+    for problem in error.errors():
+        key = ".".join(str(part) for part in problem["loc"])
+        where = f"{file.relative_to(root)}: {prefix}{key}".rstrip(".")
+        yield f"{where}: {_explanation(problem, _fields_at(model, problem['loc'][:-1]))}"
+
+
+def _explanation(problem: Any, siblings: list[str]) -> str:
+    given = _shortened(problem.get("input"))
+    match problem["type"]:
+        case "extra_forbidden":
+            return f"unknown key; allowed: {', '.join(siblings)}" if siblings else "unknown key"
+        case "missing":
+            return "is missing"
+        case "value_error":
+            return str(problem["ctx"]["error"])
+        case "string_pattern_mismatch":
+            return f"{given} does not have the form {problem['ctx']['pattern']}"
+        case _:
+            return f"{problem['msg'][0].lower()}{problem['msg'][1:]}, not {given}"
+
+
+def _shortened(value: object, limit: int = 80) -> str:
+    text = repr(value)
+    return text if len(text) <= limit else f"{text[:limit]}..."
+
+
+def _fields_at(model: type[_Section], location: tuple[Any, ...]) -> list[str]:
+    current: type[BaseModel] = model
+    for part in location:
+        field = current.model_fields.get(str(part))
+        sections = [] if field is None else _sections_of(field.annotation)
+        if not sections:
+            return []
+        current = sections[0]
+    return [name for name in current.model_fields if name != "name"]
+
+
+def _sections_of(annotation: Any) -> list[type[_Section]]:
+    candidates = getattr(annotation, "__args__", (annotation,))
+    return [each for each in candidates if isinstance(each, type) and issubclass(each, _Section)]
+
+
+def _contradictions(environment: Environment) -> Iterator[str]:
+    zones = environment.availability_zones
+    for zone in zones:
+        if not re.fullmatch(re.escape(environment.region) + "[a-z]", zone):
+            allowed = f"{environment.region}a, {environment.region}b, ..."
+            yield f"availability_zones: {zone!r} is not a zone of {environment.region}; allowed: {allowed}"
+    if len(set(zones)) < len(zones):
+        yield f"availability_zones: each zone once, not {', '.join(zones)}"
+    network = environment.network
+    if network.nat_gateways > len(zones):
+        yield f"network.nat_gateways: at most one a zone ({len(zones)}), not {network.nat_gateways}"
+    if network.nat_gateways == 0 and not network.interface_endpoints:
+        yield (
+            "network.nat_gateways: 0 leaves the tasks no way to the AWS APIs; "
+            "set interface_endpoints = true or at least 1"
+        )
+    yield from _service_contradictions(environment)
+
+
+def _service_contradictions(environment: Environment) -> Iterator[str]:
+    services = environment.services
+    if 2 * len(services) > TARGET_GROUPS_PER_LOAD_BALANCER:
+        yield (
+            f"services: {len(services)} services need {2 * len(services)} target groups, a load balancer "
+            f"holds {TARGET_GROUPS_PER_LOAD_BALANCER}; split them over several environments"
+        )
+    resources = COMPUTE_RESOURCES_SHARED + COMPUTE_RESOURCES_PER_SERVICE * len(services)
+    if resources > RESOURCES_PER_STACK:
+        fit = (RESOURCES_PER_STACK - COMPUTE_RESOURCES_SHARED) // COMPUTE_RESOURCES_PER_SERVICE
+        yield (
+            f"services: {len(services)} services need about {resources} resources in the Compute stack, "
+            f"CloudFormation allows {RESOURCES_PER_STACK}; at most {fit} services an environment"
+        )
+    for number, service in enumerate(services):
+        for other in services[number + 1 :]:
+            taken = set(environment.rule_priorities(service)) & set(environment.rule_priorities(other))
+            if taken:
+                yield (
+                    f"services.{other.name}.priority: rule priority {min(taken)} is taken by "
+                    f"{service.name}; choose another"
+                )
+    ordered = sorted(services, key=lambda service: service.priority)
+    for number, first in enumerate(ordered):
+        for later in ordered[number + 1 :]:
+            for pattern in later.path_patterns:
+                shadow = next((each for each in first.path_patterns if fnmatchcase(pattern, each)), None)
+                if shadow is not None and first.priority != later.priority:
+                    yield (
+                        f"services.{later.name}.path_patterns: {pattern!r} is never reached, {first.name} "
+                        f"takes {shadow!r} at priority {first.priority} before {later.priority}"
+                    )

@@ -1,0 +1,177 @@
+from typing import Any
+
+from aws_cdk import CfnOutput, Duration, RemovalPolicy, Stack
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_ecs as ecs
+from aws_cdk import aws_kms as kms
+from constructs import Construct
+
+from platform_constructs.database_access import DatabaseAccess
+from platform_constructs.database_preparation import DatabasePreparation, UserRights
+from platform_constructs.ecs_operations import EcsOperations
+from platform_constructs.microservice import Microservice, MicroserviceProps
+from platform_constructs.public_load_balancer import PublicLoadBalancer
+from platform_constructs.service_image import ServiceImage
+from settings import ROOT, Compute, Service
+from stacks.data import DataStack
+from stacks.network import NetworkStack
+
+
+class ComputeStack(Stack):
+    """The load balancer and the microservices behind it."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        settings: Compute,
+        prefix: str,
+        protected: bool,
+        network: NetworkStack,
+        data: DataStack,
+        **stack: Any,
+    ) -> None:
+        super().__init__(
+            scope,
+            construct_id,
+            stack_name=f"{prefix}-compute",
+            termination_protection=protected,
+            **stack,
+        )
+        self._settings = settings
+        self._environment = {"ENVIRONMENT": settings.environment}
+        self._subnets = network.application_subnets
+        self._removal_policy = RemovalPolicy.RETAIN if protected else RemovalPolicy.DESTROY
+        self._logs_key = kms.Key.from_key_arn(self, "LogsKey", network.logs_key.key_arn)
+        self._database = DatabaseAccess(
+            self,
+            "DatabaseAccess",
+            database=data.database,
+            key=data.key,
+            migrator_secret=data.migrator_secret,
+            user_secrets=data.user_secrets,
+        )
+        self.cluster = ecs.Cluster(
+            self, "Cluster", vpc=network.vpc, container_insights_v2=ecs.ContainerInsights.ENHANCED
+        )
+        self.entrance = PublicLoadBalancer(
+            self,
+            "Entrance",
+            name=prefix,
+            vpc=network.vpc,
+            test_traffic_cidrs=settings.test_traffic_cidrs,
+            domain=settings.tls.domain if settings.tls else None,
+            hosted_zone_id=settings.tls.hosted_zone_id if settings.tls else None,
+            deletion_protection=protected,
+            removal_policy=self._removal_policy,
+        )
+        operations = EcsOperations(
+            self,
+            "Operations",
+            cluster=self.cluster,
+            subnets=network.application_subnets,
+            logs_key=self._logs_key,
+            removal_policy=self._removal_policy,
+        )
+        self.microservices = {service.name: self._microservice(service) for service in settings.services}
+        rights = {
+            service.name: UserRights(access=service.database, tables=service.tables)
+            for service in settings.services
+            if service.database != "none"
+        }
+        preparations = [
+            DatabasePreparation(
+                self,
+                f"{_pascal_case(service.name)}Database",
+                microservice=self.microservices[service.name],
+                database=self._database,
+                users=rights,
+                operations=operations,
+                environment=self._environment,
+                sample_data=settings.sample_data,
+            )
+            for service in settings.services
+            if service.migrations
+        ]
+        for service in settings.services:
+            microservice = self.microservices[service.name]
+            if service.database != "none":
+                microservice.service.node.add_dependency(*(each.done for each in preparations))
+            operations.lift_to_minimum(
+                f"Minimum-{service.name}",
+                service=microservice.service,
+                minimum=service.scaling.min_tasks,
+            )
+        self._add_outputs()
+
+    def _microservice(self, service: Service) -> Microservice:
+        uses_database = service.database != "none"
+        microservice = Microservice(
+            self,
+            _pascal_case(service.name),
+            cluster=self.cluster,
+            image=ServiceImage(
+                self,
+                f"{_pascal_case(service.name)}Image",
+                services=ROOT / "services",
+                service=service.name,
+                architecture=service.architecture,
+            ),
+            load_balancer=self.entrance,
+            subnets=ec2.SubnetSelection(subnets=self._subnets.subnets),
+            security_groups=[self._database.client_security_group] if uses_database else [],
+            logs_key=self._logs_key,
+            environment={
+                **self._environment,
+                **(self._database.environment(service.name) if uses_database else {}),
+            },
+            removal_policy=self._removal_policy,
+            props=self._props(service),
+        )
+        if uses_database:
+            self._database.grant_connect(service.name, microservice.task_role)
+        return microservice
+
+    def _props(self, service: Service) -> MicroserviceProps:
+        scaling, release = service.scaling, self._settings.release
+        return MicroserviceProps(
+            name=service.name,
+            path_patterns=service.path_patterns,
+            priority=service.priority,
+            source_cidrs=self._settings.admin_cidrs if service.access == "admin" else (),
+            container_port=service.container_port,
+            cpu=service.cpu,
+            memory_mib=service.memory_mib,
+            architecture=service.architecture,
+            health_check_path=service.health_check_path,
+            health_check_grace=Duration.seconds(service.health_check_grace_seconds),
+            min_tasks=scaling.min_tasks,
+            max_tasks=scaling.max_tasks,
+            target_cpu_percent=scaling.target_cpu_percent,
+            step_out_cpu_percent=scaling.step_out_cpu_percent,
+            step_in_cpu_percent=scaling.step_in_cpu_percent,
+            scaling_cooldown=Duration.seconds(scaling.cooldown_seconds),
+            controller=release.controller,
+            strategy=release.strategy,
+            bake=Duration.minutes(release.bake_minutes),
+        )
+
+    def _add_outputs(self) -> None:
+        CfnOutput(self, "ApplicationUrl", value=f"{self.entrance.url}/")
+        CfnOutput(self, "AdminUrl", value=f"{self.entrance.url}/admin/suppliers")
+        CfnOutput(self, "LoadBalancerDnsName", value=self.entrance.load_balancer.load_balancer_dns_name)
+        CfnOutput(self, "LoadBalancerArn", value=self.entrance.load_balancer.load_balancer_arn)
+        CfnOutput(self, "ProductionListenerArn", value=self.entrance.production_listener.listener_arn)
+        CfnOutput(self, "TestListenerArn", value=self.entrance.test_listener.listener_arn)
+        CfnOutput(self, "ClusterName", value=self.cluster.cluster_name)
+        for name, microservice in self.microservices.items():
+            prefix, groups = _pascal_case(name), microservice.target_groups
+            CfnOutput(self, f"{prefix}ServiceName", value=microservice.service.service_name)
+            CfnOutput(self, f"{prefix}BlueTargetGroupArn", value=groups.blue.target_group_arn)
+            CfnOutput(self, f"{prefix}GreenTargetGroupArn", value=groups.green.target_group_arn)
+            CfnOutput(self, f"{prefix}LogGroupName", value=microservice.log_group.log_group_name)
+
+
+def _pascal_case(name: str) -> str:
+    return "".join(part.capitalize() for part in name.split("-"))

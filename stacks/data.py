@@ -1,0 +1,60 @@
+from collections.abc import Sequence
+from typing import Any
+
+from aws_cdk import CfnOutput, Duration, RemovalPolicy, Stack
+from aws_cdk import aws_ec2 as ec2
+from constructs import Construct
+
+from platform_constructs.encryption_key import EncryptionKey
+from platform_constructs.mysql_database import MysqlDatabase, MysqlDatabaseProps
+from settings import Database
+
+
+class DataStack(Stack):
+    """The database, and the credentials of everybody who uses it."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        vpc: ec2.IVpc,
+        database: Database,
+        users: Sequence[str],
+        prefix: str,
+        protected: bool,
+        **stack: Any,
+    ) -> None:
+        super().__init__(
+            scope,
+            construct_id,
+            stack_name=f"{prefix}-data",
+            termination_protection=protected,
+            **stack,
+        )
+        keep = RemovalPolicy.RETAIN if protected else RemovalPolicy.DESTROY
+        self.storage_gib = database.storage_gib
+        self.key = EncryptionKey(
+            self, "Key", description=f"Database and credentials of {self.stack_name}", removal_policy=keep
+        )
+        self.database = MysqlDatabase(
+            self,
+            "Database",
+            vpc=vpc,
+            rotation_subnets=ec2.SubnetSelection(subnet_group_name="Application"),
+            encryption_key=self.key,
+            props=MysqlDatabaseProps(
+                instance_class=database.instance_class,
+                storage_gib=database.storage_gib,
+                multi_az=database.multi_az,
+                backup=Duration.days(database.backup_days),
+                deletion_protection=database.deletion_protection,
+                keep=protected,
+            ),
+        )
+        self.migrator_secret = self.database.add_user("migrator")
+        self.user_secrets = {user: self.database.add_user(user) for user in users}
+        CfnOutput(self, "DatabaseIdentifier", value=self.database.instance.instance_identifier)
+        CfnOutput(self, "DatabaseEndpoint", value=self.database.instance.instance_endpoint.socket_address)
+        CfnOutput(self, "DatabaseName", value=self.database.name)
+        CfnOutput(self, "AdministratorSecretArn", value=self.database.administrator_secret.secret_arn)

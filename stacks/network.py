@@ -1,0 +1,54 @@
+from collections.abc import Sequence
+from typing import Any
+
+from aws_cdk import CfnOutput, RemovalPolicy, Stack
+from constructs import Construct
+
+from platform_constructs.encryption_key import EncryptionKey
+from platform_constructs.zoned_vpc import ZonedVpc
+from settings import Network
+
+
+class NetworkStack(Stack):
+    """The VPC over the configured zones, and the key of all log groups."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        zones: Sequence[str],
+        network: Network,
+        prefix: str,
+        protected: bool,
+        **stack: Any,
+    ) -> None:
+        super().__init__(
+            scope,
+            construct_id,
+            stack_name=f"{prefix}-network",
+            termination_protection=protected,
+            **stack,
+        )
+        keep = RemovalPolicy.RETAIN if protected else RemovalPolicy.DESTROY
+        self.logs_key = EncryptionKey(
+            self,
+            "LogsKey",
+            description=f"Logs of {self.stack_name}",
+            removal_policy=keep,
+            services=[f"logs.{self.region}.amazonaws.com"],
+        )
+        zoned = ZonedVpc(
+            self,
+            "Network",
+            availability_zones=zones,
+            cidr=network.cidr,
+            nat_gateways=network.nat_gateways,
+            interface_endpoints=network.interface_endpoints,
+            flow_logs=network.flow_logs,
+            logs_key=self.logs_key,
+            removal_policy=keep,
+        )
+        self.vpc = zoned.vpc
+        self.application_subnets = zoned.application_subnets
+        CfnOutput(self, "VpcId", value=self.vpc.vpc_id)
