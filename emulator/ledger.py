@@ -42,6 +42,8 @@ RUNNING_TYPES = frozenset(
     }
 )
 
+_CUSTOM_RESOURCE = "AWS::CloudFormation::CustomResource"
+
 # Nothing stands behind these on AWS either.
 _NOT_RESOURCES = frozenset({"AWS::CDK::Metadata", "AWS::CloudFormation::WaitConditionHandle"})
 
@@ -69,7 +71,7 @@ class Entry:
     def outcome(self) -> str:
         if self.recorded:
             return "recorded"
-        if self.type in RUNNING_TYPES or self.type.startswith("Custom::"):
+        if self.type in RUNNING_TYPES or self.type.startswith(("Custom::", _CUSTOM_RESOURCE)):
             return "running"
         return "described"
 

@@ -23,7 +23,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -57,6 +57,7 @@ class Health:
     successes: int = 0
     next_probe: float = 0.0
     probing: bool = False
+    since: float = field(default_factory=time.monotonic)
 
     def succeeded(self, healthy_threshold: int) -> None:
         self.failures = 0
@@ -65,13 +66,18 @@ class Health:
         if self.state == "initial" or self.successes >= healthy_threshold:
             self.state, self.reason, self.description = "healthy", "", ""
 
-    def failed(self, unhealthy_threshold: int, reason: str, description: str) -> bool:
+    def failed(self, unhealthy_threshold: int, interval: float, reason: str, description: str) -> bool:
         """Count a failure; True when it makes the target unhealthy."""
         self.successes = 0
         self.failures += 1
+        if self.state == "unhealthy":
+            return False
         if self.state == "initial":
+            # Probed more often than on AWS, it still has as long as there.
             self.reason, self.description = "Elb.InitialHealthChecking", "Initial health checks in progress"
-        if self.failures < unhealthy_threshold or self.state == "unhealthy":
+            if time.monotonic() - self.since < unhealthy_threshold * interval:
+                return False
+        elif self.failures < unhealthy_threshold:
             return False
         self.state, self.reason, self.description = "unhealthy", reason, description
         return True
@@ -510,7 +516,7 @@ class LoadBalancers:
         timeout = aiohttp.ClientTimeout(total=float(group["HealthCheckTimeoutSeconds"]))
         matcher = str((group.get("Matcher") or {}).get("HttpCode", "200"))
         unhealthy = False
-        threshold = int(group["UnhealthyThresholdCount"])
+        threshold, interval = int(group["UnhealthyThresholdCount"]), float(group["HealthCheckIntervalSeconds"])
         try:
             headers = {"User-Agent": "ELB-HealthChecker/2.0"}
             async with self._prober.get(url, timeout=timeout, allow_redirects=False, headers=headers) as response:
@@ -518,14 +524,13 @@ class LoadBalancers:
                     health.succeeded(int(group["HealthyThresholdCount"]))
                 else:
                     text = f"Health checks failed with these codes: [{response.status}]"
-                    unhealthy = health.failed(threshold, "Target.ResponseCodeMismatch", text)
+                    unhealthy = health.failed(threshold, interval, "Target.ResponseCodeMismatch", text)
         except TimeoutError:
-            unhealthy = health.failed(threshold, "Target.Timeout", "Request timed out")
+            unhealthy = health.failed(threshold, interval, "Target.Timeout", "Request timed out")
         except aiohttp.ClientError:
-            unhealthy = health.failed(threshold, "Target.FailedHealthChecks", "Health checks failed")
+            unhealthy = health.failed(threshold, interval, "Target.FailedHealthChecks", "Health checks failed")
         finally:
             health.probing = False
-            interval = float(group["HealthCheckIntervalSeconds"])
             health.next_probe = time.monotonic() + (
                 FIRST_PROBES_SECONDS if health.state == "initial" else interval
             )

@@ -1,9 +1,9 @@
 """Resource types that ministack does not know are recorded instead of refused.
 
 Why: its CloudFormation refuses a template with one unknown type (elastic IPs, NAT gateways, flow logs,
-autoscaling, CodeDeploy, pipelines, rotation schedules...), so no real stack would deploy. A recorded
-resource has an id and plausible attributes, does nothing, and is shown as such in the ledger.
-Unnecessary, type by type, as ministack learns them: a type it knows is never recorded here.
+autoscaling, CodeDeploy, pipelines, rotation schedules...) or property (metric math), so no real stack would
+deploy. A recorded resource has an id and plausible attributes, does nothing, and is shown as such in the
+ledger. Unnecessary, type by type, as ministack learns them: what it can create is never recorded here.
 """
 
 # pyright: reportMissingImports=false
@@ -19,6 +19,9 @@ from emulator.bridges import Context, replace
 
 logger = logging.getLogger("emulator.record_only")
 
+# In ministack's refusals of properties it does not model.
+UNSUPPORTED = "not supported"
+
 # Both bring rotation functions: from the application repository, and as a hosted rotation.
 MACROS_LEFT_OUT = ("AWS::Serverless-", "AWS::SecretsManager-")
 
@@ -27,7 +30,12 @@ def install(context: Context) -> None:
     from ministack.services.cloudformation import changesets, engine, provisioners
     from ministack.services.cloudformation import handlers as handlers_of_api
 
-    handlers = RecordingHandlers(provisioners._RESOURCE_HANDLERS)
+    handlers = RecordingHandlers(
+        {
+            name: handler if name in ledger.RUNNING_TYPES else _recording_what_it_cannot(name, handler)
+            for name, handler in provisioners._RESOURCE_HANDLERS.items()
+        }
+    )
     provisioners._RESOURCE_HANDLERS = handlers
     changesets._RESOURCE_HANDLERS = handlers
     for module in (changesets, engine, handlers_of_api):
@@ -101,6 +109,43 @@ def _recording_handler(resource_type: str) -> dict[str, Any]:
         logger.info("no longer recorded: %s %s", resource_type, identifier)
 
     return {"create": create, "update": update, "update_with_logical_id": True, "delete": delete}
+
+
+def _recording_what_it_cannot(resource_type: str, handler: dict[str, Any]) -> dict[str, Any]:
+    """A handler that records a resource one of whose properties ministack refuses (metric math in an alarm, say)."""
+    recorded: set[str] = set()
+    result = dict(handler)
+
+    def create(logical_id: str, properties: dict[str, Any], stack: str) -> Any:
+        try:
+            return handler["create"](logical_id, properties, stack)
+        except (ValueError, NotImplementedError) as error:
+            if UNSUPPORTED not in str(error):
+                raise
+            logger.info("%s", error)
+            identifier, attributes = record(resource_type, logical_id, stack, properties)
+            recorded.add(identifier)
+            return identifier, attributes
+
+    def update(identifier: str, old: dict[str, Any], new: dict[str, Any], stack: str, logical_id: str) -> Any:
+        if identifier in recorded or "update" not in handler:
+            return create(logical_id, new, stack)
+        names = (logical_id,) if handler.get("update_with_logical_id") else ()
+        return handler["update"](identifier, old, new, stack, *names)
+
+    def delete(identifier: str, properties: dict[str, Any], *names: str) -> None:
+        if identifier in recorded:
+            recorded.discard(identifier)
+        else:
+            handler["delete"](identifier, properties, *names)
+
+    if "create" in handler:
+        result.update(create=create)
+    if "update" in handler:
+        result.update(update=update, update_with_logical_id=True)
+    if "delete" in handler:
+        result.update(delete=delete)
+    return result
 
 
 def ledger_document() -> dict[str, Any]:
