@@ -120,10 +120,16 @@ def wait_until_idle(addresses: list[str], seconds: float = IDLE_SECONDS) -> None
 
 def state_of(target_group: str, address: str, port: int) -> str:
     """The probed state of a target: initial, healthy, unhealthy, or unused where nothing routes to its group."""
+    if target_group not in _groups_in_use():
+        return "unused"
     health = _health.get((target_group, address, port))
-    if health is not None:
-        return health.state
-    return "initial" if target_group in _groups_in_use() else "unused"
+    return health.state if health else "initial"
+
+
+def passes_checks(target_group: str, address: str, port: int) -> bool:
+    """Whether the target answers its health checks, routed to or not."""
+    health = _health.get((target_group, address, port))
+    return health is not None and health.state == "healthy"
 
 
 # --- records -----------------------------------------------------------------------------------------
@@ -489,11 +495,10 @@ class LoadBalancers:
         from ministack.services import alb
 
         now = time.monotonic()
-        in_use = _groups_in_use()
         registered: set[tuple[str, str, int]] = set()
         for group in alb._tgs.all_values():
             arn = group["TargetGroupArn"]
-            if arn not in in_use or group.get("TargetType") == "lambda":
+            if group.get("TargetType") == "lambda" or not group.get("HealthCheckEnabled", True):
                 continue
             for target in _targets(arn):
                 key = (arn, str(target["Id"]), int(target.get("Port") or group.get("Port", 80)))
@@ -572,7 +577,7 @@ def _pick(group: str, tried: set[str]) -> tuple[str, int] | None:
     port_of_group = (alb._tgs.get(group) or {}).get("Port", 80)
     candidates = [(str(item["Id"]), int(item.get("Port") or port_of_group)) for item in _targets(group)]
     candidates = [item for item in candidates if item[0] not in tried]
-    healthy = [item for item in candidates if state_of(group, *item) == "healthy"]
+    healthy = [item for item in candidates if passes_checks(group, *item)]
     return random.choice(healthy or candidates) if candidates else None
 
 

@@ -93,8 +93,7 @@ def _is_healthy(svc_key: str, task: dict[str, Any]) -> bool:
     service = ecs._services.get(svc_key) or {}
     address = ecs._task_ip(task)
     return all(
-        load_balancer.state_of(item["targetGroupArn"], str(address), int(item.get("containerPort", 80)))
-        in ("healthy", "unused")
+        load_balancer.passes_checks(item["targetGroupArn"], str(address), int(item.get("containerPort", 80)))
         for item in service.get("loadBalancers") or []
         if item.get("targetGroupArn")
     )
