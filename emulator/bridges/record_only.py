@@ -19,8 +19,8 @@ from emulator.bridges import Context, replace
 
 logger = logging.getLogger("emulator.record_only")
 
-# In ministack's refusals of properties it does not model.
-UNSUPPORTED = "not supported"
+# In ministack's refusals of what it does not model, and of a domain's zone, which exists before the stacks.
+REFUSALS = ("not supported", "No hosted zone with id")
 
 # Both bring rotation functions: from the application repository, and as a hosted rotation.
 MACROS_LEFT_OUT = ("AWS::Serverless-", "AWS::SecretsManager-")
@@ -120,7 +120,7 @@ def _recording_what_it_cannot(resource_type: str, handler: dict[str, Any]) -> di
         try:
             return handler["create"](logical_id, properties, stack)
         except (ValueError, NotImplementedError) as error:
-            if UNSUPPORTED not in str(error):
+            if not any(text in str(error) for text in REFUSALS):
                 raise
             logger.info("%s", error)
             identifier, attributes = record(resource_type, logical_id, stack, properties)
