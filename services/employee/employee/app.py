@@ -1,6 +1,6 @@
 """The administration of the directory."""
 
-from directory.services import directory_service
+from directory.services import Part, directory_service
 from directory.settings import Settings
 from directory.suppliers import SUPPLIERS
 from directory.web import Application
@@ -8,4 +8,4 @@ from directory.web import Application
 
 def create_app(settings: Settings) -> Application:
     """The ASGI application; nothing is connected until it starts."""
-    return directory_service(settings, SUPPLIERS, serve_admin=True)
+    return directory_service(settings, [Part(directory=SUPPLIERS, admin=True)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from sqlalchemy import BINARY, Column, Index, Integer, LargeBinary, MetaData, String, Table, text
 
@@ -17,11 +18,12 @@ _DIGEST = LargeBinary(32).with_variant(BINARY(32), "mysql", "mariadb")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Directory:
-    """A directory's table and the words its URLs are made of."""
+    """A directory's table, the words its URLs are made of, and the texts that are its own."""
 
     singular: str
     plural: str
     table: Table
+    texts: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)

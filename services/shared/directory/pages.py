@@ -4,24 +4,40 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from directory.model import FIELDS, LENGTHS, SORTS, Directory, Entry
 from directory.store import DEFAULT_SIZE, Listing, Page
 from directory.texts import Texts
 from directory.validation import shown_phone
 
+_SHOWN = ("id", *FIELDS, "shown_phone")
 _TEMPLATES = Path(__file__).parent / "templates"
 STYLE = (_TEMPLATES / "style.css").read_text(encoding="utf-8").strip()
 STYLE_HASH = "'sha256-" + base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode() + "'"
+
+
+class Fragment:
+    """A template rendered once, with marks where the values of an entry go; filling it in is one formatting."""
+
+    def __init__(self, template: Template, names: Sequence[str], **values: Any) -> None:
+        # Private-use characters: validation keeps them out of entries, and escaping leaves them alone.
+        marks = {name: f"\ue000{name}\ue001" for name in names}
+        parts = re.split("\ue000(.*?)\ue001", template.render(entry=marks, **values))
+        self._names = parts[1::2]
+        self._format = "%s".join(part.replace("%", "%%") for part in parts[::2])
+
+    def fill(self, values: Mapping[str, object]) -> str:
+        return self._format % tuple([escape(values[name]) for name in self._names])
 
 
 class Pages:
@@ -30,7 +46,11 @@ class Pages:
     def __init__(self, directory: Directory, texts: Mapping[str, Texts], *, region: str) -> None:
         self._directory = directory
         self.texts = texts
+        self._region = region
         self._templates: dict[tuple[str, str], Template] = {}
+        self._entries: dict[str, Fragment] = {}
+        self._rows: dict[tuple[str, bool], Fragment] = {}
+        self._homes: dict[str, bytes] = {}
         for language, t in texts.items():
             environment = Environment(
                 loader=FileSystemLoader(_TEMPLATES),
@@ -47,19 +67,30 @@ class Pages:
                 lengths=LENGTHS,
                 phone=partial(shown_phone, region=region),
             )
-            for name in ("home", "list", "entry", "form", "remove", "error"):
+            for name in ("home", "list", "form", "remove", "error"):
                 self._templates[language, name] = environment.get_template(f"{name}.html")
+            self._entries[language] = Fragment(environment.get_template("entry.html"), _SHOWN, admin=False)
+            for admin in (False, True):
+                self._rows[language, admin] = Fragment(environment.get_template("row.html"), _SHOWN, admin=admin)
+            self._homes[language] = self._render(language, "home", admin=False)
 
     def _render(self, language: str, name: str, **values: Any) -> bytes:
         return self._templates[language, name].render(values).encode()
 
     def home(self, language: str) -> bytes:
-        return self._render(language, "home", admin=False)
+        return self._homes[language]
+
+    def _shown(self, entry: Entry) -> dict[str, object]:
+        return {
+            "id": entry.id, "name": entry.name, "address": entry.address, "city": entry.city, "state": entry.state,
+            "email": entry.email, "phone": entry.phone, "shown_phone": shown_phone(entry.phone, self._region),
+        }
 
     def list(
         self, language: str, listing: Listing, *, admin: bool, stale: bool = False, notice: str = ""
     ) -> bytes:
         t = self.texts[language]
+        row = self._rows[language, admin]
         page = listing.page
         path = ("/admin/" if admin else "/") + self._directory.plural
         first = (page.page - 1) * page.size + 1
@@ -74,6 +105,7 @@ class Pages:
             "list",
             admin=admin,
             listing=listing,
+            rows=Markup("".join([row.fill(self._shown(entry)) for entry in listing.entries])),
             notice=notice,
             stale=shown_time(listing.read_at) if stale else "",
             count=count,
@@ -89,10 +121,8 @@ class Pages:
             next=link(path, page, page=page.page + 1) if listing.more else "",
         )
 
-    def entry(self, language: str, entry: Entry, *, stale_since: float | None = None) -> bytes:
-        return self._render(
-            language, "entry", admin=False, entry=entry, stale=shown_time(stale_since) if stale_since else ""
-        )
+    def entry(self, language: str, entry: Entry) -> bytes:
+        return self._entries[language].fill(self._shown(entry)).encode()
 
     def form(
         self,

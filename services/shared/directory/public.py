@@ -14,7 +14,8 @@ from directory.store import MAX_PAGE, MAX_SEARCH, MAX_SIZE, Listing, Page, page_
 
 from directory.web import Context, Problem, Routes, Scope, Send, entity_versions, html, json, language_of
 
-_CACHE_SECONDS = 0.9
+# Together with the age of a large table's count, below the second in which changes have to be visible.
+_CACHE_SECONDS = 0.6
 
 
 class RawPage:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 from directory import admin, public
 from directory.database import connect
 from directory.model import Directory
@@ -12,39 +15,45 @@ from directory.texts import load
 from directory.web import Application, Context, Routes
 
 
-def directory_service(
-    settings: Settings,
-    directory: Directory,
-    *,
-    serve_public: bool = False,
-    serve_admin: bool = False,
-    own_root: bool = True,
-) -> Application:
-    """One process for the readers' routes, the employees' routes, or both of a directory.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """The readers' routes, the employees' routes, or both of one directory.
 
-    `own_root` is false where `/`, `/admin` and the API documents belong to another service.
+    `owns_root` is false where `/`, `/admin` and the API documents belong to another part or service.
     """
+
+    directory: Directory
+    public: bool = False
+    admin: bool = False
+    owns_root: bool = True
+
+
+def directory_service(settings: Settings, parts: Sequence[Part]) -> Application:
+    """One process that serves all the parts from one database."""
     database = connect(settings)
-    texts = load()
-    context = Context(
-        settings=settings,
-        directory=directory,
-        store=Store(directory, database),
-        pages=Pages(directory, texts, region=settings.phone_region),
-        texts=texts,
-    )
     routes = Routes()
     ready: set[str] = set()
-    if serve_public:
-        documents = "/api/openapi.json" if own_root else f"/api/{directory.plural}/openapi.json"
-        routes.update(public.routes(context, home=own_root, documents=documents))
-        ready.add("/" if own_root else f"/{directory.plural}")
-    if serve_admin:
-        documents = "/admin/api/openapi.json" if own_root else f"/admin/api/{directory.plural}/openapi.json"
-        routes.update(admin.routes(context, documents=documents))
-        if own_root:
-            routes.update(admin.landing(directory.plural))
-        ready.add(f"/admin/{directory.plural}")
+    contexts: list[Context] = []
+    for part in parts:
+        directory = part.directory
+        texts = load(changes=directory.texts)
+        context = Context(
+            settings=settings,
+            directory=directory,
+            store=Store(directory, database),
+            pages=Pages(directory, texts, region=settings.phone_region),
+            texts=texts,
+        )
+        contexts.append(context)
+        documents = "openapi.json" if part.owns_root else f"{directory.plural}-openapi.json"
+        if part.public:
+            routes.update(public.routes(context, home=part.owns_root, documents=f"/api/{documents}"))
+            ready.add("/" if part.owns_root else f"/{directory.plural}")
+        if part.admin:
+            routes.update(admin.routes(context, documents=f"/admin/api/{documents}"))
+            if part.owns_root:
+                routes.update(admin.landing(directory.plural))
+            ready.add(f"/admin/{directory.plural}")
     return Application(
-        settings, routes=routes, contexts=[context], database=database, ready_paths=frozenset(ready)
+        settings, routes=routes, contexts=contexts, database=database, ready_paths=frozenset(ready)
     )

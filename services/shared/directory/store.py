@@ -20,7 +20,9 @@ DEFAULT_SIZE = 50
 MAX_SIZE = 200
 MAX_PAGE = 100_000
 MAX_SEARCH = 100
-_COUNT_SECONDS = 1.0
+# Counting a large table takes longer than reading a page of it; small ones are counted each time.
+_COUNT_SECONDS = 0.3
+_COUNTED_EACH_TIME = 5000
 # What may stand before a word, as patterns for databases without regular expressions.
 _SEPARATORS = ("", "% ", "%@", "%.", "%-", "%&", "%(", "%/", "%'", "%,")
 # A word that begins in one row of thirty or more is found by reading this many rows in order;
@@ -194,7 +196,7 @@ class Store:
     async def _count_all(self) -> int:
         total, at = self._total
         now = time.monotonic()
-        if now - at >= _COUNT_SECONDS:
+        if total <= _COUNTED_EACH_TIME or now - at >= _COUNT_SECONDS:
             total = int((await self._database.rows(self._count, {}))[0][0])
             self._total = (total, now)
         return total

@@ -211,6 +211,8 @@ class Application:
         self._routes.update(routes)
         self._host_free = ready_paths | {"/health"}
         self._headers: Headers = [
+            # Otherwise the HTTP server names itself.
+            (b"server", b"directory"),
             (b"x-service-version", settings.version.encode()),
             (b"x-content-type-options", b"nosniff"),
             (b"x-frame-options", b"DENY"),
@@ -306,13 +308,20 @@ class Application:
         path: str = scope["path"]
         if is_api(path):
             return problem_json(self._texts[language], problem)
-        body = self._pages.error(
+        body = self._pages_for(path).error(
             language,
             problem.status,
             admin=path.startswith("/admin"),
             detail=self._texts[language](problem.text),
         )
         return html(body, language, status=problem.status, headers=problem.headers)
+
+
+    def _pages_for(self, path: str) -> Pages:
+        for context in self.contexts[1:]:
+            if path.startswith((f"/{context.directory.plural}", f"/admin/{context.directory.singular}")):
+                return context.pages
+        return self._pages
 
 
 def _trace(text: str) -> str:
