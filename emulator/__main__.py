@@ -13,7 +13,9 @@ from emulator.instance import DEFAULT_ACCOUNT, DEFAULT_PORT, DEFAULT_REGION, Ins
 
 
 def parser() -> argparse.ArgumentParser:
-    result = argparse.ArgumentParser(prog="python -m emulator", description="A local AWS with real containers.")
+    result = argparse.ArgumentParser(
+        prog="python -m emulator", description="A local AWS with real containers."
+    )
     commands = result.add_subparsers(dest="command", required=True)
     helps = {
         "up": "start the emulator, with whatever it needs",
@@ -82,7 +84,9 @@ def _tell(options: argparse.Namespace, found: dict[str, Any]) -> None:
         return
     print(f"running on {found['url']} (account {found['account']}, {found['region']}), log {found['log']}")
     for listener in found["listeners"]:
-        print(f"  {listener['protocol']} {listener['port']} of {listener['load_balancer']}: {listener['url']}")
+        print(
+            f"  {listener['protocol']} {listener['port']} of {listener['load_balancer']}: {listener['url']}"
+        )
     for container in found["containers"]:
         print(f"  container {container['name']}: {container['status']}")
 

@@ -59,7 +59,14 @@ def stand_in(reference: str) -> str:
     """What stands in for an image on this machine, or an empty text for the image itself."""
     try:
         text = run(
-            ["docker", "image", "inspect", "--format", f'{{{{index .Config.Labels "{STAND_IN_LABEL}"}}}}', reference],
+            [
+                "docker",
+                "image",
+                "inspect",
+                "--format",
+                f'{{{{index .Config.Labels "{STAND_IN_LABEL}"}}}}',
+                reference,
+            ],
             seconds=20,
             doing=f"docker image inspect {reference}",
         )

@@ -37,14 +37,18 @@ def ensure(say: Say = print) -> None:
     """Return with a Docker engine that answers; install and start Debian's on a Debian machine, as root."""
     if platform.system() != "Linux":
         # Containers are reached by their own addresses, which Docker Desktop keeps inside its virtual machine.
-        raise EmulatorError("the emulator needs Linux (WSL2 will do): containers are reached by their addresses")
+        raise EmulatorError(
+            "the emulator needs Linux (WSL2 will do): containers are reached by their addresses"
+        )
     if answers():
         return
     remedy = "install and start a Docker engine (Debian, Ubuntu: apt-get install docker.io), then try again"
     if not _is_debian():
         raise EmulatorError(f"no Docker engine answers: {remedy}")
     if os.geteuid() != 0:
-        raise EmulatorError(f"no Docker engine answers and this is not root: {remedy}, or join the group docker")
+        raise EmulatorError(
+            f"no Docker engine answers and this is not root: {remedy}, or join the group docker"
+        )
     if shutil.which("dockerd") is None:
         install(PACKAGES, say)
     say("starting the Docker engine")
@@ -104,7 +108,9 @@ def client() -> Client:
     The first one on PATH need not be able to: a client of 23 or later builds with the plugin buildx, which
     may be missing, while an older one beside it has BuildKit built in.
     """
-    candidates = list(dict.fromkeys(filter(None, (shutil.which("docker"), "/usr/bin/docker", "/usr/local/bin/docker"))))
+    candidates = list(
+        dict.fromkeys(filter(None, (shutil.which("docker"), "/usr/bin/docker", "/usr/local/bin/docker")))
+    )
     usable = [path for path in candidates if os.access(path, os.X_OK)]
     for path in usable:
         if succeeds([path, "buildx", "version"]) or _major_version(path) < 23:

@@ -4,7 +4,9 @@ Runs in the emulator's own virtual environment; `lifecycle` starts it and hands 
 environment variables.
 """
 
-# pyright: reportMissingImports=false
+# These packages are in the emulator's own environment.
+# mypy: disable-error-code="import-not-found, import-untyped"
+# pyright: reportMissingImports=false, reportMissingModuleSource=false
 
 from __future__ import annotations
 
@@ -57,10 +59,10 @@ def configure_ministack(instance: Instance) -> None:
         os.environ.pop(name, None)
 
 
-async def answer_json(send: Send, document: Any, status: int = 200) -> None:
+async def answer_json(send: Send, document: Any) -> None:
     body = json.dumps(document).encode()
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 
 
@@ -71,22 +73,25 @@ async def serve(context: Context) -> None:
     from ministack import app as ministack_app
 
     from emulator import bridges
-    from emulator.bridges import certificates, load_balancer, record_only
+    from emulator.bridges import certificates, load_balancer, record_only, target_health
 
     bridges.install(context)
     balancer = load_balancer.LoadBalancers(context)
 
+    own_answers: dict[str, Callable[[], Any]] = {
+        READY_PATH: lambda: {"pid": os.getpid(), "state": str(context.instance.state)},
+        LEDGER_PATH: record_only.ledger_document,
+        LISTENERS_PATH: balancer.listener_urls,
+    }
+
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            path = scope["path"]
-            if path == READY_PATH:
-                return await answer_json(send, {"pid": os.getpid(), "state": str(context.instance.state)})
-            if path == LEDGER_PATH:
-                return await answer_json(send, record_only.ledger_document())
-            if path == LISTENERS_PATH:
-                return await answer_json(send, balancer.listener_urls())
+            if scope["path"] in own_answers:
+                await answer_json(send, own_answers[scope["path"]]())
+                return
             if balancer.serves(scope):
-                return await balancer.handle(scope, receive, send)
+                await balancer.handle(scope, receive, send)
+                return
         await ministack_app.app(scope, receive, send)
 
     config = Config()
@@ -104,7 +109,7 @@ async def serve(context: Context) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    async with balancer:
+    async with balancer, target_health.Prober():
         await hypercorn_serve(application, config, shutdown_trigger=stop.wait)  # type: ignore[arg-type,unused-ignore]
 
 

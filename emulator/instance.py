@@ -85,7 +85,9 @@ class Instance:
         return f"ministack-rds-{self.port}-"
 
 
-def from_environment(*, port: int | None = None, account: str | None = None, region: str | None = None) -> Instance:
+def from_environment(
+    *, port: int | None = None, account: str | None = None, region: str | None = None
+) -> Instance:
     """The instance that the arguments name, else EMULATOR_PORT, else the default one."""
     if port is None:
         text = os.environ.get("EMULATOR_PORT") or str(DEFAULT_PORT)

@@ -107,7 +107,9 @@ def document(entries: Iterable[Entry]) -> dict[str, Any]:
     }
 
 
-def entries_of_stack(name: str, resources: Mapping[str, Mapping[str, Any]], recorded_class: type) -> list[Entry]:
+def entries_of_stack(
+    name: str, resources: Mapping[str, Mapping[str, Any]], recorded_class: type
+) -> list[Entry]:
     """The entries of one stack, from CloudFormation's own record of its resources."""
     return [
         Entry(

@@ -138,7 +138,9 @@ def running_pid(instance: Instance) -> int | None:
         variables = Path(f"/proc/{pid}/environ").read_bytes()
     except (OSError, ValueError):
         return None
-    ours = b"emulator.gateway" in command and f"EMULATOR_STATE={instance.state}".encode() in variables.split(b"\0")
+    ours = b"emulator.gateway" in command and f"EMULATOR_STATE={instance.state}".encode() in variables.split(
+        b"\0"
+    )
     return pid if ours else None
 
 
@@ -180,7 +182,9 @@ def _start(instance: Instance, python: Path, say: Say) -> None:
     if process.poll() is None:
         _stop(process.pid)
         raise EmulatorError(f"the emulator was not ready after {READY_SECONDS:.0f} s: see {instance.log}")
-    raise EmulatorError(f"the emulator ended while it started: {words[-1] if words else 'no word'} ({instance.log})")
+    raise EmulatorError(
+        f"the emulator ended while it started: {words[-1] if words else 'no word'} ({instance.log})"
+    )
 
 
 def _stop(pid: int) -> None:
@@ -212,7 +216,14 @@ def _make_network(instance: Instance) -> tuple[str, str]:
     may have a fixed address only in a subnet that was asked for.
     """
     create = ["docker", "network", "create", "--label", instance.label]
-    inspect = ["docker", "network", "inspect", "--format", "{{(index .IPAM.Config 0).Subnet}}", instance.network]
+    inspect = [
+        "docker",
+        "network",
+        "inspect",
+        "--format",
+        "{{(index .IPAM.Config 0).Subnet}}",
+        instance.network,
+    ]
     doing = "making the emulator's Docker network"
     run([*create, instance.network], seconds=30, doing=doing)
     subnet = run(inspect, seconds=30, doing=doing).strip()
@@ -230,7 +241,14 @@ def remove_leftovers(instance: Instance) -> None:
         run(["docker", "rm", "-fv", *ids], seconds=120, doing="removing containers")
     if succeeds(["docker", "network", "inspect", instance.network]):
         owner = run(
-            ["docker", "network", "inspect", "--format", f'{{{{index .Labels "{LABEL}"}}}}', instance.network],
+            [
+                "docker",
+                "network",
+                "inspect",
+                "--format",
+                f'{{{{index .Labels "{LABEL}"}}}}',
+                instance.network,
+            ],
             seconds=30,
             doing="docker network inspect",
         ).strip()
@@ -261,12 +279,20 @@ def remove_images(instance: Instance) -> None:
 
 def _containers(instance: Instance) -> list[dict[str, str]]:
     text = run(
-        ["docker", "ps", "--filter", f"label={instance.label}", "--format", "{{.Names}}\t{{.Image}}\t{{.Status}}"],
+        [
+            "docker",
+            "ps",
+            "--filter",
+            f"label={instance.label}",
+            "--format",
+            "{{.Names}}\t{{.Image}}\t{{.Status}}",
+        ],
         seconds=30,
         doing="docker ps",
     )
     return [
-        dict(zip(("name", "image", "status"), line.split("\t"), strict=True)) for line in sorted(text.splitlines())
+        dict(zip(("name", "image", "status"), line.split("\t"), strict=True))
+        for line in sorted(text.splitlines())
     ]
 
 
@@ -301,8 +327,10 @@ def port_holder(port: int, processes: Path = Path("/proc")) -> str | None:
         if not process.name.isdigit():
             continue
         try:
-            if any(os.readlink(item) in inodes for item in (process / "fd").iterdir()):
-                command = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+            if any(str(item.readlink()) in inodes for item in (process / "fd").iterdir()):
+                command = (
+                    (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+                )
                 return f"pid {process.name} ({command[:80]})"
         except OSError:
             continue

@@ -40,7 +40,9 @@ def run(
     return done.stdout
 
 
-def succeeds(command: Sequence[str | Path], *, seconds: float = 20.0, env: Mapping[str, str] | None = None) -> bool:
+def succeeds(
+    command: Sequence[str | Path], *, seconds: float = 20.0, env: Mapping[str, str] | None = None
+) -> bool:
     """Whether the program exists and exits with 0 in time."""
     try:
         done = subprocess.run(

@@ -108,7 +108,9 @@ def condition_holds(condition: Record, request: Request) -> bool:
 def select_rule(rules: Iterable[Record], request: Request) -> Record | None:
     """The rule that decides: the lowest priority whose conditions all hold, the default rule last."""
     for rule in sorted(rules, key=_priority):
-        if rule.get("IsDefault") or all(condition_holds(item, request) for item in rule.get("Conditions") or []):
+        if rule.get("IsDefault") or all(
+            condition_holds(item, request) for item in rule.get("Conditions") or []
+        ):
             return rule
     return None
 

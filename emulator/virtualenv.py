@@ -27,8 +27,17 @@ def ensure(instance: Instance, say: Say = print) -> Path:
     say("installing the emulator's requirements")
     shutil.rmtree(instance.venv, ignore_errors=True)
     # A virtual environment that starts this one must not leak into it.
-    env = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")}
-    run([sys.executable, "-m", "venv", instance.venv], seconds=120, doing="making the emulator's environment", env=env)
+    env = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")
+    }
+    run(
+        [sys.executable, "-m", "venv", instance.venv],
+        seconds=120,
+        doing="making the emulator's environment",
+        env=env,
+    )
     run(
         [python, "-m", "pip", "install", "--quiet", "--no-input", "-r", REQUIREMENTS],
         seconds=600,

@@ -26,7 +26,9 @@ class Context:
 def replace(module: Any, name: str, make: Callable[[Any], Any]) -> None:
     """Put `make(original)` in the place of a module's function."""
     if not hasattr(module, name):
-        raise RuntimeError(f"{module.__name__} has no {name}: the bridge does not fit this version of ministack")
+        raise RuntimeError(
+            f"{module.__name__} has no {name}: the bridge does not fit this version of ministack"
+        )
     setattr(module, name, make(getattr(module, name)))
 
 
@@ -41,6 +43,8 @@ def install(context: Context) -> None:
         record_only,
         registry,
         services,
+        target_health,
+        weighted_forward,
     )
 
     certificates.install(context)
@@ -50,4 +54,6 @@ def install(context: Context) -> None:
     database.install(context)
     containers.install(context)
     services.install(context)
+    weighted_forward.install(context)
+    target_health.install(context)
     load_balancer.install(context)

@@ -6,7 +6,9 @@ Unnecessary when ministack signs the certificates of MySQL containers and of its
 whose certificate it hands out.
 """
 
-# pyright: reportMissingImports=false
+# These packages are in the emulator's own environment.
+# mypy: disable-error-code="import-not-found, import-untyped"
+# pyright: reportMissingImports=false, reportMissingModuleSource=false
 
 from __future__ import annotations
 

@@ -8,7 +8,9 @@ AWS API and the emulator's certificate authority, obeys its definition, and is w
 Unnecessary, point by point, as ministack's ECS does the same.
 """
 
-# pyright: reportMissingImports=false
+# These packages are in the emulator's own environment.
+# mypy: disable-error-code="import-not-found, import-untyped"
+# pyright: reportMissingImports=false, reportMissingModuleSource=false
 
 from __future__ import annotations
 
@@ -41,7 +43,9 @@ def install(context: Context) -> None:
     # The reaper of ministack takes containers of a Docker that other instances use too for its own.
     import ministack.app
 
-    replace(ministack.app, "_stop_docker_containers", lambda original: lambda include_unlabelled=False: original())
+    replace(
+        ministack.app, "_stop_docker_containers", lambda original: lambda include_unlabelled=False: original()
+    )
 
     replace(ecs, "_register_metadata", lambda original: _registering(original, context))
     replace(ecs, "_build_run_kwargs", lambda original: _building(original, context))
@@ -66,7 +70,8 @@ def camel_case(value: Any) -> Any:
         return [camel_case(item) for item in value]
     if isinstance(value, dict):
         return {
-            key[:1].lower() + key[1:]: item if key in _FREE_KEYS else camel_case(item) for key, item in value.items()
+            key[:1].lower() + key[1:]: item if key in _FREE_KEYS else camel_case(item)
+            for key, item in value.items()
         }
     return value
 
@@ -225,7 +230,9 @@ def drain_logs(container_ids: list[str]) -> None:
 
 
 def _marking_stopped(original: Any) -> Any:
-    def mark(task_arn: str, task: dict[str, Any], reason: str, stop_code: str, exit_code: int | None = None) -> Any:
+    def mark(
+        task_arn: str, task: dict[str, Any], reason: str, stop_code: str, exit_code: int | None = None
+    ) -> Any:
         if stop_code == "EssentialContainerExited":
             drain_logs(list(task.get("_docker_ids") or []))
         return original(task_arn, task, reason, stop_code, exit_code)
@@ -243,7 +250,9 @@ def _remove(docker_client: Any, container_or_id: Any) -> None:
         return
     try:
         container = docker_client.containers.get(getattr(container_or_id, "id", container_or_id))
-        addresses = [item.get("IPAddress") for item in container.attrs["NetworkSettings"]["Networks"].values()]
+        addresses = [
+            item.get("IPAddress") for item in container.attrs["NetworkSettings"]["Networks"].values()
+        ]
         load_balancer.wait_until_idle([address for address in addresses if address])
         container.stop(timeout=int(container.labels.get(f"{LABEL}.stop-timeout", STOP_TIMEOUT_SECONDS)))
         drain_logs([container.id])

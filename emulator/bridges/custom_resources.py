@@ -8,7 +8,9 @@ Unnecessary when ministack runs the Node handlers without a container and report
 once.
 """
 
-# pyright: reportMissingImports=false
+# These packages are in the emulator's own environment.
+# mypy: disable-error-code="import-not-found, import-untyped"
+# pyright: reportMissingImports=false, reportMissingModuleSource=false
 
 from __future__ import annotations
 
@@ -127,7 +129,9 @@ def _through_callback(
     try:
         _call(function, event)
         if not answered.wait(timeout=timeout):
-            raise TimeoutError(f"no answer from the handler of {event['LogicalResourceId']} in {timeout:.0f} s")
+            raise TimeoutError(
+                f"no answer from the handler of {event['LogicalResourceId']} in {timeout:.0f} s"
+            )
         result: dict[str, Any] = custom_resource._pending[token]["result"] or {}
     finally:
         with custom_resource._lock:

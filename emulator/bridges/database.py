@@ -8,7 +8,9 @@ Unnecessary when ministack's CloudFormation provisions DB instances through its 
 lets the server certificate be chosen.
 """
 
-# pyright: reportMissingImports=false
+# These packages are in the emulator's own environment.
+# mypy: disable-error-code="import-not-found, import-untyped"
+# pyright: reportMissingImports=false, reportMissingModuleSource=false
 
 from __future__ import annotations
 
@@ -116,7 +118,12 @@ def _scope_with_port(original: Any, context: Context) -> Any:
 
 
 def _run_container(
-    context: Context, docker_client: Any, engine: str, kwargs: dict[str, Any], tls_names: Any = (), tls_ips: Any = ()
+    context: Context,
+    docker_client: Any,
+    engine: str,
+    kwargs: dict[str, Any],
+    tls_names: Any = (),
+    tls_ips: Any = (),
 ) -> Any:
     """Start a server with a fixed address and a certificate for it."""
     with _lock:
@@ -156,8 +163,10 @@ def _free_address(docker_client: Any, context: Context) -> str:
     # From the top of the subnet; Docker gives addresses out from the bottom.
     taken = {
         str(item.get("IPv4Address", "")).split("/", 1)[0]
-        for item in (docker_client.networks.get(context.instance.network).attrs.get("Containers") or {}).values()
-    } | {address for address in _fixed_addresses()}
+        for item in (
+            docker_client.networks.get(context.instance.network).attrs.get("Containers") or {}
+        ).values()
+    } | _fixed_addresses()
     network = ipaddress.ip_network(context.subnet)
     top = int(network.broadcast_address) - 5
     for number in range(top, top - 200, -1):
@@ -223,7 +232,9 @@ def _wait_until_available(instance: dict[str, Any]) -> None:
     from ministack.services import rds
 
     if not instance.get("_docker_container_id"):
-        raise RuntimeError(f"the database server {instance['DBInstanceIdentifier']} was not started: see the log")
+        raise RuntimeError(
+            f"the database server {instance['DBInstanceIdentifier']} was not started: see the log"
+        )
     deadline = time.monotonic() + AVAILABLE_SECONDS
     while time.monotonic() < deadline:
         if instance["DBInstanceStatus"] == "available":
@@ -233,12 +244,18 @@ def _wait_until_available(instance: dict[str, Any]) -> None:
         time.sleep(0.1)
     container = rds._get_docker().containers.get(instance["_docker_container_id"])
     last = container.logs(tail=3).decode(errors="replace").strip().replace("\n", " | ")
-    raise RuntimeError(f"the database server {instance['DBInstanceIdentifier']} did not become available: {last}")
+    raise RuntimeError(
+        f"the database server {instance['DBInstanceIdentifier']} did not become available: {last}"
+    )
 
 
 def _updating(original: Any) -> Any:
     def update(
-        identifier: str, old: dict[str, Any], new: dict[str, Any], stack_name: str, logical_id: str | None = None
+        identifier: str,
+        old: dict[str, Any],
+        new: dict[str, Any],
+        stack_name: str,
+        logical_id: str | None = None,
     ) -> tuple[str, dict[str, str]]:
         from ministack.services import rds
 
@@ -262,7 +279,9 @@ def _delete(identifier: str, props: dict[str, Any]) -> None:
     if instance is None:
         return
     if instance.get("DeletionProtection"):
-        raise ValueError(f"Cannot delete protected DB Instance {identifier}, please disable deletion protection")
+        raise ValueError(
+            f"Cannot delete protected DB Instance {identifier}, please disable deletion protection"
+        )
     volume = instance.get("_docker_volume_name")
     request = {"DBInstanceIdentifier": identifier, "SkipFinalSnapshot": "true"}
     provisioners._rds_call(rds._delete_db_instance, request, "AWS::RDS::DBInstance", "delete")

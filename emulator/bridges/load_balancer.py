@@ -1,21 +1,21 @@
-"""The data plane of application load balancers: listeners, rules and health checks as on AWS.
+"""Requests to the listeners of application load balancers are decided as on AWS.
 
-Why: ministack's ALB ignores source-ip conditions (every address matches, so a closed path is open),
-knows one target group a forward action, calls every target healthy without asking it, answers all
-listeners on one host name, and opens a thread and a connection a request. Here a request is decided by
-all conditions of a rule together, reaches healthy targets over kept connections, and DescribeTargetHealth
-tells what was probed.
-Unnecessary when ministack's ALB evaluates source-ip, weights and health checks.
+Why: ministack's ALB ignores source-ip conditions (every address matches, so a closed path is open), sends
+requests to targets that are not ready, answers all listeners under one host name, and opens a thread and
+a connection a request. Here a request is decided by all conditions of a rule together and reaches healthy
+targets over kept connections.
+Unnecessary when ministack's ALB evaluates source-ip and target health.
 
 How a listener is reached: see `listener_urls`. A test may set the header `X-Emulator-Source-Ip` to be
 seen under another address than the one it connects from.
 """
 
-# pyright: reportMissingImports=false
+# These packages are in the emulator's own environment.
+# mypy: disable-error-code="import-not-found, import-untyped"
+# pyright: reportMissingImports=false, reportMissingModuleSource=false
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import logging
 import random
@@ -23,19 +23,16 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs
 
 from emulator import routing
-from emulator.bridges import Context, replace
+from emulator.bridges import Context, replace, target_health
 
 logger = logging.getLogger("emulator.load_balancer")
 
 SOURCE_HEADER = "x-emulator-source-ip"
 LARGEST_BODY = 16 * 1024 * 1024
-# Between the probes of a target that has not answered well yet: what on AWS takes a whole interval.
-FIRST_PROBES_SECONDS = 0.25
 IDLE_SECONDS = 15.0
 _HOP_BY_HOP = frozenset(
     {"connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"}
@@ -46,66 +43,35 @@ Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 
-@dataclass
-class Health:
-    """What the probes of one target in one group found."""
-
-    state: str = "initial"
-    reason: str = "Elb.RegistrationInProgress"
-    description: str = "Target registration is in progress"
-    failures: int = 0
-    successes: int = 0
-    next_probe: float = 0.0
-    probing: bool = False
-    since: float = field(default_factory=time.monotonic)
-
-    def succeeded(self, healthy_threshold: int) -> None:
-        self.failures = 0
-        self.successes += 1
-        # One success makes a new target healthy; one that was unhealthy has to prove itself.
-        if self.state == "initial" or self.successes >= healthy_threshold:
-            self.state, self.reason, self.description = "healthy", "", ""
-
-    def failed(self, unhealthy_threshold: int, interval: float, reason: str, description: str) -> bool:
-        """Count a failure; True when it makes the target unhealthy."""
-        self.successes = 0
-        self.failures += 1
-        if self.state == "unhealthy":
-            return False
-        if self.state == "initial":
-            # Probed more often than on AWS, it still has as long as there.
-            self.reason, self.description = "Elb.InitialHealthChecking", "Initial health checks in progress"
-            if time.monotonic() - self.since < unhealthy_threshold * interval:
-                return False
-        elif self.failures < unhealthy_threshold:
-            return False
-        self.state, self.reason, self.description = "unhealthy", reason, description
-        return True
-
-
-_health: dict[tuple[str, str, int], Health] = {}
 _requests_at: Counter[str] = Counter()
 _counting = threading.Lock()
+_TERMINAL = frozenset({"forward", "redirect", "fixed-response"})
 
 
 def install(context: Context) -> None:
-    from ministack.services import alb
     from ministack.services.cloudformation import provisioners
 
-    replace(alb, "_describe_target_health", lambda original: _describe_target_health)
-    alb._ACTION_MAP["DescribeTargetHealth"] = alb._describe_target_health
-    replace(alb, "_action_xml", _with_forward_config)
-    replace(alb, "_parse_actions", _parsing_forward_config)
-    replace(provisioners, "_elbv2_listener_actions", _keeping_forward_config)
-    for kind, names in (
-        ("Listener", ("_elbv2_listener_create", "_elbv2_listener_update")),
-        ("LoadBalancer", ("_elbv2_load_balancer_create", "_elbv2_load_balancer_update")),
-    ):
-        for name in names:
-            if kind == "LoadBalancer":
-                replace(provisioners, name, _with_local_name)
-            handler = provisioners._RESOURCE_HANDLERS[f"AWS::ElasticLoadBalancingV2::{kind}"]
-            handler["create" if name.endswith("create") else "update"] = getattr(provisioners, name)
+    handler = provisioners._RESOURCE_HANDLERS["AWS::ElasticLoadBalancingV2::LoadBalancer"]
+    for action in ("create", "update"):
+        name = f"_elbv2_load_balancer_{action}"
+        replace(provisioners, name, _with_local_name)
+        handler[action] = getattr(provisioners, name)
+
+
+def _with_local_name(original: Any) -> Any:
+    def handle(*args: Any, **kwargs: Any) -> Any:
+        from ministack.services import alb
+
+        arn, attributes = original(*args, **kwargs)
+        balancer = alb._lbs.get(arn)
+        if balancer:
+            # A name that leads here, so that what a template builds from DNSName is found.
+            name = routing.listener_host(balancer["LoadBalancerName"], 80, default=True)
+            balancer["DNSName"] = name
+            attributes = {**attributes, "DNSName": name}
+        return arn, attributes
+
+    return handle
 
 
 def wait_until_idle(addresses: list[str], seconds: float = IDLE_SECONDS) -> None:
@@ -118,142 +84,11 @@ def wait_until_idle(addresses: list[str], seconds: float = IDLE_SECONDS) -> None
         time.sleep(0.05)
 
 
-def state_of(target_group: str, address: str, port: int) -> str:
-    """The probed state of a target: initial, healthy, unhealthy, or unused where nothing routes to its group."""
-    if target_group not in _groups_in_use():
-        return "unused"
-    health = _health.get((target_group, address, port))
-    return health.state if health else "initial"
-
-
-def passes_checks(target_group: str, address: str, port: int) -> bool:
-    """Whether the target answers its health checks, routed to or not."""
-    health = _health.get((target_group, address, port))
-    return health is not None and health.state == "healthy"
-
-
-# --- records -----------------------------------------------------------------------------------------
-
-
-def _with_local_name(original: Any) -> Any:
-    def handle(*args: Any, **kwargs: Any) -> Any:
-        from ministack.services import alb
-
-        arn, attributes = original(*args, **kwargs)
-        balancer = alb._lbs.get(arn)
-        if balancer:
-            # A name that leads here, so that what a template builds from DNSName can be opened.
-            name = routing.listener_host(balancer["LoadBalancerName"], 80, default=True)
-            balancer["DNSName"] = name
-            attributes = {**attributes, "DNSName": name}
-        return arn, attributes
-
-    return handle
-
-
-def _keeping_forward_config(original: Any) -> Any:
-    def actions(props: dict[str, Any], lb_arn: Any, prop: str = "DefaultActions") -> list[dict[str, Any]]:
-        entries: list[dict[str, Any]] = original(props, lb_arn, prop)
-        declared = [item for item in props.get(prop) or [] if isinstance(item, dict)]
-        for entry, action in zip(entries, declared, strict=True):
-            if isinstance(action.get("ForwardConfig"), dict):
-                entry["ForwardConfig"] = action["ForwardConfig"]
-        return entries
-
-    return actions
-
-
-def _parsing_forward_config(original: Any) -> Any:
-    def parse(params: dict[str, Any], prefix: str = "DefaultActions") -> list[dict[str, Any]]:
-        from ministack.services import alb
-
-        actions: list[dict[str, Any]] = original(params, prefix)
-        for number, action in enumerate(actions, start=1):
-            groups = []
-            base = f"{prefix}.member.{number}.ForwardConfig.TargetGroups.member"
-            for index in range(1, 6):
-                arn = alb._p(params, f"{base}.{index}.TargetGroupArn")
-                if arn:
-                    groups.append(
-                        {"TargetGroupArn": arn, "Weight": int(alb._p(params, f"{base}.{index}.Weight", "1"))}
-                    )
-            if groups:
-                action["ForwardConfig"] = {"TargetGroups": groups}
-                action.setdefault("TargetGroupArn", groups[0]["TargetGroupArn"])
-        return actions
-
-    return parse
-
-
-def _with_forward_config(original: Any) -> Any:
-    def xml(action: dict[str, Any]) -> str:
-        text: str = original(action)
-        groups = (action.get("ForwardConfig") or {}).get("TargetGroups") or []
-        if not groups:
-            return text
-        members = "".join(
-            f"<member><TargetGroupArn>{group['TargetGroupArn']}</TargetGroupArn>"
-            f"<Weight>{group.get('Weight', 1)}</Weight></member>"
-            for group in groups
-        )
-        return text.replace(
-            "</member>", f"<ForwardConfig><TargetGroups>{members}</TargetGroups></ForwardConfig></member>"
-        )
-
-    return xml
-
-
-def _describe_target_health(params: dict[str, Any]) -> Any:
-    from ministack.services import alb
-
-    arn = alb._p(params, "TargetGroupArn")
-    if arn not in alb._tgs:
-        return alb._error("TargetGroupNotFound", f"Target group '{arn}' not found.")
-    wanted = {target["Id"] for target in alb._parse_targets_param(params)}
-    members = []
-    for target in alb._targets.get(arn, []):
-        if wanted and target["Id"] not in wanted:
-            continue
-        port = int(target.get("Port") or alb._tgs[arn].get("Port", 80))
-        state = state_of(arn, target["Id"], port)
-        health = _health.get((arn, target["Id"], port))
-        reason, description = (health.reason, health.description) if health else ("", "")
-        if state == "unused":
-            reason, description = "Target.NotInUse", "Target group is not configured to receive traffic"
-        details = f"<Reason>{reason}</Reason><Description>{description}</Description>" if reason else ""
-        members.append(
-            f"<member><Target><Id>{target['Id']}</Id><Port>{port}</Port></Target>"
-            f"<HealthCheckPort>{port}</HealthCheckPort>"
-            f"<TargetHealth><State>{state}</State>{details}</TargetHealth></member>"
-        )
-    body = f"<TargetHealthDescriptions>{''.join(members)}</TargetHealthDescriptions>"
-    return alb._xml(200, "DescribeTargetHealth", body)
-
-
-def _groups_in_use() -> set[str]:
-    from ministack.services import alb
-
-    actions = [
-        action
-        for record in [*alb._rules.all_values(), *alb._listeners.all_values()]
-        for action in [*(record.get("Actions") or []), *(record.get("DefaultActions") or [])]
-    ]
-    groups = {str(action["TargetGroupArn"]) for action in actions if action.get("TargetGroupArn")}
-    for action in actions:
-        for group in (action.get("ForwardConfig") or {}).get("TargetGroups") or []:
-            groups.add(str(group["TargetGroupArn"]))
-    return groups
-
-
-# --- requests ----------------------------------------------------------------------------------------
-
-
 class LoadBalancers:
     """Serves the listeners of every load balancer, and probes the targets behind them."""
 
     def __init__(self, context: Context) -> None:
         self.context = context
-        self._probes: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> LoadBalancers:
         import aiohttp
@@ -264,16 +99,9 @@ class LoadBalancers:
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=60),
         )
-        # A probe never takes a kept connection: it shall find out whether the target accepts new ones.
-        self._prober = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0, force_close=True))
-        self._health_loop = asyncio.create_task(self._probe_forever())
         return self
 
     async def __aexit__(self, *exc: object) -> None:
-        self._health_loop.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._health_loop
-        await self._prober.close()
         await self._session.close()
 
     def serves(self, scope: Scope) -> bool:
@@ -291,7 +119,9 @@ class LoadBalancers:
         found = []
         for balancer in alb._lbs.all_values():
             listeners = [
-                item for item in alb._listeners.all_values() if item["LoadBalancerArn"] == balancer["LoadBalancerArn"]
+                item
+                for item in alb._listeners.all_values()
+                if item["LoadBalancerArn"] == balancer["LoadBalancerArn"]
             ]
             for listener in sorted(listeners, key=lambda item: int(item.get("Port", 0))):
                 secure = routing.is_secure(listener)
@@ -321,7 +151,8 @@ class LoadBalancers:
         for (account, region, _), balancer in alb._lbs.all_items():
             if balancer["LoadBalancerName"].lower() == address.name:
                 with request_scope(account, region):
-                    return await self._serve(balancer, address, scope, receive, send)
+                    await self._serve(balancer, address, scope, receive, send)
+                return
         await _answer(send, 404, f"no load balancer {address.name}")
 
     async def _serve(
@@ -337,12 +168,15 @@ class LoadBalancers:
             # On AWS the connection would be refused.
             port = f" on port {address.port}" if address.port else ""
             scheme = "HTTPS" if secure else "HTTP"
-            return await _answer(send, 502, f"{address.name} has no {scheme} listener{port}")
+            await _answer(send, 502, f"{address.name} has no {scheme} listener{port}")
+            return
         headers: dict[str, str] = {}
         for name, value in scope["headers"]:
             key = name.decode("latin-1").lower()
             text = value.decode("latin-1")
-            headers[key] = f"{headers[key]}{'; ' if key == 'cookie' else ', '}{text}" if key in headers else text
+            headers[key] = (
+                f"{headers[key]}{'; ' if key == 'cookie' else ', '}{text}" if key in headers else text
+            )
         source = headers.pop(SOURCE_HEADER, None) or (scope.get("client") or ("127.0.0.1",))[0]
         query_string = scope.get("query_string", b"").decode("latin-1")
         request = routing.Request(
@@ -358,23 +192,22 @@ class LoadBalancers:
         actions = (rule or {}).get("Actions") or listener.get("DefaultActions") or []
         action = next((item for item in actions if item.get("Type") in _TERMINAL), None)
         if action is None:
-            return await _answer(send, 503, "no rule of the listener answers this request")
-        if action["Type"] == "fixed-response":
+            await _answer(send, 503, "no rule of the listener answers this request")
+        elif action["Type"] == "fixed-response":
             config = action.get("FixedResponseConfig") or {}
-            content_type = config.get("ContentType") or "text/plain"
-            return await _answer(
-                send, int(config.get("StatusCode", 200)), str(config.get("MessageBody") or ""), content_type
-            )
-        if action["Type"] == "redirect":
-            return await self._redirect(action, balancer, listeners, listener, request, query_string, send)
-        await self._forward(action, arn, listener, scope, request, query_string, receive, send)
+            status, text = int(config.get("StatusCode", 200)), str(config.get("MessageBody") or "")
+            await _answer(send, status, text, config.get("ContentType") or "text/plain")
+        elif action["Type"] == "redirect":
+            await self._redirect(action, balancer, listeners, listener, request, query_string, send)
+        else:
+            await self._forward(action, arn, listener, scope, request, query_string, receive, send)
 
     async def _redirect(
         self,
-        action: dict[str, Any],
+        action: routing.Record,
         balancer: dict[str, Any],
         listeners: list[dict[str, Any]],
-        listener: dict[str, Any],
+        listener: routing.Record,
         request: routing.Request,
         query_string: str,
         send: Send,
@@ -394,7 +227,11 @@ class LoadBalancers:
                 text = text.replace(placeholder, value)
             return text
 
-        protocol, host, port = fill("Protocol", "#{protocol}"), fill("Host", "#{host}"), fill("Port", "#{port}")
+        protocol, host, port = (
+            fill("Protocol", "#{protocol}"),
+            fill("Host", "#{host}"),
+            fill("Port", "#{port}"),
+        )
         path, query = fill("Path", "/#{path}"), fill("Query", "#{query}")
         base = f"{protocol.lower()}://{host}:{port}"
         if host == values["#{host}"]:
@@ -411,9 +248,9 @@ class LoadBalancers:
 
     async def _forward(
         self,
-        action: dict[str, Any],
+        action: routing.Record,
         arn: str,
-        listener: dict[str, Any],
+        listener: routing.Record,
         scope: Scope,
         request: routing.Request,
         query_string: str,
@@ -424,25 +261,23 @@ class LoadBalancers:
         from ministack.services import alb
         from yarl import URL
 
-        body = bytearray()
-        while True:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                return
-            body += message.get("body", b"")
-            if len(body) > LARGEST_BODY:
-                return await _answer(send, 413, "the request body is too large for the emulator")
-            if not message.get("more_body"):
-                break
-
+        body = await _body(receive)
+        if body is None:
+            return
+        if len(body) > LARGEST_BODY:
+            await _answer(send, 413, "the request body is too large for the emulator")
+            return
         weights = routing.forward_weights(action)
         if not weights:
-            return await _answer(send, 503, "no target group has any weight")
+            await _answer(send, 503, "no target group has any weight")
+            return
         group = random.choices([item for item, _ in weights], [weight for _, weight in weights])[0]
         # The Host that the client sent stays: its port is the emulator's, and a service compares Origin with it.
         outgoing = {
             name: value
-            for name, value in alb._target_headers(arn, listener, dict(request.headers), request.source_ip).items()
+            for name, value in alb._target_headers(
+                arn, listener, dict(request.headers), request.source_ip
+            ).items()
             if name not in _HOP_BY_HOP and name != "content-length"
         }
         raw_path = (scope.get("raw_path") or request.path.encode()).decode("latin-1").split("?", 1)[0]
@@ -455,8 +290,11 @@ class LoadBalancers:
         while True:
             target = _pick(group, tried)
             if target is None:
-                status, text = (502, "no target accepted the request") if tried else (503, "no registered targets")
-                return await _answer(send, status, text)
+                status, text = (
+                    (502, "no target accepted the request") if tried else (503, "no registered targets")
+                )
+                await _answer(send, status, text)
+                return
             host, port = target
             tried.add(host)
             started = False
@@ -466,7 +304,7 @@ class LoadBalancers:
                         request.method,
                         URL(f"http://{host}:{port}{target_path}", encoded=True),
                         headers=outgoing,
-                        data=bytes(body) if body else None,
+                        data=body or None,
                         allow_redirects=False,
                         skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
                     ) as response:
@@ -478,75 +316,9 @@ class LoadBalancers:
                 except (aiohttp.ClientError, TimeoutError) as error:
                     logger.warning("%s %s at %s:%s: %r", request.method, request.path, host, port, error)
                     if not started:
-                        return await _answer(send, 502, "the target closed the connection")
+                        await _answer(send, 502, "the target closed the connection")
+                        return
                     raise
-
-    # --- health checks -----------------------------------------------------------------------------
-
-    async def _probe_forever(self) -> None:
-        while True:
-            try:
-                self._start_due_probes()
-            except Exception:
-                logger.exception("the health checks went wrong; they go on")
-            await asyncio.sleep(0.1)
-
-    def _start_due_probes(self) -> None:
-        from ministack.services import alb
-
-        now = time.monotonic()
-        registered: set[tuple[str, str, int]] = set()
-        for group in alb._tgs.all_values():
-            arn = group["TargetGroupArn"]
-            if group.get("TargetType") == "lambda" or not group.get("HealthCheckEnabled", True):
-                continue
-            for target in _targets(arn):
-                key = (arn, str(target["Id"]), int(target.get("Port") or group.get("Port", 80)))
-                registered.add(key)
-                health = _health.setdefault(key, Health())
-                if now >= health.next_probe and not health.probing:
-                    health.probing = True
-                    probe = asyncio.create_task(self._probe(group, key, health))
-                    self._probes.add(probe)
-                    probe.add_done_callback(self._probes.discard)
-        for key in _health.keys() - registered:
-            del _health[key]
-
-    async def _probe(self, group: dict[str, Any], key: tuple[str, str, int], health: Health) -> None:
-        import aiohttp
-
-        arn, host, port = key
-        probe_port = group.get("HealthCheckPort", "traffic-port")
-        url = f"http://{host}:{port if probe_port == 'traffic-port' else probe_port}{group['HealthCheckPath']}"
-        timeout = aiohttp.ClientTimeout(total=float(group["HealthCheckTimeoutSeconds"]))
-        matcher = str((group.get("Matcher") or {}).get("HttpCode", "200"))
-        unhealthy = False
-        threshold, interval = int(group["UnhealthyThresholdCount"]), float(group["HealthCheckIntervalSeconds"])
-        try:
-            headers = {"User-Agent": "ELB-HealthChecker/2.0"}
-            async with self._prober.get(url, timeout=timeout, allow_redirects=False, headers=headers) as response:
-                if routing.status_matches(matcher, response.status):
-                    health.succeeded(int(group["HealthyThresholdCount"]))
-                else:
-                    text = f"Health checks failed with these codes: [{response.status}]"
-                    unhealthy = health.failed(threshold, interval, "Target.ResponseCodeMismatch", text)
-        except TimeoutError:
-            unhealthy = health.failed(threshold, interval, "Target.Timeout", "Request timed out")
-        except aiohttp.ClientError:
-            unhealthy = health.failed(threshold, interval, "Target.FailedHealthChecks", "Health checks failed")
-        finally:
-            health.probing = False
-            health.next_probe = time.monotonic() + (
-                FIRST_PROBES_SECONDS if health.state == "initial" else interval
-            )
-        if unhealthy:
-            logger.warning("target %s:%s of %s is unhealthy: %s", host, port, group["TargetGroupName"], health.reason)
-            from emulator.bridges import services
-
-            services.replace_unhealthy_task(arn, host)
-
-
-_TERMINAL = frozenset({"forward", "redirect", "fixed-response"})
 
 
 @contextlib.contextmanager
@@ -562,23 +334,29 @@ def _counted(address: str) -> Iterator[None]:
                 del _requests_at[address]
 
 
-def _targets(group: str) -> list[dict[str, Any]]:
-    from ministack.services import alb
-
-    account = group.split(":")[4]
-    targets: list[dict[str, Any]] = list(alb._targets._data.get((account, group), []))
-    return targets
-
-
 def _pick(group: str, tried: set[str]) -> tuple[str, int] | None:
     """A healthy target that was not tried yet; any one where none is healthy, as the load balancer fails open."""
     from ministack.services import alb
 
     port_of_group = (alb._tgs.get(group) or {}).get("Port", 80)
-    candidates = [(str(item["Id"]), int(item.get("Port") or port_of_group)) for item in _targets(group)]
+    candidates = [
+        (str(item["Id"]), int(item.get("Port") or port_of_group)) for item in target_health.targets_of(group)
+    ]
     candidates = [item for item in candidates if item[0] not in tried]
-    healthy = [item for item in candidates if passes_checks(group, *item)]
+    healthy = [item for item in candidates if target_health.passes_checks(group, *item)]
     return random.choice(healthy or candidates) if candidates else None
+
+
+async def _body(receive: Receive) -> bytes | None:
+    """The request's body, cut off once it is too large; None when the client went away."""
+    body = bytearray()
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
+        body += message.get("body", b"")
+        if len(body) > LARGEST_BODY or not message.get("more_body"):
+            return bytes(body)
 
 
 async def _relay(response: Any, send: Send) -> None:

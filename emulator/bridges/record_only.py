@@ -6,7 +6,9 @@ deploy. A recorded resource has an id and plausible attributes, does nothing, an
 ledger. Unnecessary, type by type, as ministack learns them: what it can create is never recorded here.
 """
 
-# pyright: reportMissingImports=false
+# These packages are in the emulator's own environment.
+# mypy: disable-error-code="import-not-found, import-untyped"
+# pyright: reportMissingImports=false, reportMissingModuleSource=false
 
 from __future__ import annotations
 
@@ -56,7 +58,9 @@ def _without_macros(original: Any) -> Any:
     return apply
 
 
-def record(resource_type: str, logical_id: str, stack: str, properties: dict[str, Any]) -> tuple[str, RecordedAttributes]:
+def record(
+    resource_type: str, logical_id: str, stack: str, properties: dict[str, Any]
+) -> tuple[str, RecordedAttributes]:
     """Physical id and attributes of a resource that is only noted."""
     from ministack.core.responses import get_account_id, get_region
 

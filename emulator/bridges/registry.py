@@ -7,7 +7,9 @@ unchanged `cdk deploy` builds what is missing and skips what exists.
 Unnecessary when ministack keeps an image registry that `docker push` can push to.
 """
 
-# pyright: reportMissingImports=false
+# These packages are in the emulator's own environment.
+# mypy: disable-error-code="import-not-found, import-untyped"
+# pyright: reportMissingImports=false, reportMissingModuleSource=false
 
 from __future__ import annotations
 

@@ -8,7 +8,9 @@ balancer finds unhealthy is replaced.
 Unnecessary when ministack's CloudFormation waits for service stability and its ECS for target health.
 """
 
-# pyright: reportMissingImports=false
+# These packages are in the emulator's own environment.
+# mypy: disable-error-code="import-not-found, import-untyped"
+# pyright: reportMissingImports=false, reportMissingModuleSource=false
 
 from __future__ import annotations
 
@@ -18,7 +20,7 @@ import time
 from collections import defaultdict, deque
 from typing import Any
 
-from emulator.bridges import Context, load_balancer, replace
+from emulator.bridges import Context, replace, target_health
 from emulator.bridges.containers import camel_case
 
 logger = logging.getLogger("emulator.services")
@@ -93,7 +95,7 @@ def _is_healthy(svc_key: str, task: dict[str, Any]) -> bool:
     service = ecs._services.get(svc_key) or {}
     address = ecs._task_ip(task)
     return all(
-        load_balancer.passes_checks(item["targetGroupArn"], str(address), int(item.get("containerPort", 80)))
+        target_health.passes_checks(item["targetGroupArn"], str(address), int(item.get("containerPort", 80)))
         for item in service.get("loadBalancers") or []
         if item.get("targetGroupArn")
     )
@@ -127,7 +129,11 @@ def replace_unhealthy_task(target_group: str, address: str) -> None:
 
     for (account, region, _), task in ecs._tasks.all_items():
         group = str(task.get("group", ""))
-        if task.get("lastStatus") != "RUNNING" or not group.startswith("service:") or ecs._task_ip(task) != address:
+        if (
+            task.get("lastStatus") != "RUNNING"
+            or not group.startswith("service:")
+            or ecs._task_ip(task) != address
+        ):
             continue
         with request_scope(account, region):
             cluster = ecs._cluster_name_from_arn(task["clusterArn"])
@@ -219,7 +225,10 @@ def _wait_until_steady(key: str) -> None:
         running = [item for item in service.get("deployments", []) if item.get("runningCount")]
         if primary.get("rolloutState") == "COMPLETED" and all(item is primary for item in running):
             return
-        if primary.get("rolloutState") == "FAILED" or _failed_tasks[str(primary.get("id"))] >= FAILURES_ALLOWED:
+        if (
+            primary.get("rolloutState") == "FAILED"
+            or _failed_tasks[str(primary.get("id"))] >= FAILURES_ALLOWED
+        ):
             raise RuntimeError(f"service {name} did not become stable: {_why(name)}")
         if primary.get("rolloutStateReason", "").startswith("ECS deployment rollback"):
             raise RuntimeError(f"service {name} was rolled back: {_why(name)}")
@@ -239,7 +248,9 @@ def _why(service: str) -> str:
     if not stopped:
         return "its tasks run but are not healthy"
     task = max(stopped, key=lambda item: str(item.get("stoppedAt")))
-    codes = [str(item.get("exitCode")) for item in task.get("containers", []) if item.get("exitCode") is not None]
+    codes = [
+        str(item.get("exitCode")) for item in task.get("containers", []) if item.get("exitCode") is not None
+    ]
     text = f"{task.get('stoppedReason')}, exit code {', '.join(codes) or 'unknown'}"
     task_id = task["taskArn"].rsplit("/", 1)[-1]
     for group in cloudwatch_logs._log_groups.values():
@@ -248,5 +259,3 @@ def _why(service: str) -> str:
             if stream_name.endswith(task_id) and events:
                 text += f": {events[-1].get('message', '').strip()}"
     return text
-
-
