@@ -187,10 +187,6 @@ def _is_administration(pattern: str) -> bool:
     return re.match(r"/admin($|[/*?])", pattern) is not None
 
 
-def _access_by_path(service: dict[str, Any]) -> Literal["public", "admin"]:
-    return "admin" if any(map(_is_administration, service.get("path_patterns", ()))) else "public"
-
-
 class Service(_Section):
     """One microservice: its manifest, with the overrides of the environment."""
 
@@ -198,7 +194,7 @@ class Service(_Section):
     enabled: bool = True
     path_patterns: tuple[PathPattern, ...] = Field(min_length=1, max_length=4, strict=False)
     priority: int = Field(ge=1, le=49_000)
-    access: Literal["public", "admin"] = Field(default_factory=_access_by_path)
+    access: Literal["public", "admin"]
     container_port: int = Field(default=8080, ge=1024, le=65535)
     cpu: int = 256
     memory_mib: int = 512
@@ -211,6 +207,13 @@ class Service(_Section):
     )
     migrations: bool = False
     scaling: Scaling = Scaling()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _access_by_path(cls, manifest: dict[str, Any]) -> dict[str, Any]:
+        patterns = manifest.get("path_patterns")
+        restricted = isinstance(patterns, list) and any(_is_administration(str(each)) for each in patterns)
+        return {"access": "admin" if restricted else "public", **manifest}
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -400,7 +403,12 @@ def _blames(error: ValidationError, override: Any) -> bool:
 def _lines(
     error: ValidationError, file: Path, root: Path, model: type[_Section], prefix: str = ""
 ) -> Iterator[str]:
-    for problem in error.errors():
+    problems = error.errors()
+    inner = [problem["loc"] for problem in problems]
+    for problem in problems:
+        # What is wrong inside a list also makes the list wrong: said once.
+        if any(loc != problem["loc"] and loc[: len(problem["loc"])] == problem["loc"] for loc in inner):
+            continue
         key = ".".join(str(part) for part in problem["loc"])
         where = f"{file.relative_to(root)}: {prefix}{key}".rstrip(".")
         yield f"{where}: {_explanation(problem, _fields_at(model, problem['loc'][:-1]))}"
@@ -418,7 +426,8 @@ def _explanation(problem: Any, siblings: list[str]) -> str:
         case "string_pattern_mismatch":
             return f"{given} does not have the form {problem['ctx']['pattern']}"
         case _:
-            return f"{problem['msg'][0].lower()}{problem['msg'][1:]}, not {given}"
+            message = problem["msg"].replace("tuple", "list").replace(" after validation", "")
+            return f"{message[0].lower()}{message[1:]}, not {given}"
 
 
 def _shortened(value: object, limit: int = 80) -> str:
@@ -444,10 +453,12 @@ def _sections_of(annotation: Any) -> list[type[_Section]]:
 
 def _contradictions(environment: Environment) -> Iterator[str]:
     zones = environment.availability_zones
-    for zone in zones:
-        if not re.fullmatch(re.escape(environment.region) + "[a-z]", zone):
-            allowed = f"{environment.region}a, {environment.region}b, ..."
-            yield f"availability_zones: {zone!r} is not a zone of {environment.region}; allowed: {allowed}"
+    foreign = [zone for zone in zones if not re.fullmatch(re.escape(environment.region) + "[a-z]", zone)]
+    if foreign:
+        yield (
+            f"availability_zones: {', '.join(foreign)} are not zones of {environment.region}; "
+            f"allowed: {environment.region}a, {environment.region}b, ..."
+        )
     if len(set(zones)) < len(zones):
         yield f"availability_zones: each zone once, not {', '.join(zones)}"
     network = environment.network

@@ -6,7 +6,7 @@ from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 
 # Characters that shells, URLs and JSON would have to escape.
-_EXCLUDED_CHARACTERS = " %+~`#$&*()|[]{}:;<>?!'/@\"\\"
+EXCLUDED_CHARACTERS = " %+~`#$&*()|[]{}:;<>?!'/@\"\\"
 
 
 class DatabaseUser(Construct):
@@ -33,7 +33,7 @@ class DatabaseUser(Construct):
             "Secret",
             username=username,
             encryption_key=encryption_key,
-            exclude_characters=_EXCLUDED_CHARACTERS,
+            exclude_characters=EXCLUDED_CHARACTERS,
             master_secret=instance.secret,
         )
         secret.apply_removal_policy(removal_policy)
@@ -42,7 +42,7 @@ class DatabaseUser(Construct):
             f"{construct_id}Rotation",
             secret=self.secret,
             automatically_after=Duration.days(30),
-            exclude_characters=_EXCLUDED_CHARACTERS,
+            exclude_characters=EXCLUDED_CHARACTERS,
             # The user comes into being with the first deployment of the services, after this.
             rotate_immediately_on_update=False,
             vpc_subnets=rotation_subnets,

@@ -10,7 +10,7 @@ from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 
 from platform_constructs.compliance import acknowledge, readable_account
-from platform_constructs.database_user import DatabaseUser
+from platform_constructs.database_user import EXCLUDED_CHARACTERS, DatabaseUser
 
 # Neither the port nor the administrator's name is the engine's default (Security Hub RDS.23, RDS.25).
 _PORT = 3307
@@ -51,6 +51,14 @@ class MysqlDatabase(Construct):
         security_group = ec2.SecurityGroup(
             self, "SecurityGroup", vpc=vpc, description="The database", allow_all_outbound=False
         )
+        administrator = rds.DatabaseSecret(
+            self,
+            "Administrator",
+            username=_ADMINISTRATOR,
+            encryption_key=encryption_key,
+            exclude_characters=EXCLUDED_CHARACTERS,
+        )
+        administrator.apply_removal_policy(self._credentials_policy)
         self.instance = rds.DatabaseInstance(
             self,
             "Instance",
@@ -61,7 +69,7 @@ class MysqlDatabase(Construct):
             security_groups=[security_group],
             port=_PORT,
             database_name=_DATABASE,
-            credentials=rds.Credentials.from_generated_secret(_ADMINISTRATOR, encryption_key=encryption_key),
+            credentials=rds.Credentials.from_secret(administrator),
             parameter_group=self._parameters(engine),
             ca_certificate=rds.CaCertificate.RDS_CA_RSA2048_G1,
             multi_az=props.multi_az,
@@ -92,7 +100,6 @@ class MysqlDatabase(Construct):
                 "By setting (database.deletion_protection): an environment that holds sample data only and "
                 "is destroyed and made again at will.",
             )
-        self.administrator_secret.apply_removal_policy(self._credentials_policy)
         self.client_security_group = ec2.SecurityGroup(
             self,
             "ClientSecurityGroup",

@@ -1,0 +1,57 @@
+"""What several kinds of tests share: the templates of every environment, synthesized once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import aws_cdk as cdk
+import pytest
+
+import app as platform_app
+import settings
+
+ENVIRONMENTS = settings.environment_names()
+STACKS = ("Network", "Data", "Compute", "Observability")
+
+Template = Mapping[str, Any]
+Synthesize = Callable[[str], Mapping[str, Template]]
+
+
+def synthesize(environment: settings.Environment, folder: Path) -> dict[str, Template]:
+    """The templates of an environment by construct id, with the context of cdk.json as the CLI gives it."""
+    context = json.loads((settings.ROOT / "cdk.json").read_text())["context"]
+    context["aws:cdk:enable-path-metadata"] = True
+    app = cdk.App(outdir=str(folder), context=context, analytics_reporting=False)
+    platform_app.build(app, environment)
+    assembly = app.synth()
+    return {stack.stack_name.rpartition("-")[2].capitalize(): stack.template for stack in assembly.stacks}
+
+
+@pytest.fixture(scope="session")
+def templates(tmp_path_factory: pytest.TempPathFactory) -> Synthesize:
+    """The templates of a named environment."""
+
+    @cache
+    def of(name: str) -> dict[str, Template]:
+        return synthesize(settings.load(name), tmp_path_factory.mktemp(name))
+
+    return of
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A copy of the settings' files that a test may spoil."""
+    for folder, pattern in (
+        ("environments", "*.toml"),
+        ("services", "*/service.toml"),
+        ("services", "*/Dockerfile"),
+    ):
+        for source in (settings.ROOT / folder).glob(pattern):
+            target = tmp_path / source.relative_to(settings.ROOT)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(source.read_bytes())
+    return tmp_path

@@ -1,0 +1,300 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import settings
+from tests.conftest import ENVIRONMENTS, Synthesize, synthesize
+from tests.resources import by_path, of_type, only
+
+CONTROLLERS = {"local": "ECS", "dev": "CODE_DEPLOY", "prod": "CODE_DEPLOY"}
+
+
+def container_of(task_definition: Mapping[str, Any]) -> Any:
+    (container,) = task_definition["ContainerDefinitions"]
+    return container
+
+
+def with_controller(project: Path, controller: str, strategy: str = "canary") -> settings.Environment:
+    file = project / "environments/dev.toml"
+    text = file.read_text().replace('controller = "codedeploy"', f'controller = "{controller}"')
+    file.write_text(text.replace('strategy = "all-at-once"', f'strategy = "{strategy}"'))
+    return settings.load("dev", project)
+
+
+def rules_by_priority(template: Mapping[str, Any], listener: str) -> dict[int, Any]:
+    return {
+        rule["Properties"]["Priority"]: rule["Properties"]
+        for rule in by_path(template, f"/{listener}Rules/").values()
+        if rule["Type"] == "AWS::ElasticLoadBalancingV2::ListenerRule"
+    }
+
+
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_containers_run_as_nobody_on_a_read_only_disk_without_capabilities(
+    templates: Synthesize, name: str
+) -> None:
+    definitions = of_type(templates(name)["Compute"], "AWS::ECS::TaskDefinition")
+    assert len(definitions) == 3
+    for definition in definitions.values():
+        container = container_of(definition)
+        assert container["User"] == "10001:10001"
+        assert container["ReadonlyRootFilesystem"] is True
+        assert container["Privileged"] is False
+        assert container["LinuxParameters"]["Capabilities"] == {"Drop": ["ALL"]}
+        assert container["StopTimeout"] == 30
+        assert definition["NetworkMode"] == "awsvpc"
+
+
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_no_secret_is_in_an_environment_variable(templates: Synthesize, name: str) -> None:
+    for definition in of_type(templates(name)["Compute"], "AWS::ECS::TaskDefinition").values():
+        for variable in container_of(definition)["Environment"]:
+            assert "PASSWORD" not in variable["Name"].upper()
+            assert "resolve:secretsmanager" not in str(variable["Value"])
+
+
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_each_service_is_released_by_the_controller_of_the_environment(
+    templates: Synthesize, name: str
+) -> None:
+    template = templates(name)["Compute"]
+    services = of_type(template, "AWS::ECS::Service")
+    assert len(services) == 2
+    for service in services.values():
+        assert service["DeploymentController"] == {"Type": CONTROLLERS[name]}
+    groups = of_type(template, "AWS::CodeDeploy::DeploymentGroup")
+    assert len(groups) == (2 if CONTROLLERS[name] == "CODE_DEPLOY" else 0)
+
+
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_no_service_has_a_count_that_an_update_would_reset(templates: Synthesize, name: str) -> None:
+    for service in of_type(templates(name)["Compute"], "AWS::ECS::Service").values():
+        assert "DesiredCount" not in service
+
+
+def test_a_codedeploy_service_names_its_family_without_revision(templates: Synthesize) -> None:
+    families = {
+        service["TaskDefinition"]
+        for service in of_type(templates("dev")["Compute"], "AWS::ECS::Service").values()
+    }
+    assert families == {"suppliers-dev-compute-customer", "suppliers-dev-compute-employee"}
+
+
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_every_service_starts_with_its_minimum(templates: Synthesize, name: str) -> None:
+    minimums = of_type(templates(name)["Compute"], "Custom::MinimumTasks").values()
+    assert [resource["Minimum"] for resource in minimums] == [2, 2]
+
+
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+@pytest.mark.parametrize("listener", ["Production", "Test"])
+def test_rules_of_both_listeners_lead_to_the_blue_group_of_each_service(
+    templates: Synthesize, name: str, listener: str
+) -> None:
+    rules = rules_by_priority(templates(name)["Compute"], listener)
+    assert set(rules) == {100, 101, 200}
+    for priority, service in ((100, "Employee"), (200, "Customer")):
+        (action,) = rules[priority]["Actions"]
+        assert action["Type"] == "forward"
+        assert action["TargetGroupArn"]["Ref"].startswith(f"{service}TargetGroupsBlue")
+
+
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+@pytest.mark.parametrize("listener", ["Production", "Test"])
+def test_the_administration_is_reached_from_named_networks_only(
+    templates: Synthesize, name: str, listener: str
+) -> None:
+    rules = rules_by_priority(templates(name)["Compute"], listener)
+    conditions = {condition["Field"]: condition for condition in rules[100]["Conditions"]}
+    assert conditions["source-ip"]["SourceIpConfig"]["Values"] == list(settings.load(name).admin_cidrs)
+    assert conditions["path-pattern"]["PathPatternConfig"]["Values"] == ["/admin", "/admin/*"]
+    (forbidden,) = rules[101]["Actions"]
+    assert forbidden["FixedResponseConfig"]["StatusCode"] == "403"
+    assert [condition["Field"] for condition in rules[101]["Conditions"]] == ["path-pattern"]
+
+
+def test_many_networks_are_spread_over_rules_of_five_values(project: Path, tmp_path: Path) -> None:
+    cidrs = [f"203.0.113.{number}/32" for number in range(7)]
+    with (project / "environments/dev.toml").open("a") as file:
+        file.write(f"[access]\nadmin_cidrs = {cidrs}\n")
+    template = synthesize(settings.load("dev", project), tmp_path / "out")["Compute"]
+    rules = rules_by_priority(template, "Production")
+    assert set(rules) == {100, 101, 102, 103, 200}
+    reached: list[str] = []
+    for priority in (100, 101, 102):
+        values = [
+            value
+            for condition in rules[priority]["Conditions"]
+            for kind in ("SourceIpConfig", "PathPatternConfig")
+            for value in condition.get(kind, {}).get("Values", [])
+        ]
+        assert len(values) <= settings.CONDITION_VALUES_PER_RULE
+        reached += [value for value in values if not value.startswith("/")]
+    assert reached == cidrs
+    assert rules[103]["Actions"][0]["FixedResponseConfig"]["StatusCode"] == "403"
+
+
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_the_test_listener_is_closed_to_the_world(templates: Synthesize, name: str) -> None:
+    template = templates(name)["Compute"]
+    (group,) = (
+        resource["Properties"]
+        for resource in by_path(template, "/Entrance/SecurityGroup").values()
+        if resource["Type"] == "AWS::EC2::SecurityGroup"
+    )
+    open_to_all = {
+        rule["FromPort"] for rule in group["SecurityGroupIngress"] if rule["CidrIp"] == "0.0.0.0/0"
+    }
+    test_port = {8443} if settings.load(name).tls else {8080}
+    assert open_to_all == ({80, 443} if settings.load(name).tls else {80})
+    assert test_port <= {rule["FromPort"] for rule in group["SecurityGroupIngress"]} - open_to_all
+
+
+def test_with_a_domain_everything_is_https_and_port_80_redirects(templates: Synthesize) -> None:
+    template = templates("prod")["Compute"]
+    listeners = {
+        each["Port"]: each for each in of_type(template, "AWS::ElasticLoadBalancingV2::Listener").values()
+    }
+    assert set(listeners) == {80, 443, 8443}
+    (redirect,) = listeners[80]["DefaultActions"]
+    assert redirect["RedirectConfig"]["Protocol"] == "HTTPS"
+    for port in (443, 8443):
+        assert listeners[port]["Protocol"] == "HTTPS"
+        assert "TLS13" in listeners[port]["SslPolicy"]
+        assert listeners[port]["Certificates"]
+    assert only(of_type(template, "AWS::CertificateManager::Certificate"))["ValidationMethod"] == "DNS"
+    assert only(of_type(template, "AWS::Route53::RecordSet"))["Name"] == "suppliers.example.com."
+
+
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_the_load_balancer_is_hardened(templates: Synthesize, name: str) -> None:
+    balancer = only(of_type(templates(name)["Compute"], "AWS::ElasticLoadBalancingV2::LoadBalancer"))
+    attributes = {each["Key"]: each["Value"] for each in balancer["LoadBalancerAttributes"]}
+    assert attributes["routing.http.drop_invalid_header_fields.enabled"] == "true"
+    assert attributes["routing.http.desync_mitigation_mode"] == "strictest"
+    assert attributes["access_logs.s3.enabled"] == "true"
+    assert attributes["deletion_protection.enabled"] == str(settings.load(name).protected).lower()
+
+
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_scaling_follows_the_manifest_and_only_one_policy_shrinks(templates: Synthesize, name: str) -> None:
+    template = templates(name)["Compute"]
+    for target in of_type(template, "AWS::ApplicationAutoScaling::ScalableTarget").values():
+        assert (target["MinCapacity"], target["MaxCapacity"]) == (2, 4)
+    tracking, steps = [], []
+    for policy in of_type(template, "AWS::ApplicationAutoScaling::ScalingPolicy").values():
+        (tracking if policy["PolicyType"] == "TargetTrackingScaling" else steps).append(policy)
+    for policy in tracking:
+        configuration = policy["TargetTrackingScalingPolicyConfiguration"]
+        assert configuration["TargetValue"] == 50
+        assert configuration["DisableScaleIn"] is True
+    changes = sorted(
+        adjustment["ScalingAdjustment"]
+        for policy in steps
+        for adjustment in policy["StepScalingPolicyConfiguration"]["StepAdjustments"]
+    )
+    assert changes == [-1, -1, 1, 1]
+    assert {policy["StepScalingPolicyConfiguration"]["Cooldown"] for policy in steps} == {300}
+    alarms = [
+        each
+        for each in of_type(template, "AWS::CloudWatch::Alarm").values()
+        if each.get("Threshold") in (30, 70)
+    ]
+    assert len(alarms) == 4
+    for alarm in alarms:
+        assert alarm["EvaluationPeriods"] * alarm["Period"] == 120
+
+
+def test_codedeploy_shifts_both_listeners_keeps_the_old_side_and_goes_back_on_alarm(
+    templates: Synthesize,
+) -> None:
+    template = templates("prod")["Compute"]
+    for group in of_type(template, "AWS::CodeDeploy::DeploymentGroup").values():
+        (pair,) = group["LoadBalancerInfo"]["TargetGroupPairInfoList"]
+        assert len(pair["TargetGroups"]) == 2
+        assert pair["ProdTrafficRoute"] != pair["TestTrafficRoute"]
+        blue = group["BlueGreenDeploymentConfiguration"]["TerminateBlueInstancesOnDeploymentSuccess"]
+        assert blue["TerminationWaitTimeInMinutes"] == 30
+        assert group["DeploymentConfigName"] == "CodeDeployDefault.ECSCanary10Percent5Minutes"
+        assert set(group["AutoRollbackConfiguration"]["Events"]) == {
+            "DEPLOYMENT_FAILURE",
+            "DEPLOYMENT_STOP_ON_ALARM",
+            "DEPLOYMENT_STOP_ON_REQUEST",
+        }
+        assert len(group["AlarmConfiguration"]["Alarms"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("strategy", "expected"), [("all-at-once", "BLUE_GREEN"), ("canary", "CANARY"), ("linear", "LINEAR")]
+)
+def test_native_releases_shift_weights_between_the_pair(
+    project: Path, tmp_path: Path, strategy: str, expected: str
+) -> None:
+    template = synthesize(with_controller(project, "ecs", strategy), tmp_path / "out")["Compute"]
+    for service in of_type(template, "AWS::ECS::Service").values():
+        configuration = service["DeploymentConfiguration"]
+        assert configuration["Strategy"] == expected
+        assert configuration["BakeTimeInMinutes"] == 5
+        assert configuration["Alarms"]["Enable"] is True
+        (balancer,) = service["LoadBalancers"]
+        assert balancer["AdvancedConfiguration"]["ProductionListenerRule"]
+        assert balancer["AdvancedConfiguration"]["TestListenerRule"]
+    for listener in ("Production", "Test"):
+        (action,) = rules_by_priority(template, listener)[200]["Actions"]
+        assert [group["Weight"] for group in action["ForwardConfig"]["TargetGroups"]] == [100, 0]
+
+
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_the_database_is_prepared_before_a_service_that_uses_it_changes(
+    templates: Synthesize, name: str
+) -> None:
+    resources = templates(name)["Compute"]["Resources"]
+    (preparation,) = of_type(templates(name)["Compute"], "Custom::OneOffTask")
+    for resource in resources.values():
+        if resource["Type"] == "AWS::ECS::Service":
+            assert preparation in resource["DependsOn"]
+
+
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_a_service_reads_its_own_credentials_only(templates: Synthesize, name: str) -> None:
+    template = templates(name)["Compute"]
+    for service in ("Customer", "Employee"):
+        policies = [
+            resource["Properties"]["PolicyDocument"]["Statement"]
+            for resource in by_path(template, f"Compute/{service}/TaskRole/DefaultPolicy").values()
+        ]
+        (statements,) = policies
+        secrets = [
+            each["Resource"] for each in statements if "secretsmanager:GetSecretValue" in each["Action"]
+        ]
+        assert len(secrets) == 1
+        assert f"Database{service}User" in str(secrets)
+
+
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_the_limits_in_the_settings_are_those_of_the_templates(templates: Synthesize, name: str) -> None:
+    count = len(templates(name)["Compute"]["Resources"])
+    services = len(settings.load(name).services)
+    assert count <= settings.COMPUTE_RESOURCES_SHARED + services * settings.COMPUTE_RESOURCES_PER_SERVICE
+
+
+def test_a_folder_below_services_becomes_a_whole_microservice(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = project / "services/roasters"
+    folder.mkdir()
+    (folder / "Dockerfile").write_text("FROM scratch\n")
+    (folder / "service.toml").write_text('path_patterns = ["/roasters/*"]\npriority = 150\n')
+    monkeypatch.setattr("stacks.compute.ROOT", project)
+    found = synthesize(settings.load("dev", project), tmp_path / "out")
+    ours = [each["Type"] for each in by_path(found["Compute"], "Compute/Roasters").values()]
+    assert ours.count("AWS::ElasticLoadBalancingV2::TargetGroup") == 2
+    assert ours.count("AWS::ElasticLoadBalancingV2::ListenerRule") == 2
+    for expected in ("AWS::ECS::Service", "AWS::ECS::TaskDefinition", "AWS::CodeDeploy::DeploymentGroup"):
+        assert ours.count(expected) == 1
+    assert len(by_path(found["Observability"], "RoastersAlarms")) == 5
+    assert "## roasters" in str(of_type(found["Observability"], "AWS::CloudWatch::Dashboard"))

@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+import settings
+from tests.conftest import ENVIRONMENTS, Synthesize
+from tests.resources import of_type, only
+
+
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_the_database_is_private_encrypted_and_doubled(templates: Synthesize, name: str) -> None:
+    instance = only(of_type(templates(name)["Data"], "AWS::RDS::DBInstance"))
+    assert instance["Engine"] == "mysql"
+    assert instance["EngineVersion"].startswith("8.4.")
+    assert instance["MultiAZ"] is True
+    assert instance["StorageEncrypted"] is True
+    assert instance["KmsKeyId"]
+    assert instance["PubliclyAccessible"] is False
+    assert instance["EnableIAMDatabaseAuthentication"] is True
+    assert instance["MonitoringInterval"] == 60
+    assert instance["EnablePerformanceInsights"] is True
+    assert {"error", "slowquery"} <= set(instance["EnableCloudwatchLogsExports"])
+    assert instance["BackupRetentionPeriod"] == settings.load(name).database.backup_days
+
+
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_plain_connections_are_refused(templates: Synthesize, name: str) -> None:
+    group = only(of_type(templates(name)["Data"], "AWS::RDS::DBParameterGroup"))
+    assert group["Parameters"]["require_secure_transport"] == "1"
+
+
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_only_the_clients_group_reaches_the_database(templates: Synthesize, name: str) -> None:
+    template = templates(name)["Data"]
+    groups = of_type(template, "AWS::EC2::SecurityGroup")
+    assert not [group for group in groups.values() if group.get("SecurityGroupIngress")]
+    for rule in of_type(template, "AWS::EC2::SecurityGroupIngress").values():
+        assert "SourceSecurityGroupId" in rule
+        assert "CidrIp" not in rule
+
+
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_every_credential_rotates_within_thirty_days(templates: Synthesize, name: str) -> None:
+    template = templates(name)["Data"]
+    secrets = of_type(template, "AWS::SecretsManager::Secret")
+    schedules = of_type(template, "AWS::SecretsManager::RotationSchedule")
+    assert len(schedules) == len(secrets)
+    for schedule in schedules.values():
+        assert schedule["RotationRules"] == {"ScheduleExpression": "rate(30 days)"}
+        assert schedule["RotateImmediatelyOnUpdate"] is False
+
+
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_every_service_has_a_user_of_its_own(templates: Synthesize, name: str) -> None:
+    secrets = of_type(templates(name)["Data"], "AWS::SecretsManager::Secret").values()
+    # The administrator's secret refers to the stack, so its template is no plain string in every case.
+    text = json.dumps(list(secrets))
+    for user in ("directory_admin", "migrator", *settings.load(name).database_users):
+        assert f'\\"username\\":\\"{user}\\"' in text
+
+
+def test_a_protected_environment_keeps_its_data(templates: Synthesize) -> None:
+    for logical_id, resource in templates("prod")["Data"]["Resources"].items():
+        kept = {
+            "AWS::RDS::DBInstance": "Snapshot",
+            "AWS::SecretsManager::Secret": "Retain",
+            "AWS::KMS::Key": "Retain",
+        }
+        if resource["Type"] in kept:
+            policies = (resource["DeletionPolicy"], resource["UpdateReplacePolicy"])
+            assert policies == (kept[resource["Type"]],) * 2, logical_id
+    assert only(of_type(templates("prod")["Data"], "AWS::RDS::DBInstance"))["DeletionProtection"] is True
+
+
+def test_the_development_environment_leaves_nothing_behind(templates: Synthesize) -> None:
+    for stack, template in templates("dev").items():
+        for logical_id, resource in template["Resources"].items():
+            assert resource.get("DeletionPolicy", "Delete") == "Delete", f"{stack}/{logical_id}"

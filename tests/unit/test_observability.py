@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.conftest import ENVIRONMENTS, Synthesize
+from tests.resources import of_type, only
+
+
+def target_groups_in(text: str) -> tuple[bool, bool]:
+    return "TargetGroupsBlue" in text, "TargetGroupsGreen" in text
+
+
+def alarms_of(templates: Synthesize, name: str) -> list[tuple[str, Any]]:
+    return [
+        (logical_id, alarm)
+        for template in templates(name).values()
+        for logical_id, alarm in of_type(template, "AWS::CloudWatch::Alarm").items()
+    ]
+
+
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_no_alarm_looks_at_one_group_of_a_pair_only(templates: Synthesize, name: str) -> None:
+    both = 0
+    for logical_id, alarm in alarms_of(templates, name):
+        blue, green = target_groups_in(json.dumps(alarm))
+        assert blue == green, logical_id
+        both += blue
+    assert both == 12
+
+
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_no_widget_looks_at_one_group_of_a_pair_only(templates: Synthesize, name: str) -> None:
+    body = only(of_type(templates(name)["Observability"], "AWS::CloudWatch::Dashboard"))["DashboardBody"]
+    text = json.dumps(body)
+    assert text.count("TargetGroupsBlue") == text.count("TargetGroupsGreen") > 0
+
+
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_every_alarm_of_the_stack_tells_the_topic_and_says_what_missing_data_means(
+    templates: Synthesize, name: str
+) -> None:
+    template = templates(name)["Observability"]
+    topic = {"Ref": next(iter(of_type(template, "AWS::SNS::Topic")))}
+    alarms = of_type(template, "AWS::CloudWatch::Alarm")
+    assert len(alarms) == 13
+    for alarm in alarms.values():
+        assert alarm["AlarmActions"] == [topic]
+        assert alarm["OKActions"] == [topic]
+        assert alarm["TreatMissingData"]
+        assert alarm["AlarmDescription"]
+
+
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_messages_are_encrypted_and_rds_may_send_them(templates: Synthesize, name: str) -> None:
+    template = templates(name)["Observability"]
+    assert only(of_type(template, "AWS::SNS::Topic"))["KmsMasterKeyId"]
+    assert "events.rds.amazonaws.com" in json.dumps(only(of_type(template, "AWS::SNS::TopicPolicy")))
+    assert "failover" in only(of_type(template, "AWS::RDS::EventSubscription"))["EventCategories"]
+
+
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_the_dashboard_is_named_by_its_environment(templates: Synthesize, name: str) -> None:
+    dashboard = only(of_type(templates(name)["Observability"], "AWS::CloudWatch::Dashboard"))
+    assert dashboard["DashboardName"] == f"suppliers-{name}"

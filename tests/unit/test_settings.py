@@ -1,0 +1,257 @@
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+import settings
+
+
+def problems_of(project: Path, environment: str = "dev") -> str:
+    with pytest.raises(settings.SettingsError) as raised:
+        settings.load(environment, project)
+    text = str(raised.value)
+    assert "Traceback" not in text
+    return text
+
+
+def edit(file: Path, pattern: str, replacement: str) -> None:
+    text = file.read_text()
+    changed = re.sub(pattern, replacement, text, count=1, flags=re.MULTILINE)
+    assert changed != text, f"{pattern} is not in {file}"
+    file.write_text(changed)
+
+
+@pytest.mark.parametrize("name", settings.environment_names())
+def test_every_environment_of_the_project_is_valid(name: str) -> None:
+    assert settings.load(name).name == name
+
+
+def test_an_unknown_environment_is_answered_with_those_that_exist() -> None:
+    with pytest.raises(settings.SettingsError, match="no environment 'nope'; allowed: dev, local, prod"):
+        settings.load("nope")
+
+
+@pytest.mark.parametrize("name", ["", "../dev", "dev.toml", "DEV", "/etc/passwd"])
+def test_an_environment_is_named_by_its_file_alone(name: str) -> None:
+    with pytest.raises(settings.SettingsError, match="there is no environment"):
+        settings.load(name)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "replacement", "message"),
+    [
+        (
+            r"^nat_gateways.*",
+            "nat_gatewais = 1",
+            r"network.nat_gatewais: unknown key; allowed: cidr, nat_gateways,",
+        ),
+        (r"^nat_gateways.*", 'nat_gateways = "one"', r"network.nat_gateways: .*integer, not 'one'"),
+        (r"^nat_gateways.*", "nat_gateways = true", r"network.nat_gateways: .*integer, not True"),
+        (r"^nat_gateways.*", "nat_gateways = 7", r"network.nat_gateways: .*less than or equal to 6, not 7"),
+        (r"^nat_gateways.*", "nat_gateways = 5", r"network.nat_gateways: at most one a zone \(3\), not 5"),
+        (r"^nat_gateways.*", "nat_gateways = 0", r"network.nat_gateways: 0 leaves the tasks no way"),
+        (r"^region.*", 'region = "mars"', r"region: 'mars' does not have the form"),
+        (
+            r"^region.*",
+            'region = "eu-west-1"',
+            r"availability_zones: us-east-1a, .* are not zones of eu-west-1",
+        ),
+        (r"^region.*", "", r"region: is missing"),
+        (
+            r"^availability_zones.*",
+            'availability_zones = ["us-east-1a"]',
+            r"availability_zones: .*at least 2",
+        ),
+        (
+            r"^availability_zones.*",
+            'availability_zones = ["us-east-1a", "us-east-1a"]',
+            r"availability_zones: each zone once",
+        ),
+        (
+            r"^instance_class.*",
+            'instance_class = "t4g"',
+            r"database.instance_class: 't4g' is no database instance",
+        ),
+        (r"^storage_gib.*", "storage_gib = 1", r"database.storage_gib: .*greater than or equal to 20, not 1"),
+        (r"^controller.*", 'controller = "magic"', r"release.controller: .*'codedeploy', 'ecs' or 'rolling'"),
+        (r"^\[release\]", '[access]\nadmin_cidrs = ["10.0.0.0/33"]\n[release]', r"'10.0.0.0/33' is no CIDR"),
+        (r"^\[release\]", '[access]\nadmin_cidrs = ["10.0.0.1/8"]\n[release]', r"'10.0.0.1/8' is no CIDR"),
+        (
+            r"^\[release\]",
+            '[access]\nadmin_cidrs = "10.0.0.0/8"\n[release]',
+            r"access.admin_cidrs: .*valid list",
+        ),
+        (
+            r"^\[release\]",
+            '[tls]\ndomain = "x y"\nhosted_zone_id = "Z1"\n[release]',
+            r"tls.domain: 'x y' is no",
+        ),
+        (r"^\[release\]", '[tls]\ndomain = "a.example.com"\n[release]', r"tls.hosted_zone_id: is missing"),
+        (
+            r"^\[release\]",
+            '[alarms]\nemails = ["nobody"]\n[release]',
+            r"alarms.emails.0: 'nobody' is no email",
+        ),
+        (
+            r"^\[release\]",
+            "[services.barista]\ncpu = 256\n[release]",
+            r"services.barista: there is no such service",
+        ),
+        (
+            r"^\[release\]",
+            "[services.customer]\ncpu = 300\n[release]",
+            r"cpu 300 is not offered by Fargate; allowed",
+        ),
+        (
+            r"^\[release\]",
+            "[services.customer]\nspeed = 1\n[release]",
+            r"services.customer.speed: unknown key",
+        ),
+        (r"^\[release\]", "services = 1\n[release]", r"database.services: unknown key"),
+        (r"^\[release\]", "[services]\ncustomer = 1\n[release]", r"services.customer"),
+        (r"^region", 'name = "prod"\nregion', r"name: is the file's name; remove the key"),
+        (r"^region", "region =", r"is not TOML"),
+    ],
+)
+def test_a_wrong_environment_is_one_line_that_names_file_key_and_what_is_allowed(
+    project: Path, pattern: str, replacement: str, message: str
+) -> None:
+    edit(project / "environments/dev.toml", pattern, replacement)
+    text = problems_of(project)
+    assert re.search(message, text), text
+    assert text.startswith("environments/dev.toml: ")
+    assert "\n" not in text
+
+
+@pytest.mark.parametrize(
+    ("pattern", "replacement", "message"),
+    [
+        (r"^priority.*", "", r"priority: is missing"),
+        (r"^priority.*", "priority = 0", r"priority: .*greater than or equal to 1, not 0"),
+        (
+            r"^path_patterns.*",
+            'path_patterns = ["suppliers"]',
+            r"path_patterns.0: 'suppliers' is no path pattern",
+        ),
+        (r"^path_patterns.*", "path_patterns = []", r"path_patterns: .*at least 1"),
+        (
+            r"^memory_mib.*",
+            "memory_mib = 4096",
+            r"memory_mib 4096 is not offered with cpu 256; allowed: 512, 1024, 2048",
+        ),
+        (r"^min_tasks.*", "min_tasks = 9", r"scaling: min_tasks \(9\) must not be above max_tasks \(4\)"),
+        (r"^target_cpu_percent.*", "target_cpu_percent = 80", r"must hold, not 30, 80, 70"),
+        (r"^database.*", 'database = "none"', r"tables needs database"),
+        (
+            r"^database.*",
+            'database = "write"\nowner = 1',
+            r"owner: unknown key; allowed: enabled, path_patterns",
+        ),
+        (
+            r"^database.*",
+            'database = "read"\nmigrations = true',
+            r"migrations = true needs database = 'write'",
+        ),
+        (
+            r"^path_patterns.*",
+            'path_patterns = ["/admin/x"]\naccess = "public"',
+            r"never public; set access = 'admin'",
+        ),
+        (
+            r"^path_patterns.*",
+            'name = "x"\npath_patterns = ["/x"]',
+            r"name: is the folder's name; remove the key",
+        ),
+    ],
+)
+def test_a_wrong_manifest_is_one_line_too(
+    project: Path, pattern: str, replacement: str, message: str
+) -> None:
+    edit(project / "services/customer/service.toml", pattern, replacement)
+    text = problems_of(project)
+    assert re.search(message, text), text
+    assert text.startswith("services/customer/service.toml: ")
+    assert "\n" not in text
+
+
+def test_two_services_with_one_priority_contradict_each_other(project: Path) -> None:
+    edit(project / "services/customer/service.toml", r"^priority.*", "priority = 100")
+    assert "services.employee.priority: rule priority 100 is taken by customer" in problems_of(project)
+
+
+def test_the_rules_that_close_the_administration_need_their_priorities_too(project: Path) -> None:
+    edit(project / "services/customer/service.toml", r"^priority.*", "priority = 101")
+    assert "services.employee.priority: rule priority 101 is taken by customer" in problems_of(project)
+
+
+def test_a_path_that_an_earlier_service_takes_is_found(project: Path) -> None:
+    edit(project / "services/customer/service.toml", r"^priority.*", "priority = 50")
+    text = problems_of(project)
+    assert (
+        "services.employee.path_patterns: '/admin/*' is never reached, customer takes '/*' at priority 50"
+        in text
+    )
+
+
+def test_text_that_is_not_utf8_is_said_so(project: Path) -> None:
+    (project / "environments/dev.toml").write_bytes('region = "é"'.encode("latin-1"))
+    assert problems_of(project) == "environments/dev.toml: is not UTF-8 text (byte 10); save it as UTF-8"
+
+
+def test_a_service_without_a_dockerfile_is_said_so(project: Path) -> None:
+    (project / "services/customer/Dockerfile").unlink()
+    assert problems_of(project) == "services/customer/Dockerfile: is missing"
+
+
+def test_a_folder_with_a_manifest_is_a_microservice(project: Path) -> None:
+    folder = project / "services/roasters"
+    folder.mkdir()
+    (folder / "Dockerfile").touch()
+    (folder / "service.toml").write_text(
+        'path_patterns = ["/roasters", "/roasters/*"]\npriority = 150\ncontainer_port = 8080\ncpu = 256\n'
+        'memory_mib = 512\nhealth_check_path = "/roasters"\ndatabase = "read"\n[scaling]\nmin_tasks = 1\n'
+    )
+    roasters = settings.load("dev", project).services[-1]
+    assert (roasters.name, roasters.access, roasters.scaling.min_tasks) == ("roasters", "public", 1)
+
+
+def test_an_environment_can_leave_a_service_out(project: Path) -> None:
+    edit(
+        project / "environments/dev.toml", r"^\[release\]", "[services.employee]\nenabled = false\n[release]"
+    )
+    assert [service.name for service in settings.load("dev", project).services] == ["customer"]
+
+
+def test_overrides_reach_single_values_of_a_manifest(project: Path) -> None:
+    edit(
+        project / "environments/dev.toml",
+        r"^\[release\]",
+        "[services.customer.scaling]\nmax_tasks = 9\n[release]",
+    )
+    scaling = settings.load("dev", project).services[0].scaling
+    assert (scaling.min_tasks, scaling.max_tasks) == (2, 9)
+
+
+def test_more_services_than_a_stack_holds_are_refused_with_the_number_that_fits(project: Path) -> None:
+    manifest = (project / "services/customer/service.toml").read_text()
+    for number in range(40):
+        folder = project / f"services/extra{number}"
+        folder.mkdir()
+        (folder / "Dockerfile").touch()
+        (folder / "service.toml").write_text(
+            manifest.replace("/*", f"/extra{number}").replace("priority = 200", f"priority = {300 + number}")
+        )
+    edit(project / "services/customer/service.toml", r"^priority.*", "priority = 900")
+    assert "CloudFormation allows 500; at most" in problems_of(project)
+
+
+def test_paths_below_admin_are_restricted_without_being_told_to(project: Path) -> None:
+    access = {service.name: service.access for service in settings.load("dev", project).services}
+    assert access == {"customer": "public", "employee": "admin"}
+
+
+def test_no_named_networks_means_only_the_vpc() -> None:
+    dev = settings.load("dev")
+    assert dev.admin_cidrs == dev.test_traffic_cidrs == (dev.network.cidr,)
