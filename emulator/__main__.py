@@ -87,6 +87,10 @@ def _tell(options: argparse.Namespace, found: dict[str, Any]) -> None:
         print(
             f"  {listener['protocol']} {listener['port']} of {listener['load_balancer']}: {listener['url']}"
         )
+    for database in found["databases"]:
+        print(
+            f"  database {database['address']}:{database['port']} ({database['server']}), {database['state']}"
+        )
     for container in found["containers"]:
         print(f"  container {container['name']}: {container['status']}")
 

@@ -55,26 +55,6 @@ def exists(reference: str) -> bool:
     return succeeds(["docker", "image", "inspect", "--format", "{{.Id}}", reference])
 
 
-def stand_in(reference: str) -> str:
-    """What stands in for an image on this machine, or an empty text for the image itself."""
-    try:
-        text = run(
-            [
-                "docker",
-                "image",
-                "inspect",
-                "--format",
-                f'{{{{index .Config.Labels "{STAND_IN_LABEL}"}}}}',
-                reference,
-            ],
-            seconds=20,
-            doing=f"docker image inspect {reference}",
-        )
-    except EmulatorError:
-        return ""
-    return text.strip().removeprefix("<no value>")
-
-
 def registry_is_reachable() -> bool:
     """Whether the public registry takes a connection in a short time."""
     try:
@@ -112,11 +92,10 @@ def build_all(say: Say) -> None:
 
 
 def _start_build(name: str) -> subprocess.Popen[str]:
-    # The builder that is part of the engine: BuildKit would ask the registry about the base image.
     client = engine.client()
     return subprocess.Popen(
         [client.path, "build", "-q", "-t", name, str(RECIPES / IMAGES[name])],
-        env={**os.environ, "DOCKER_BUILDKIT": "0"},
+        env={**os.environ, **client.environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         stdin=subprocess.DEVNULL,

@@ -31,6 +31,7 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 READY_PATH = "/_emulator/ready"
 LEDGER_PATH = "/_emulator/ledger"
 LISTENERS_PATH = "/_emulator/listeners"
+DATABASES_PATH = "/_emulator/databases"
 
 
 def configure_ministack(instance: Instance) -> None:
@@ -73,7 +74,7 @@ async def serve(context: Context) -> None:
     from ministack import app as ministack_app
 
     from emulator import bridges
-    from emulator.bridges import certificates, load_balancer, record_only, target_health
+    from emulator.bridges import certificates, database, load_balancer, record_only, target_health
 
     bridges.install(context)
     balancer = load_balancer.LoadBalancers(context)
@@ -82,6 +83,7 @@ async def serve(context: Context) -> None:
         READY_PATH: lambda: {"pid": os.getpid(), "state": str(context.instance.state)},
         LEDGER_PATH: record_only.ledger_document,
         LISTENERS_PATH: balancer.listener_urls,
+        DATABASES_PATH: database.servers,
     }
 
     async def application(scope: Scope, receive: Receive, send: Send) -> None:

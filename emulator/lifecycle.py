@@ -108,7 +108,7 @@ def status(instance: Instance) -> dict[str, Any]:
         found["certificate_authority"] = str(instance.certificate_authority)
         found["listeners"] = ask(instance, "/_emulator/listeners")
         found["containers"] = _containers(instance)
-        found["database_server"] = base_images.stand_in("mysql:8.4") or "MySQL 8.4"
+        found["databases"] = ask(instance, "/_emulator/databases")
     return found
 
 

@@ -64,6 +64,7 @@ _SAME_NAME = (
 )
 
 _lock = threading.Lock()
+_versions: dict[str, str] = {}
 
 
 def install(context: Context) -> None:
@@ -94,6 +95,22 @@ def install(context: Context) -> None:
         "_runs_on_worker_thread",
         lambda original: lambda kind: kind == "AWS::RDS::DBInstance" or original(kind),
     )
+
+
+def servers() -> list[dict[str, Any]]:
+    """Where each database server is reached, from containers and from this machine, and what it really is."""
+    from ministack.services import rds
+
+    return [
+        {
+            "identifier": instance["DBInstanceIdentifier"],
+            "address": instance["Endpoint"]["Address"],
+            "port": instance["Endpoint"]["Port"],
+            "state": instance["DBInstanceStatus"],
+            "server": _versions.get(str(instance.get("_internal_address")), "unknown"),
+        }
+        for instance in rds._instances.all_values()
+    ]
 
 
 def _connect_with_tls(original: Any, context: Context, *args: Any, **kwargs: Any) -> Any:
@@ -316,6 +333,7 @@ def _grant_master(
             cursor.execute("CREATE USER IF NOT EXISTS %s@'%%' IDENTIFIED BY %s", (master_user, master_pass))
             cursor.execute("SELECT VERSION()")
             version = str(cursor.fetchone()[0])
+            _versions[host] = version
             privileges = [item.strip() for item in rds._MYSQL_MASTER_PRIVILEGES.split(",")]
             privileges += rds._mysql_master_extra_privileges(engine or "", version)
             for privilege in privileges:
