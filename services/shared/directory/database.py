@@ -208,7 +208,9 @@ class MySQL:
                 raise DatabaseAway(f"lost: {code}") from error
             reusable = True
             raise
-        except (OSError, TimeoutError, EOFError) as error:
+        except Exception as error:
+            if not isinstance(error, (OSError, TimeoutError, EOFError)) and not connection._stream_broken:
+                raise
             self._drop_idle()
             raise DatabaseAway(f"lost: {type(error).__name__}") from error
         finally:
@@ -231,8 +233,8 @@ class MySQL:
             if self._open < self._size:
                 try:
                     return await self._new_connection()
-                except DatabaseAway:
-                    self._trip()
+                except DatabaseAway as error:
+                    self._trip(error)
                     raise
             now = time.monotonic()
             deadline = deadline or now + STATEMENT_SECONDS
@@ -293,10 +295,11 @@ class MySQL:
             self._wake()
             if connection is not None:
                 connection.close()
-            if isinstance(error, (errors.MySQLError, OSError, TimeoutError, EOFError)):
-                raise DatabaseAway(f"cannot connect: {error}") from error
             if isinstance(error, CredentialsUnavailable):
                 raise DatabaseAway(str(error)) from error
+            # Besides its own errors the driver raises RuntimeError and others for a socket that closes under it.
+            if isinstance(error, Exception):
+                raise DatabaseAway(f"cannot connect: {type(error).__name__}: {error}") from error
             raise
 
     def _give_back(self, connection: Any) -> None:
@@ -322,11 +325,11 @@ class MySQL:
                 waiter.set_result(None)
                 return
 
-    def _trip(self) -> None:
+    def _trip(self, reason: DatabaseAway) -> None:
         if self._away or self._closed:
             return
         self._away = True
-        log.error("the database is away")
+        log.error("the database is away: %s", reason)
         self._drop_idle()
         while self._waiters:
             self._wake()

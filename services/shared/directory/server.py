@@ -20,11 +20,6 @@ from directory.logs import JournalHandler
 from directory.settings import Settings, SettingsError
 from directory.web import Application
 
-# The load balancer keeps idle connections for 60 s; it must never reuse one that is being closed here.
-KEEP_ALIVE_SECONDS = 75
-# Below the 30 s after which ECS kills, with room for the rest of the shutdown.
-GRACEFUL_SECONDS = 20
-
 
 def main(service: str, create_app: Callable[[Settings], Application]) -> None:
     """Serve until SIGTERM: then no new connections, requests under way are finished, exit status 0."""
@@ -47,7 +42,6 @@ async def _serve(settings: Settings, application: Application) -> None:
     from granian.http import HTTP1Settings
     from granian.server.embed import Server
 
-    keep_alive = int(os.environ.get("KEEP_ALIVE_SECONDS", KEEP_ALIVE_SECONDS))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         server = Server(
@@ -57,7 +51,7 @@ async def _serve(settings: Settings, application: Application) -> None:
             interface=Interfaces.ASGI,
             http=HTTPModes.http1,
             # Also bounds how long an idle connection waits for its next request.
-            http1_settings=HTTP1Settings(header_read_timeout=keep_alive * 1000),
+            http1_settings=HTTP1Settings(header_read_timeout=settings.keep_alive_seconds * 1000),
             websockets=False,
             backlog=2048,
             log_enabled=False,
@@ -77,5 +71,5 @@ async def _serve(settings: Settings, application: Application) -> None:
     if not stopping.is_set():
         sys.exit(f"{settings.service}: the server stopped: {serving.exception() or 'no reason given'}")
     with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(serving, GRACEFUL_SECONDS)
+        await asyncio.wait_for(serving, settings.stop_seconds)
     application.journal.close()

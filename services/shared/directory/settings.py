@@ -28,6 +28,10 @@ class Settings:
     pool_size: int = 5
     trusted_hosts: frozenset[str] = frozenset()
     phone_region: str = "US"
+    # The load balancer keeps idle connections for 60 s; it must never reuse one that is being closed here.
+    keep_alive_seconds: int = 75
+    # Below the 30 s after which ECS kills, with room for the rest of the shutdown.
+    stop_seconds: int = 20
 
     @classmethod
     def from_environment(cls, env: Mapping[str, str], *, service: str) -> Settings:
@@ -60,6 +64,8 @@ class Settings:
             pool_size=_number(env, "DB_POOL_SIZE", 5, 1, 100),
             trusted_hosts=frozenset(host for host in hosts if host),
             phone_region=region,
+            keep_alive_seconds=_number(env, "KEEP_ALIVE_SECONDS", 75, 1, 3600),
+            stop_seconds=_number(env, "STOP_SECONDS", 20, 1, 110),
         )
 
 

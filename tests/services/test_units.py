@@ -1,0 +1,253 @@
+"""Parts that need no server: cache, last-known lists, settings, logs, search words."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import time
+
+import pytest
+from directory.cache import SingleFlight
+from directory.database import Statement
+from directory.logs import Journal, exception_text
+from directory.model import Entry
+from directory.settings import Settings, SettingsError
+from directory.store import Listing, Page, search_words, word_pattern
+from directory.suppliers import SUPPLIERS
+from directory.web import LastKnown, Problem, Routes
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy import bindparam, select
+
+
+def test_a_value_is_made_once_for_all_who_want_it_at_the_same_time() -> None:
+    made = 0
+
+    async def make() -> int:
+        nonlocal made
+        made += 1
+        await asyncio.sleep(0.02)
+        return made
+
+    async def run() -> list[int]:
+        cache: SingleFlight[str, int] = SingleFlight(seconds=10)
+        return await asyncio.gather(*(cache.get("k", make) for _ in range(50)))
+
+    assert asyncio.run(run()) == [1] * 50
+
+
+def test_a_value_is_no_older_than_its_time_counted_from_before_it_was_read() -> None:
+    async def run() -> None:
+        cache: SingleFlight[str, float] = SingleFlight(seconds=0.2)
+
+        async def make() -> float:
+            started = time.monotonic()
+            await asyncio.sleep(0.15)
+            return started
+
+        await cache.get("k", make)
+        assert cache.fresh("k") is not None
+        await asyncio.sleep(0.08)
+        assert cache.fresh("k") is None
+
+    asyncio.run(run())
+
+
+def test_an_error_is_not_kept_and_reaches_everybody_who_waits() -> None:
+    async def run() -> None:
+        cache: SingleFlight[str, int] = SingleFlight(seconds=10)
+
+        async def fail() -> int:
+            await asyncio.sleep(0)
+            raise ValueError
+
+        results = await asyncio.gather(*(cache.get("k", fail) for _ in range(3)), return_exceptions=True)
+        assert [type(result) for result in results] == [ValueError] * 3
+
+        async def succeed() -> int:
+            return 7
+
+        assert await cache.get("k", succeed) == 7
+
+    asyncio.run(run())
+
+
+def test_a_reader_who_leaves_does_not_cancel_the_value_for_the_others() -> None:
+    async def run() -> None:
+        cache: SingleFlight[str, int] = SingleFlight(seconds=10)
+
+        async def make() -> int:
+            await asyncio.sleep(0.05)
+            return 1
+
+        first = asyncio.create_task(cache.get("k", make))
+        second = asyncio.create_task(cache.get("k", make))
+        await asyncio.sleep(0.01)
+        first.cancel()
+        assert await second == 1
+
+    asyncio.run(run())
+
+
+def test_the_cache_does_not_grow_without_bound() -> None:
+    async def run() -> None:
+        cache: SingleFlight[int, int] = SingleFlight(seconds=10, most=3)
+
+        async def make() -> int:
+            return 1
+
+        for key in range(10):
+            await cache.get(key, make)
+        assert [key for key in range(10) if cache.fresh(key)] == [7, 8, 9]
+
+    asyncio.run(run())
+
+
+def test_the_plain_list_is_never_forgotten() -> None:
+    known = LastKnown(most=4)
+    known.remember(Listing(Page(), (), 0, True, False, 0))
+    for number in range(20):
+        known.remember(Listing(Page(q=f"q{number}"), (), 0, True, False, 0))
+    assert known.get(Page()) is not None
+    assert known.get(Page(q="q19")) is not None
+    assert known.get(Page(q="q0")) is None
+
+
+@pytest.mark.parametrize(
+    ("environment", "complaint"),
+    [
+        ({}, "DB_HOST, DB_NAME, DB_SECRET_ARN"),
+        ({"DB_HOST": "h", "DB_NAME": "n"}, "DB_SECRET_ARN"),
+        ({"DATABASE_URL": "sqlite://", "PORT": "x"}, "PORT: 'x'"),
+        ({"DATABASE_URL": "sqlite://", "PORT": "70000"}, "PORT: '70000'"),
+        ({"DATABASE_URL": "sqlite://", "DB_TLS_CA": "/none"}, "DB_TLS_CA"),
+        ({"DATABASE_URL": "sqlite://", "PHONE_REGION": "USA"}, "PHONE_REGION"),
+    ],
+)
+def test_a_wrong_setting_is_one_readable_line(environment: dict[str, str], complaint: str) -> None:
+    with pytest.raises(SettingsError, match=re.escape(complaint)) as error:
+        Settings.from_environment(environment, service="x")
+    assert "\n" not in str(error.value)
+
+
+def test_a_service_with_wrong_settings_ends_with_that_line_and_no_traceback() -> None:
+    import subprocess
+    import sys
+
+    from conftest import SERVICES
+
+    path = os.pathsep.join(str(SERVICES / part) for part in ("shared", "customer"))
+    done = subprocess.run(
+        [sys.executable, "-m", "customer"], env={"PYTHONPATH": path, "PATH": os.environ["PATH"]},
+        capture_output=True, text=True, timeout=20, check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("customer: set DATABASE_URL, or DB_HOST")
+    assert done.stderr.count("\n") == 1
+
+
+def test_two_parts_of_a_process_may_not_claim_one_address() -> None:
+    async def endpoint(request: object) -> None: ...
+
+    first, second = Routes(), Routes()
+    first.add("GET", "/x", endpoint)  # type: ignore[arg-type]
+    second.add("GET", "/x", endpoint)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="two endpoints for GET /x"):
+        first.update(second)
+
+
+@pytest.mark.parametrize("path", ["/x/abc", "/x/", "/x/1/2", "/x/99999999999", "/x/-1", "/x/١"])
+def test_an_id_in_an_address_is_a_plain_number(path: str) -> None:
+    async def endpoint(request: object) -> None: ...
+
+    routes = Routes()
+    routes.add("GET", "/x/{id}", endpoint)  # type: ignore[arg-type]
+    with pytest.raises(Problem) as problem:
+        routes.find({"path": path, "method": "GET"})
+    assert problem.value.status == 404
+
+
+def journal_lines(write) -> list[dict]:  # type: ignore[no-untyped-def, type-arg]
+    read_end, write_end = os.pipe()
+    journal = Journal("customer", "test", descriptor=write_end)
+    write(journal)
+    journal.close()
+    os.close(write_end)
+    with os.fdopen(read_end) as output:
+        return [json.loads(line) for line in output]
+
+
+def test_a_request_is_one_line_and_metrics_follow_in_the_embedded_format() -> None:
+    def write(journal: Journal) -> None:
+        journal.request(method="GET", route="/suppliers", status=200, seconds=0.0123, trace="Root=1-a")
+        journal.request(method="POST", route="/x", status=503, seconds=0.5, trace="", change=True)
+
+    first, second, metrics = journal_lines(write)
+    assert first["method"] == "GET"
+    assert first["route"] == "/suppliers"
+    assert first["status"] == 200
+    assert first["duration_ms"] == 12.3
+    assert first["trace"] == "Root=1-a"
+    assert second["status"] == 503
+    names = {metric["Name"] for metric in metrics["_aws"]["CloudWatchMetrics"][0]["Metrics"]}
+    assert names == {"Latency", "Requests", "Errors", "SupplierChanges"}
+    assert metrics["Latency"] == [12.3, 500.0]
+    assert (metrics["Requests"], metrics["Errors"], metrics["SupplierChanges"]) == (2, 1, 1)
+    assert names <= set(metrics)
+
+
+def test_a_metric_line_never_holds_more_values_than_the_format_allows() -> None:
+    def write(journal: Journal) -> None:
+        for _ in range(250):
+            journal.request(method="GET", route="/", status=200, seconds=0.001, trace="")
+
+    metrics = [line for line in journal_lines(write) if "_aws" in line]
+    assert [len(line["Latency"]) for line in metrics] == [100, 100, 50]
+
+
+def test_an_error_is_logged_by_type_and_place_without_its_message() -> None:
+    try:
+        try:
+            raise KeyError("jane@example.org")
+        except KeyError as error:
+            raise ValueError("jane@example.org") from error
+    except ValueError as error:
+        text = exception_text(error)
+    assert "ValueError" in text
+    assert "KeyError" in text
+    assert "test_units.py" in text
+    assert "jane" not in text
+
+
+@given(st.text(max_size=60))
+def test_any_text_can_be_searched_for(q: str) -> None:
+    for word in search_words(q):
+        assert re.match(word_pattern(word), word, re.IGNORECASE)
+
+
+@pytest.mark.parametrize(
+    ("word", "text", "found"),
+    [
+        ("cafe", "Le Café", True), ("café", "cafe", True), ("caf", "CAFÉ", True), ("fe", "cafe", False),
+        ("org", "a@b.org", True), ("a.b", "axb", False),
+    ],
+)
+def test_a_search_word_matches_the_beginning_of_a_word_whatever_its_accents(
+    word: str, text: str, found: bool
+) -> None:
+    assert bool(re.search(word_pattern(word), text)) is found
+
+
+def test_a_statement_gives_its_parameters_in_the_order_of_its_text() -> None:
+    table = SUPPLIERS.table
+    statement = Statement(select(table.c.id).where(table.c.city == bindparam("b"), table.c.name == bindparam("a")))
+    sql, values = statement.for_mysql({"a": 1, "b": 2})
+    assert sql.index("city = %s") < sql.index("name = %s")
+    assert values == (2, 1)
+
+
+def test_an_entrys_tag_changes_with_its_version() -> None:
+    entry = Entry(1, "n", "a", "c", "s", "e", "p", 3)
+    assert entry.etag == '"3"'
