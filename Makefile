@@ -64,7 +64,7 @@ clean: ## Remove what setup and synth made; run destroy first
 # Byte code is written when a module is first imported: compiling all of aws_cdk takes a minute.
 .venv/installed: requirements.txt requirements-dev.txt pyproject.toml | .venv/bin/pip
 	@echo "▸ Python packages into .venv"
-	@pip install --quiet --no-compile --disable-pip-version-check -r requirements.txt -r requirements-dev.txt
+	@pip install -qq --no-compile --disable-pip-version-check -r requirements.txt -r requirements-dev.txt
 	@touch $@
 
 .venv/bin/pip:

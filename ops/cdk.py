@@ -19,12 +19,15 @@ _ERROR_LINES = 25
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 # What the CLI says that a person waits for, and how it is passed on.
 _NEWS: Sequence[tuple[re.Pattern[str], str]] = (
-    (re.compile(r"^(?P<stack>\S+):  ?start: Building (?P<asset>\S+)"), "{stack}: building {asset}"),
-    (re.compile(r"^(?P<stack>\S+): deploying\.\.\. (?P<position>\[\d+/\d+\])"), "{stack} {position}"),
-    (re.compile(r"^ ✅  (?P<stack>\S+) \(no changes\)"), "{stack}: no changes"),
-    (re.compile(r"^ ✅  (?P<stack>\S+?)(?: \((?P<name>[^)]*)\))?$"), "{stack}: deployed"),
-    (re.compile(r"^ ✅  (?P<stack>\S+): destroyed"), "{stack}: destroyed"),
-    (re.compile(r"^ ❌  (?P<stack>\S+) failed"), "{stack}: failed"),
+    (re.compile(r"^\S+: +start: Building (?P<image>[a-z][a-z0-9-]*)$"), "building image {image}"),
+    (
+        re.compile(r"^(?P<stack>\S+) .*: deploying\.\.\. \[(?P<position>\d+)/(?P<total>\d+)\]"),
+        "{stack}: deploying ({position} of {total})",
+    ),
+    (re.compile(r"^ *✅  (?P<stack>[A-Z]\w*) .*\(no changes\)"), "{stack}: no changes"),
+    (re.compile(r"^ *✅  (?P<stack>[A-Z]\w*) .*: destroyed"), "{stack}: destroyed"),
+    (re.compile(r"^ *✅  (?P<stack>[A-Z]\w*) "), "{stack}: deployed"),
+    (re.compile(r"^ *❌  (?P<stack>\S+) failed"), "{stack}: failed"),
 )
 
 

@@ -7,7 +7,6 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 
@@ -15,6 +14,7 @@ from emulator import lifecycle, report
 from emulator.errors import EmulatorError
 from emulator.instance import DEFAULT_ACCOUNT, Instance, from_environment
 from ops import cdk, smoke
+from ops.aws import Clients
 from ops.endpoint import Endpoint
 from ops.errors import OpsError
 from ops.progress import Progress
@@ -37,8 +37,9 @@ def deploy(environment: Environment, *, rehearse: bool, console: Console) -> Non
         with _told_by_emulator(), progress.step(f"Emulator on port {instance.port}"):
             lifecycle.up(instance, progress.detail)
     variables = lifecycle.child_environment(instance) if instance else dict(os.environ)
+    clients = Clients(environment.region, lifecycle.environment(instance) if instance else {})
     with progress.step("CDK bootstrap"):
-        _bootstrap(environment, variables, emulated=instance is not None, progress=progress)
+        _bootstrap(environment, clients, variables, progress)
     with progress.step(f"Stacks of {environment.name}: synthesize, build images, deploy"):
         cdk.run(
             [
@@ -119,41 +120,29 @@ def endpoint(environment: Environment, *, rehearse: bool = False) -> Endpoint:
 
 
 def _bootstrap(
-    environment: Environment, variables: Mapping[str, str], *, emulated: bool, progress: Progress
+    environment: Environment, clients: Clients, variables: Mapping[str, str], progress: Progress
 ) -> None:
-    session = boto3.Session(region_name=environment.region)
     try:
-        if emulated:
-            client = session.client(
-                "cloudformation",
-                endpoint_url=variables["AWS_ENDPOINT_URL"],
-                aws_access_key_id=variables["AWS_ACCESS_KEY_ID"],
-                aws_secret_access_key=variables["AWS_SECRET_ACCESS_KEY"],
+        account = clients.client("sts").get_caller_identity()["Account"]
+        if environment.account not in (None, account):
+            raise OpsError(
+                f"environments/{environment.name}.toml: account is {environment.account}, the credentials "
+                f"are of {account}: choose another profile"
             )
-        else:
-            _check_account(environment, session)
-            client = session.client("cloudformation")
-        client.describe_stacks(StackName=_TOOLKIT)
+        clients.client("cloudformation").describe_stacks(StackName=_TOOLKIT)
     except ClientError as error:
         if error.response.get("Error", {}).get("Code") != "ValidationError":
             raise OpsError(f"{environment.name}: AWS answers: {error}") from None
     except BotoCoreError as error:
         raise OpsError(
-            f"{environment.name}: no access to AWS: {error} Sign in (`aws sso login`, or AWS_PROFILE=...) and repeat."
+            f"{environment.name}: no access to AWS: {error} Sign in (`aws sso login`, AWS_PROFILE=...) and repeat"
         ) from None
     else:
         progress.detail("done before")
         return
-    cdk.run(["bootstrap", "-c", f"env={environment.name}"], environment=variables, detail=progress.detail)
-
-
-def _check_account(environment: Environment, session: boto3.Session) -> None:
-    identity = session.client("sts").get_caller_identity()
-    if environment.account and identity["Account"] != environment.account:
-        raise OpsError(
-            f"environments/{environment.name}.toml: account is {environment.account}, "
-            f"the credentials are of {identity['Account']}: choose another profile"
-        )
+    cdk.run(
+        ["bootstrap", f"aws://{account}/{environment.region}"], environment=variables, detail=progress.detail
+    )
 
 
 def _instances() -> Iterator[Instance]:
