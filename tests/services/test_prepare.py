@@ -1,0 +1,160 @@
+"""The one-off task that makes the database ready before services start."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import pymysql
+import pytest
+from conftest import MIGRATIONS, PASSWORD, SERVICES, MySQLServer
+from secrets_server import Secrets, secrets_server
+
+
+@dataclass
+class Task:
+    """What the task is started with, and what came of it."""
+
+    server: MySQLServer
+    secrets: Secrets
+    database: str
+
+    def name(self, role: str) -> str:
+        return f"{role}_{self.database[-8:]}"
+
+    def run(self, **changes: str) -> subprocess.CompletedProcess[str]:
+        users = [
+            {"service": role, "secret_arn": self.secrets.arn(role), "access": access, "tables": ["suppliers", "none_yet"]}
+            for role, access in (("customer", "read"), ("employee", "write"))
+        ]
+        environment = {
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": str(SERVICES / "shared"),
+            "MIGRATIONS": str(MIGRATIONS),
+            "DB_HOST": "127.0.0.1", "DB_PORT": str(self.server.port), "DB_NAME": self.database,
+            "DB_ADMIN_SECRET_ARN": self.secrets.arn("admin"),
+            "DB_MIGRATOR_SECRET_ARN": self.secrets.arn("migrator"),
+            "DB_USERS": json.dumps(users), "SAMPLE_DATA": "true",
+            **self.secrets.environment, **changes,
+        }
+        return subprocess.run(
+            [sys.executable, "-m", "directory.prepare"], env=environment, capture_output=True, text=True,
+            timeout=100, check=False,
+        )
+
+    def grants(self, role: str) -> set[str]:
+        rows = self.server.run(f"SHOW GRANTS FOR '{self.name(role)}'@'%'")
+        return {row[0].split(" TO ")[0] for row in rows if "USAGE" not in row[0]}
+
+
+@pytest.fixture
+def task(mysql: MySQLServer) -> Iterator[Task]:
+    with secrets_server() as secrets:
+        made = Task(mysql, secrets, f"prepared_{uuid.uuid4().hex[:8]}")
+        secrets.put("admin", "root", PASSWORD)
+        for role in ("migrator", "customer", "employee"):
+            secrets.put(role, made.name(role), f"{role}'s \"pass\" wörd %s")
+        yield made
+        mysql.run(f"DROP DATABASE IF EXISTS `{made.database}`")
+        for role in ("migrator", "customer", "employee"):
+            mysql.run(f"DROP USER IF EXISTS '{made.name(role)}'@'%'")
+
+
+def test_each_user_gets_exactly_its_rights(task: Task) -> None:
+    done = task.run()
+    assert done.returncode == 0, done.stderr
+    assert task.grants("customer") == {f"GRANT SELECT ON `{task.database}`.`suppliers`"}
+    assert task.grants("employee") == {f"GRANT SELECT, INSERT, UPDATE, DELETE ON `{task.database}`.`suppliers`"}
+    (migrator,) = task.grants("migrator")
+    for right in ("CREATE", "ALTER", "INDEX", "DROP", "INSERT"):
+        assert right in migrator
+    assert migrator.endswith(r"ON `" + task.database.replace("_", r"\_") + "`.*")
+
+
+def test_the_users_can_log_in_with_their_secrets_and_do_just_that(task: Task) -> None:
+    assert task.run().returncode == 0
+    password = task.secrets.values[task.secrets.arn("customer")]["password"]
+    connection = pymysql.connect(
+        host="127.0.0.1", port=task.server.port, user=task.name("customer"), password=password.encode(),  # type: ignore[arg-type]
+        database=task.database,
+    )
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT COUNT(*) FROM suppliers")
+        assert cursor.fetchone() == (5,)
+        for forbidden in ("DELETE FROM suppliers", "CREATE TABLE x (id INT)", "SELECT * FROM suppliers_schema_version"):
+            with pytest.raises(pymysql.MySQLError):
+                cursor.execute(forbidden)
+    connection.close()
+
+
+def test_a_second_run_changes_nothing(task: Task) -> None:
+    assert task.run().returncode == 0
+    task.server.run(f"DELETE FROM `{task.database}`.suppliers WHERE id > 1")
+    again = task.run()
+    assert again.returncode == 0
+    assert again.stdout.splitlines() == ["prepare: schema: up to date", "prepare: done"]
+    assert task.server.run(f"SELECT COUNT(*) FROM `{task.database}`.suppliers") == [(1,)]
+
+
+def test_rights_that_are_too_many_are_taken_away(task: Task) -> None:
+    assert task.run().returncode == 0
+    user = f"'{task.name('customer')}'@'%'"
+    task.server.run(
+        f"GRANT INSERT, DELETE ON `{task.database}`.suppliers TO {user}",
+        f"GRANT CREATE, SELECT ON `{task.database}`.* TO {user}",
+        f"GRANT PROCESS ON *.* TO {user}",
+    )
+    assert task.run().returncode == 0
+    assert task.grants("customer") == {f"GRANT SELECT ON `{task.database}`.`suppliers`"}
+
+
+def test_a_changed_secret_becomes_the_users_password(task: Task) -> None:
+    assert task.run().returncode == 0
+    task.secrets.put("customer", task.name("customer"), "rotated")
+    assert "password set" in task.run().stdout
+    task.server.connect(task.name("customer"), "rotated").close()
+
+
+def test_passwords_are_never_printed(task: Task) -> None:
+    done = task.run()
+    assert "pass" not in (done.stdout + done.stderr).replace("password set", "")
+
+
+def test_runs_at_the_same_time_wait_for_each_other(task: Task) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        results = list(pool.map(lambda _: task.run(), range(4)))
+    assert [done.returncode for done in results] == [0, 0, 0, 0], [done.stderr for done in results]
+    assert task.server.run(f"SELECT COUNT(*) FROM `{task.database}`.suppliers") == [(5,)]
+
+
+def test_no_sample_rows_where_none_are_wanted(task: Task) -> None:
+    assert task.run(SAMPLE_DATA="false").returncode == 0
+    assert task.server.run(f"SELECT COUNT(*) FROM `{task.database}`.suppliers") == [(0,)]
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"DB_HOST": ""}, "missing settings: DB_HOST"),
+        ({"DB_USERS": "x"}, "DB_USERS: not a list"),
+        ({"DB_USERS": '[{"service": "a", "secret_arn": "b", "access": "all"}]'}, "access is none of"),
+        ({"DB_NAME": "a`b"}, "not a name of a database"),
+        ({"MIGRATIONS": "/nowhere"}, "this image has no migrations"),
+        ({"DB_MIGRATOR_SECRET_ARN": "arn:aws:secretsmanager:us-east-1:0:secret:none"}, "no such secret"),
+    ],
+)
+def test_a_failure_ends_with_its_reason_as_the_last_line(
+    task: Task, changes: dict[str, str], complaint: str
+) -> None:
+    done = task.run(**changes)
+    assert done.returncode != 0
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith("prepare: failed: ")
+    assert complaint in last
+    assert "Traceback" not in done.stderr
