@@ -13,7 +13,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,9 @@ from emulator.instance import LABEL, PROJECT_ROOT, Instance
 from emulator.process import run, succeeds
 
 READY_SECONDS = 30.0
+READY_PATH = "/_emulator/ready"
+# The answer is immediate; a port that takes a connection and stays silent is not ours.
+READY_ANSWER_SECONDS = 1.0
 STOP_SECONDS = 15.0
 CDK_DOCKER = Path(__file__).resolve().parent / "cdk-docker"
 
@@ -112,10 +115,10 @@ def status(instance: Instance) -> dict[str, Any]:
     return found
 
 
-def ask(instance: Instance, path: str) -> Any:
+def ask(instance: Instance, path: str, *, seconds: float = 10.0) -> Any:
     """What the running instance answers to a path of its own."""
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{instance.port}{path}", timeout=10) as response:
+        with urllib.request.urlopen(f"http://127.0.0.1:{instance.port}{path}", timeout=seconds) as response:
             return json.load(response)
     except (OSError, ValueError) as error:
         raise EmulatorError(f"no emulator answers on port {instance.port}: start it with `up`") from error
@@ -124,7 +127,7 @@ def ask(instance: Instance, path: str) -> Any:
 def ready(instance: Instance) -> dict[str, Any] | None:
     """What the instance says of itself, or None when it does not run; another clone's instance is not it."""
     try:
-        answer = ask(instance, "/_emulator/ready")
+        answer = ask(instance, READY_PATH, seconds=READY_ANSWER_SECONDS)
     except EmulatorError:
         return None
     return answer if isinstance(answer, dict) and answer.get("state") == str(instance.state) else None
@@ -225,6 +228,10 @@ def _make_network(instance: Instance) -> tuple[str, str]:
         instance.network,
     ]
     doing = "making the emulator's Docker network"
+    owner = network_owner(instance)
+    if owner is not None:
+        remedy = f"run `docker network rm {instance.network}`, or choose another port"
+        raise EmulatorError(f"the Docker network {instance.network} belongs to {owner}: {remedy}")
     run([*create, instance.network], seconds=30, doing=doing)
     subnet = run(inspect, seconds=30, doing=doing).strip()
     run(["docker", "network", "rm", instance.network], seconds=30, doing=doing)
@@ -239,23 +246,8 @@ def remove_leftovers(instance: Instance) -> None:
     ids = _listed(["docker", "ps", "-aq", "--filter", f"label={instance.label}"])
     if ids:
         run(["docker", "rm", "-fv", *ids], seconds=120, doing="removing containers")
-    if succeeds(["docker", "network", "inspect", instance.network]):
-        owner = run(
-            [
-                "docker",
-                "network",
-                "inspect",
-                "--format",
-                f'{{{{index .Labels "{LABEL}"}}}}',
-                instance.network,
-            ],
-            seconds=30,
-            doing="docker network inspect",
-        ).strip()
-        if owner not in (str(instance.state), "<no value>") and Path(owner).exists():
-            raise EmulatorError(
-                f"the Docker network {instance.network} belongs to {owner}: run `down` there, or choose another port"
-            )
+    owner = network_owner(instance)
+    if owner == str(instance.state):
         run(["docker", "network", "rm", instance.network], seconds=30, doing="removing the network")
     volumes = [
         name
@@ -264,6 +256,15 @@ def remove_leftovers(instance: Instance) -> None:
     ]
     if volumes:
         run(["docker", "volume", "rm", "-f", *volumes], seconds=60, doing="removing volumes")
+
+
+def network_owner(instance: Instance) -> str | None:
+    """The state folder of the instance that made the network of this one's name, or None if there is none."""
+    template = f'{{{{index .Labels "{LABEL}"}}}}'
+    command = ["docker", "network", "inspect", "--format", template, instance.network]
+    if not succeeds(command):
+        return None
+    return run(command, seconds=30, doing="docker network inspect").strip()
 
 
 def remove_images(instance: Instance) -> None:
@@ -304,6 +305,10 @@ def _refuse_taken_port(instance: Instance) -> None:
     for port in (instance.port, instance.tls_port):
         holder = port_holder(port)
         if holder:
+            # Raises where something else than an emulator listens.
+            with suppress(EmulatorError, KeyError, TypeError):
+                state = ask(instance, READY_PATH, seconds=READY_ANSWER_SECONDS)["state"]
+                holder = f"the emulator of {state}, {holder}"
             raise EmulatorError(
                 f"port {port} is taken by {holder}: stop it, or choose another port (EMULATOR_PORT or --port)"
             )

@@ -103,7 +103,7 @@ def test_a_source_address_matches_only_inside_the_networks(source_ip: str, holds
 
 def test_a_path_that_is_closed_to_an_address_falls_to_the_rule_that_refuses_it() -> None:
     path = condition("path-pattern", "/admin/*")
-    rules = [
+    rules: list[dict[str, Any]] = [
         {"Priority": "default", "IsDefault": True, "name": "default"},
         {"Priority": "11", "Conditions": [path], "name": "closed"},
         {"Priority": "9", "Conditions": [path, condition("source-ip", "10.0.0.0/8")], "name": "open"},
