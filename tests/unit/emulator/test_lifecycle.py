@@ -2,6 +2,8 @@ import os
 import re
 import socket
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,20 @@ from emulator import base_images, engine, lifecycle, virtualenv
 from emulator.__main__ import main
 from emulator.errors import EmulatorError
 from emulator.instance import Instance, from_environment
+
+
+@contextmanager
+def listening() -> Iterator[int]:
+    """A port that this process listens on, in the range that an instance may have."""
+    with socket.socket() as listener:
+        for port in range(21_000, 22_000):
+            try:
+                listener.bind(("127.0.0.1", port))
+                break
+            except OSError:
+                continue
+        listener.listen()
+        yield listener.getsockname()[1]
 
 
 def test_everything_of_an_instance_follows_from_its_port(tmp_path: Path) -> None:
@@ -35,10 +51,7 @@ def test_the_port_comes_from_the_environment_unless_it_is_given(monkeypatch: pyt
 
 
 def test_the_holder_of_a_port_is_named_with_its_pid_and_command() -> None:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        listener.listen()
-        port = listener.getsockname()[1]
+    with listening() as port:
         holder = lifecycle.port_holder(port)
         assert holder is not None
         assert f"pid {os.getpid()} (" in holder
@@ -52,12 +65,7 @@ def test_a_taken_port_is_one_line_on_the_command_line(
     monkeypatch.setattr(virtualenv, "ensure", lambda instance, say: Path("python"))
     monkeypatch.setattr(base_images, "ensure", lambda say: None)
     monkeypatch.setattr(lifecycle, "ready", lambda instance: None)
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        listener.listen()
-        port = listener.getsockname()[1]
-        if port > 55_535:
-            pytest.fail("the system gave a port above the range of an instance: run the test again")
+    with listening() as port:
         assert main(["up", "--port", str(port)]) == 1
     words = capsys.readouterr().err
     assert re.fullmatch(rf"emulator: port {port} is taken by pid \d+ \(.*\): stop it, or .*--port\)\n", words)
