@@ -67,6 +67,10 @@ class RecordedAttributes(dict[str, str]):
         self.account = account
         self.region = region
 
+    def __bool__(self) -> bool:
+        # Empty as long as nothing was asked: an update that keeps `attributes or {}` must keep these.
+        return True
+
     def __contains__(self, key: object) -> bool:
         return isinstance(key, str) and bool(key)
 

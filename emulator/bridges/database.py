@@ -3,7 +3,8 @@
 Why: ministack starts a database container for the RDS API but keeps a DBInstance of CloudFormation as a
 mere record. This bridge sends CloudFormation through the API path, and completes that path: a fixed
 address on the instance's network that containers and the host share, a server certificate of the
-emulator's authority, the secret's new password carried into the server, data deleted with the instance.
+emulator's authority, the secret's new password carried into the server, stop and start that reach the
+server, data deleted with the instance.
 Unnecessary when ministack's CloudFormation provisions DB instances through its own CreateDBInstance and
 lets the server certificate be chosen.
 """
@@ -21,6 +22,7 @@ import logging
 import tarfile
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 from emulator.bridges import Context, certificates, replace
@@ -80,6 +82,10 @@ def install(context: Context) -> None:
     replace(rds, "_run_rds_container", lambda original: functools.partial(_run_container, context))
     replace(rds, "_grant_mysql_master_user_privileges", lambda original: _grant_master)
     replace(rds, "_rotate_instance_password", lambda original: _change_master_password)
+
+    replace(rds, "_stop_db_instance", _stopping)
+    replace(rds, "_start_db_instance", _starting)
+    rds._ACTION_MAP.update(StopDBInstance=rds._stop_db_instance, StartDBInstance=rds._start_db_instance)
 
     replace(provisioners, "_rds_db_instance_create", lambda original: _create)
     replace(provisioners, "_rds_db_instance_update", _updating)
@@ -285,6 +291,50 @@ def _updating(original: Any) -> Any:
         return result
 
     return update
+
+
+def _stopping(original: Any) -> Any:
+    def stop(params: dict[str, Any]) -> Any:
+        return _switch(original, params, "stopping", "stopped", lambda container: container.stop(timeout=30))
+
+    return stop
+
+
+def _starting(original: Any) -> Any:
+    def start(params: dict[str, Any]) -> Any:
+        return _switch(original, params, "starting", "available", lambda container: container.start())
+
+    return start
+
+
+def _switch(
+    original: Any, params: dict[str, Any], meanwhile: str, finally_: str, act: Callable[[Any], None]
+) -> Any:
+    """Stop or start the server of a DB instance; the API shows it under way until it is done."""
+    from ministack.core.concurrency import spawn_background
+    from ministack.services import rds
+
+    response = original(params)
+    instance = rds._resolve_instance(rds._p(params, "DBInstanceIdentifier"))
+    if response[0] >= 400 or not instance.get("_docker_container_id"):
+        return response
+    instance["DBInstanceStatus"] = meanwhile
+
+    def work() -> None:
+        act(rds._get_docker().containers.get(instance["_docker_container_id"]))
+        while finally_ == "available" and not rds._try_database_connect(
+            instance["_internal_address"],
+            instance["_internal_port"],
+            instance["Engine"],
+            "root",
+            instance["_MasterUserPassword"],
+            None,
+        ):
+            time.sleep(0.2)
+        instance["DBInstanceStatus"] = finally_
+
+    spawn_background(work, thread_name=f"database-{meanwhile}")
+    return response
 
 
 def _delete(identifier: str, props: dict[str, Any]) -> None:

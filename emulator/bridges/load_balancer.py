@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import random
 import threading
 import time
@@ -65,8 +66,9 @@ def _with_local_name(original: Any) -> Any:
         arn, attributes = original(*args, **kwargs)
         balancer = alb._lbs.get(arn)
         if balancer:
-            # A name that leads here, so that what a template builds from DNSName is found.
-            name = routing.listener_host(balancer["LoadBalancerName"], 80, default=True)
+            # A name that leads here, with the port, so that `http://${DNSName}/` of a template opens.
+            host = routing.listener_host(balancer["LoadBalancerName"], 80, default=True)
+            name = f"{host}:{os.environ['EMULATOR_PORT']}"
             balancer["DNSName"] = name
             attributes = {**attributes, "DNSName": name}
         return arn, attributes
