@@ -6,14 +6,15 @@ import hashlib
 import re
 import time
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import and_, bindparam, delete, func, insert, literal_column, or_, select, text, update
+from sqlalchemy import Executable, Integer, and_, bindparam, delete, func, insert, or_, select, text, update
 from sqlalchemy.sql import ColumnElement
 
-from directory.database import Database, Duplicate, Statement
+from directory.cache import SingleFlight
+from directory.database import Database, Duplicate, Row, Statement
 from directory.model import FIELDS, MAX_ID, SEARCHED, SORTS, Directory, Entry
 
 DEFAULT_SIZE = 50
@@ -23,6 +24,10 @@ MAX_SEARCH = 100
 # Counting a large table takes longer than reading a page of it; small ones are counted each time.
 _COUNT_SECONDS = 0.3
 _COUNTED_EACH_TIME = 5000
+_KEPT_MATCHES = 2001
+_ALL = 1_000_000_000
+_MOST_SHAPES = 256
+_MOST_WORDS = 8
 # What may stand before a word, as patterns for databases without regular expressions.
 _SEPARATORS = ("", "% ", "%@", "%.", "%-", "%&", "%(", "%/", "%'", "%,")
 # A word that begins in one row of thirty or more is found by reading this many rows in order;
@@ -96,8 +101,9 @@ class Store:
         self._delete_version = Statement(
             delete(directory.table).where(c.id == bindparam("id"), c.version == bindparam("version"))
         )
-        self._lists: dict[tuple[str, str, bool], Statement] = {}
+        self._shapes: dict[tuple[Any, ...], Statement] = {}
         self._total = (0, -_COUNT_SECONDS)
+        self._matches: SingleFlight[Any, tuple[list[int], int]] = SingleFlight(seconds=_COUNT_SECONDS, most=64)
 
     async def reach(self) -> None:
         """Return only if the table can be read."""
@@ -206,8 +212,7 @@ class Store:
         return [column.desc() if descending else column.asc() for column in columns]
 
     def _list_statement(self, sort: str, descending: bool) -> Statement:
-        known = self._lists.get(("list", sort, descending))
-        if known is None:
+        def build() -> Executable:
             # The inner select reads the index alone; only the rows of the page are looked up.
             inner = (
                 select(self._table.c.id)
@@ -216,20 +221,37 @@ class Store:
                 .offset(bindparam("skipped"))
                 .subquery()
             )
-            known = self._lists["list", sort, descending] = Statement(
+            return (
                 select(*self._columns)
                 .join(inner, inner.c.id == self._table.c.id)
                 .order_by(*self._order(sort, descending, self._table))
             )
-        return known
+
+        return self._known(("list", sort, descending), build)
+
+    def _known(self, key: tuple[Any, ...], build: Callable[[], Executable]) -> Statement:
+        """A statement of a shape that was seen before is not compiled again."""
+        statement = self._shapes.get(key)
+        if statement is None:
+            if len(self._shapes) >= _MOST_SHAPES:
+                self._shapes.clear()
+            statement = self._shapes[key] = Statement(build())
+        return statement
 
     async def _by_ids(self, ids: Sequence[int]) -> tuple[Entry, ...]:
         if not ids:
             return ()
-        statement = Statement(
-            select(*self._columns).where(self._table.c.id.in_([literal_column(str(int(i))) for i in ids]))
-        )
-        found = {row[0]: Entry(*row) for row in await self._database.rows(statement, {})}
+        # In a few fixed lengths, the last id repeated, so that there are few shapes.
+        length = next(length for length in (1, 10, DEFAULT_SIZE, MAX_SIZE) if length >= len(ids))
+
+        def build() -> Executable:
+            return select(*self._columns).where(
+                self._table.c.id.in_([bindparam(f"id{i}", type_=Integer) for i in range(length)])
+            )
+
+        parameters = {f"id{i}": ids[min(i, len(ids) - 1)] for i in range(length)}
+        rows = await self._database.rows(self._known(("ids", length), build), parameters)
+        found = {row[0]: Entry(*row) for row in rows}
         return tuple(found[i] for i in ids if i in found)
 
     async def _search(self, words: Sequence[str], page: Page, offset: int) -> tuple[list[int], int, bool]:
@@ -246,34 +268,60 @@ class Store:
         if len(ids) >= wanted:
             return ids[offset:wanted], wanted - 1, False
         indexed = [word for word in words if len(word) >= 3 and word not in _NOT_INDEXED]
+        # A word with a digit is next to a key: looking up only such words spares reading the lists of common ones.
+        indexed = [word for word in indexed if any(map(str.isdigit, word))] or indexed
         if not indexed:
             ids = await self._scan(words, page, None, wanted)
             return ids[offset:wanted], len(ids) - (len(ids) == wanted), len(ids) < wanted
-        return await self._full_text(words, indexed, page, offset)
+        if wanted > _KEPT_MATCHES:
+            ids, total = await self._full_text(words, indexed, page, offset, page.size + 1)
+            return ids, total, True
+        # Somebody who leafs through the matches of a common word does not have it looked up again for each page.
+        key = (tuple(words), page.sort, page.descending)
+        ids, total = await self._matches.get(
+            key, lambda: self._full_text(words, indexed, page, 0, _KEPT_MATCHES)
+        )
+        return ids[offset:wanted], total, True
 
     async def _scan(
         self, words: Sequence[str], page: Page, bound: int | None, limit: int | None
     ) -> list[int]:
-        """Matching ids in order, looking at `bound` rows and stopping at `limit` matches."""
-        table: Any = self._table
-        if bound is not None:
-            table = (
-                select(self._table.c.id, *(self._table.c[f] for f in SEARCHED))
-                .order_by(*self._order(page.sort, page.descending, self._table))
-                .limit(literal_column(str(int(bound))))
-                .subquery()
-            )
-        query = (
-            select(table.c.id)
-            .where(*(self._begins(table, word, i) for i, word in enumerate(words)))
-            .order_by(*self._order(page.sort, page.descending, table))
-        )
-        if limit is not None:
-            query = query.limit(literal_column(str(int(limit))))
-        parameters: dict[str, Any] = {}
+        """Matching ids in order, looking at about `bound` rows and stopping at `limit` matches."""
+        table = self._table
+        order = self._order(page.sort, page.descending, table)
+        shape = (len(words), page.sort, page.descending)
+        parameters: dict[str, Any] = {"rows": limit or _ALL}
         for i, word in enumerate(words):
             parameters |= self._begins_parameters(word, i)
-        return [row[0] for row in await self._database.rows(Statement(query), parameters)]
+        end: Row | None = None
+        if bound is not None:
+            ends = self._known(
+                ("end", page.sort, page.descending),
+                lambda: select(table.c[page.sort], table.c.id).order_by(*order).limit(1).offset(bindparam("bound")),
+            )
+            end = next(iter(await self._database.rows(ends, {"bound": bound})), None)
+
+        def build() -> Executable:
+            query = (
+                select(table.c.id)
+                # In this order row by row, so that it ends with the last match that is wanted.
+                .with_hint(table, f"FORCE INDEX (ix_{table.name}_{page.sort})", "mysql")
+                .where(*(self._begins(table, word, i) for i, word in enumerate(words)))
+                .order_by(*order)
+                .limit(bindparam("rows"))
+            )
+            if end is not None:
+                field, value, number = table.c[page.sort], bindparam("end_value"), bindparam("end_id")
+                before, until = (
+                    (field > value, table.c.id > number) if page.descending else (field < value, table.c.id < number)
+                )
+                query = query.where(or_(before, and_(field == value, until)))
+            return query
+
+        if end is not None:
+            parameters |= {"end_value": end[0], "end_id": end[1]}
+        statement = self._known(("scan", end is not None, *shape), build)
+        return [row[0] for row in await self._database.rows(statement, parameters)]
 
     def _begins(self, table: Any, word: str, index: int) -> ColumnElement[bool]:
         name = f"word{index}"
@@ -296,28 +344,35 @@ class Store:
         return {f"{name}_{i}": f"{before}{escaped}%" for i, before in enumerate(_SEPARATORS)}
 
     async def _full_text(
-        self, words: Sequence[str], indexed: Sequence[str], page: Page, offset: int
-    ) -> tuple[list[int], int, bool]:
+        self, words: Sequence[str], indexed: Sequence[str], page: Page, offset: int, limit: int
+    ) -> tuple[list[int], int]:
         table = self._table
-        match = text(f"MATCH ({', '.join(SEARCHED)}) AGAINST (:words IN BOOLEAN MODE)")
         others = [(i, word) for i, word in enumerate(words) if word not in indexed]
-        query = (
-            select(table.c.id, func.count().over())
-            .where(and_(match, *(self._begins(table, word, i) for i, word in others)))
-            .order_by(*self._order(page.sort, page.descending, table))
-            .limit(literal_column(str(page.size + 1)))
-            .offset(literal_column(str(offset)))
-        )
-        parameters: dict[str, Any] = {"words": " ".join(f"+{word}*" for word in indexed)}
+
+        def build() -> Executable:
+            match = text(f"MATCH ({', '.join(SEARCHED)}) AGAINST (:words IN BOOLEAN MODE)")
+            return (
+                select(table.c.id, func.count().over())
+                .where(and_(match, *(self._begins(table, word, i) for i, word in others)))
+                .order_by(*self._order(page.sort, page.descending, table))
+                .limit(bindparam("rows"))
+                .offset(bindparam("skipped"))
+            )
+
+        shape = ("words", tuple(i for i, _ in others), page.sort, page.descending)
+        parameters: dict[str, Any] = {
+            "words": " ".join(f"+{word}*" for word in indexed), "rows": limit, "skipped": offset
+        }
         for i, word in others:
             parameters |= self._begins_parameters(word, i)
-        rows = await self._database.rows(Statement(query), parameters)
-        return [row[0] for row in rows], rows[0][1] if rows else 0, True
+        rows = await self._database.rows(self._known(shape, build), parameters)
+        return [row[0] for row in rows], rows[0][1] if rows else 0
 
 
 def search_words(q: str) -> list[str]:
-    """The words of a search, as the full-text index splits them."""
-    return [word.casefold() for word in re.findall(r"\w+", unicodedata.normalize("NFC", q[:MAX_SEARCH]))]
+    """The first eight words of a search, as the full-text index splits them."""
+    words = re.findall(r"\w+", unicodedata.normalize("NFC", q[:MAX_SEARCH]))
+    return [word.casefold() for word in words[:_MOST_WORDS]]
 
 
 def _accented() -> dict[str, str]:

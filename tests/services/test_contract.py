@@ -1,0 +1,63 @@
+"""Both OpenAPI documents, tried out: no 5xx, no answer that is not documented."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import schemathesis
+from conftest import Site
+from hypothesis import HealthCheck, given, settings
+from schemathesis.checks import CHECKS
+from schemathesis.specs.openapi.checks import positive_data_acceptance
+
+# What makes an email or a phone number valid is more than a schema says, so text that fits the schema may get a 422.
+EXCLUDED = [positive_data_acceptance]
+LIMITS = settings(
+    max_examples=60, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True, database=None
+)
+
+
+def try_out(document: str, kind: str) -> list[str]:
+    """Requests of one kind, fitting the document or not, to every operation; which operations were tried."""
+    tried = []
+    for found in schemathesis.openapi.from_url(document).get_all_operations():
+        operation = found.ok()
+        mode = getattr(schemathesis.GenerationMode, kind)
+        if kind == "NEGATIVE" and not (operation.query or operation.body or operation.path_parameters):
+            continue
+        tried.append(operation.label)
+
+        @given(case=operation.as_strategy(generation_mode=mode))
+        @LIMITS
+        def check(case: Any) -> None:
+            case.call_and_validate(excluded_checks=EXCLUDED)
+
+        check()
+    return tried
+
+
+@pytest.fixture
+def filled(mysql_only: Site) -> Site:
+    for number in range(3):
+        mysql_only.add(name=f"Roaster {number}")
+    return mysql_only
+
+
+@pytest.mark.parametrize("kind", ["POSITIVE", "NEGATIVE"])
+def test_the_readers_interface_answers_as_documented(filled: Site, kind: str) -> None:
+    tried = try_out(f"{filled.customer.url}/api/openapi.json", kind)
+    assert {"GET /api/suppliers", "GET /api/suppliers/{id}"} <= set(tried)
+
+
+@pytest.mark.parametrize("kind", ["POSITIVE", "NEGATIVE"])
+def test_the_employees_interface_answers_as_documented(filled: Site, kind: str) -> None:
+    tried = try_out(f"{filled.employee.url}/admin/api/openapi.json", kind)
+    place = "/admin/api/suppliers"
+    assert {f"GET {place}", f"POST {place}", f"PUT {place}/{{id}}", f"DELETE {place}/{{id}}"} <= set(tried)
+
+
+def test_the_checks_that_matter_are_among_those_run() -> None:
+    names = set(CHECKS.get_all_names())
+    assert {"not_a_server_error", "status_code_conformance", "response_schema_conformance",
+            "response_headers_conformance", "content_type_conformance", "negative_data_rejection"} <= names

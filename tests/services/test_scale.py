@@ -1,0 +1,110 @@
+"""With 100,000 suppliers."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Iterator
+
+import httpx
+import pytest
+from conftest import MySQLServer, Site
+from sqlalchemy import text
+
+COUNT = 100_000
+MILLISECONDS_P50 = 20
+
+
+@pytest.fixture(scope="module")
+def large(mysql_site: Site, mysql: MySQLServer) -> Iterator[Site]:
+    """Made by the server itself, in a second or two."""
+    mysql_site.clear()
+    ten = "(SELECT 0 n " + " ".join(f"UNION ALL SELECT {n}" for n in range(1, 10)) + ")"
+    states = "'Washington','Oregon','California','Texas','Ohio','WA','OR','CA','TX','OH'"
+    mysql.run(
+        "INSERT INTO suppliers (name, address, city, state, email, phone) "
+        "SELECT CONCAT(ELT(1 + n % 7, 'Blue', 'Red', 'Green', 'Stone', 'Lake', 'Café', 'Zulu'), "
+        "ELT(1 + n % 11, ' Harbor', ' Mesa', ' River', ' Oak', ' Field', ' Wood', ' Hill', ' Moon', ' Star', ' Sun', "
+        "' Gate'), ' Coffee ', n), CONCAT(n, ' Main Street'), CONCAT('City', n % 1000), "
+        f"ELT(1 + n % 10, {states}), CONCAT('info', n, '@roaster', n % 5000, '.coffee'), '+12066241234' "
+        f"FROM (SELECT a.n + 10*b.n + 100*c.n + 1000*d.n + 10000*e.n AS n "
+        f"FROM {ten} a, {ten} b, {ten} c, {ten} d, {ten} e) numbers",
+        "ANALYZE TABLE suppliers",
+        database="suppliers",
+    )
+    yield mysql_site
+    with mysql_site.database.begin() as connection:
+        connection.execute(text("TRUNCATE TABLE suppliers"))
+
+
+def p50(client: httpx.Client, path: str) -> float:
+    times = []
+    for _ in range(15):
+        started = time.perf_counter()
+        answer = client.get(path)
+        times.append((time.perf_counter() - started) * 1000)
+        assert answer.status_code == 200
+        time.sleep(0.002)
+    return statistics.median(times)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "", "page=2", "page=1000", "page=1001", "page=2000", "page=500&size=200", "sort=-name&page=700",
+        "sort=city", "sort=-state&page=1999", "sort=email&page=1500",
+        "q=coffee", "q=coffee&page=3", "q=city77", "q=77777", "q=info4242", "q=nowhere", "q=texas", "q=wa",
+        "q=gate+99", "q=roaster4999.coffee", "q=harbor",
+        # Words of thousands of suppliers none of whom comes early in the list: the first look takes up to 100 ms,
+        # its result is kept for a third of a second.
+        "q=zulu", "q=cafe", "q=blue+harbor", "q=harbor+blue&sort=-city",
+    ],
+)
+def test_any_page_or_search_takes_at_most_20_ms(large: Site, query: str) -> None:
+    """The JSON list, which nothing caches; the best of three medians, for a machine that does other things too."""
+    path = f"/api/suppliers?{query}"
+    with httpx.Client(base_url=large.customer.url, timeout=20) as client:
+        medians: list[float] = []
+        while len(medians) < 3 and (not medians or medians[-1] > MILLISECONDS_P50):
+            medians.append(p50(client, path))
+    assert min(medians) <= MILLISECONDS_P50, medians
+
+
+@pytest.mark.parametrize(
+    ("q", "total"),
+    [("77777", 1), ("info4242", 11), ("nowhere", 0), ("city999", 100), ("blue harbor", 1299), ("zulu gate 99999", None)],
+)
+def test_a_rare_word_is_found_wherever_it_is_and_counted_exactly(large: Site, q: str, total: int | None) -> None:
+    answer = large.customer.client.get("/api/suppliers", params={"q": q}).json()
+    with large.database.connect() as connection:
+        condition = " AND ".join(f"CONCAT(' ', name, ' ', city, ' ', email) LIKE '% {word}%'" for word in q.split())
+        expected = connection.execute(text(f"SELECT COUNT(*) FROM suppliers WHERE {condition}")).scalar_one()
+    assert answer["total_is_exact"]
+    assert answer["total"] == expected
+    if total is not None:
+        assert answer["total"] == total
+
+
+def test_a_common_word_gives_the_first_of_many_in_order(large: Site) -> None:
+    answer = large.customer.client.get("/api/suppliers", params={"q": "coffee"}).json()
+    assert len(answer["items"]) == 50
+    assert answer["more"]
+    assert not answer["total_is_exact"]
+    names = [item["name"] for item in answer["items"]]
+    plain = large.customer.client.get("/api/suppliers").json()
+    assert names == [item["name"] for item in plain["items"]]
+    assert plain["total"] == COUNT
+
+
+def test_the_last_page_is_the_end_of_the_list(large: Site) -> None:
+    last = large.customer.client.get("/api/suppliers", params={"page": 2000}).json()
+    backwards = large.customer.client.get("/api/suppliers", params={"sort": "-name"}).json()
+    assert [item["id"] for item in last["items"]] == [item["id"] for item in backwards["items"]][::-1]
+    assert not last["more"]
+
+
+def test_the_pages_look_right(large: Site) -> None:
+    page = large.customer.client.get("/suppliers", params={"page": 1500}).text
+    assert "100,000 suppliers" in page
+    assert "Page 1,500 of 2,000" in page
+    assert "More than 50 suppliers" in large.customer.client.get("/suppliers", params={"q": "coffee"}).text
