@@ -31,8 +31,14 @@ _NEWS: Sequence[tuple[re.Pattern[str], str]] = (
 )
 
 
-def run(arguments: Sequence[str], *, environment: Mapping[str, str], detail: Callable[[str], None]) -> None:
-    """Run `cdk` with `arguments` in the project's folder.
+def run(
+    arguments: Sequence[str],
+    *,
+    environment: Mapping[str, str],
+    detail: Callable[[str], None],
+    synthesize: bool = True,
+) -> None:
+    """Run `cdk` with `arguments`; without `synthesize`, where it finds no app to run first.
 
     Raises `OpsError` with the end of the output when it fails.
     """
@@ -44,7 +50,7 @@ def run(arguments: Sequence[str], *, environment: Mapping[str, str], detail: Cal
         LOG.open("a", encoding="utf-8") as log,
         subprocess.Popen(
             [str(_CLI), *arguments],
-            cwd=ROOT,
+            cwd=ROOT if synthesize else LOG.parent,
             env=_with_tools(environment),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

@@ -141,7 +141,10 @@ def _bootstrap(
         progress.detail("done before")
         return
     cdk.run(
-        ["bootstrap", f"aws://{account}/{environment.region}"], environment=variables, detail=progress.detail
+        ["bootstrap", f"aws://{account}/{environment.region}"],
+        environment=variables,
+        detail=progress.detail,
+        synthesize=False,
     )
 
 

@@ -25,7 +25,7 @@ class TemplateFile(JSONSnapshotExtension):
         return str(Path(test_location.filepath).parent / "templates" / _parameters(test_location)[0])
 
     @classmethod
-    def get_snapshot_name(cls, *, test_location: PyTestLocation, index: SnapshotIndex) -> str:
+    def get_snapshot_name(cls, *, test_location: PyTestLocation, index: SnapshotIndex = 0) -> str:
         return _parameters(test_location)[1]
 
 

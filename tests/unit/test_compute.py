@@ -185,7 +185,8 @@ def test_scaling_follows_the_manifest_and_only_one_policy_shrinks(templates: Syn
     template = templates(name)["Compute"]
     for target in of_type(template, "AWS::ApplicationAutoScaling::ScalableTarget").values():
         assert (target["MinCapacity"], target["MaxCapacity"]) == (2, 4)
-    tracking, steps = [], []
+    tracking: list[Any] = []
+    steps: list[Any] = []
     for policy in of_type(template, "AWS::ApplicationAutoScaling::ScalingPolicy").values():
         (tracking if policy["PolicyType"] == "TargetTrackingScaling" else steps).append(policy)
     for policy in tracking:
