@@ -65,7 +65,7 @@ def _run(options: argparse.Namespace, instance: Instance) -> int:
         for name, value in lifecycle.environment(instance).items():
             print(f"export {name}='{value}'")
     elif options.command == "report":
-        document = lifecycle.ask(instance, "/_emulator/ledger")
+        document = lifecycle.ledger(instance)
         if options.json:
             print(json.dumps(document, indent=2))
         else:

@@ -80,7 +80,12 @@ async def serve(context: Context) -> None:
     balancer = load_balancer.LoadBalancers(context)
 
     own_answers: dict[str, Callable[[], Any]] = {
-        READY_PATH: lambda: {"pid": os.getpid(), "state": str(context.instance.state)},
+        READY_PATH: lambda: {
+            "pid": os.getpid(),
+            "state": str(context.instance.state),
+            "account": context.instance.account,
+            "region": context.instance.region,
+        },
         LEDGER_PATH: record_only.ledger_document,
         LISTENERS_PATH: balancer.listener_urls,
         DATABASES_PATH: database.servers,

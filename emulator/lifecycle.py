@@ -70,7 +70,10 @@ def up(instance: Instance, say: Say = print) -> dict[str, Any]:
         engine.ensure(say)
         python = virtualenv.ensure(instance, say)
         base_images.ensure(say)
-        if ready(instance) is None:
+        running = ready(instance)
+        if running is not None:
+            _refuse_other_account(instance, running)
+        else:
             _refuse_taken_port(instance)
             remove_leftovers(instance)
             _start(instance, python, say)
@@ -109,10 +112,22 @@ def status(instance: Instance) -> dict[str, Any]:
     if answer is not None:
         found["pid"] = answer["pid"]
         found["certificate_authority"] = str(instance.certificate_authority)
-        found["listeners"] = ask(instance, "/_emulator/listeners")
+        found["listeners"] = listeners(instance)
         found["containers"] = _containers(instance)
         found["databases"] = ask(instance, "/_emulator/databases")
     return found
+
+
+def ledger(instance: Instance) -> dict[str, Any]:
+    """What the running instance made of the deployed stacks: see emulator.ledger."""
+    answer: dict[str, Any] = ask(instance, "/_emulator/ledger")
+    return answer
+
+
+def listeners(instance: Instance) -> list[dict[str, Any]]:
+    """The listeners of every load balancer, with the URL each is reached at on this machine."""
+    answer: list[dict[str, Any]] = ask(instance, "/_emulator/listeners")
+    return answer
 
 
 def ask(instance: Instance, path: str, *, seconds: float = 10.0) -> Any:
@@ -299,6 +314,15 @@ def _containers(instance: Instance) -> list[dict[str, str]]:
 
 def _listed(command: list[str]) -> list[str]:
     return run(command, seconds=30, doing=" ".join(command[:3])).split()
+
+
+def _refuse_other_account(instance: Instance, running: dict[str, Any]) -> None:
+    for name, wanted in (("account", instance.account), ("region", instance.region)):
+        if running.get(name, wanted) != wanted:
+            raise EmulatorError(
+                f"the emulator on port {instance.port} runs with {name} {running[name]}, not {wanted}: "
+                f"run `down` first, or choose another port"
+            )
 
 
 def _refuse_taken_port(instance: Instance) -> None:

@@ -19,7 +19,7 @@ import threading
 from typing import Any
 
 from emulator.bridges import Context, replace
-from emulator.instance import LABEL, Instance
+from emulator.instance import LABEL
 
 logger = logging.getLogger("emulator.containers")
 
@@ -107,19 +107,20 @@ def _registering(original: Any, context: Context) -> Any:
         # the account.
         for name in ("AWS_CONTAINER_CREDENTIALS_FULL_URI", "AWS_CONTAINER_AUTHORIZATION_TOKEN"):
             env.pop(name, None)
-        env.update(task_environment(context.instance))
+        env.update(task_environment(str(first[0])))
         return token
 
     return register
 
 
-def task_environment(instance: Instance) -> dict[str, str]:
+def task_environment(task_arn: str) -> dict[str, str]:
     """Variables that Fargate gives every task, and the credentials of the emulated account."""
+    _, _, _, region, account, _ = task_arn.split(":", 5)
     return {
-        "AWS_ACCESS_KEY_ID": instance.account,
+        "AWS_ACCESS_KEY_ID": account,
         "AWS_SECRET_ACCESS_KEY": "emulator",
-        "AWS_REGION": instance.region,
-        "AWS_DEFAULT_REGION": instance.region,
+        "AWS_REGION": region,
+        "AWS_DEFAULT_REGION": region,
         "AWS_EXECUTION_ENV": "AWS_ECS_FARGATE",
     }
 

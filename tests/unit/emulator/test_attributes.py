@@ -52,8 +52,7 @@ def test_a_public_address_is_one_that_belongs_to_nobody() -> None:
 
 def test_an_update_that_changes_nothing_keeps_them() -> None:
     found = attributes()
-    kept = found or {}
-    assert kept is found
+    assert (found or None) is found
 
 
 def test_a_copy_is_still_known_as_recorded_and_answers_alike() -> None:
