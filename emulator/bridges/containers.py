@@ -14,11 +14,13 @@ Unnecessary, point by point, as ministack's ECS does the same.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
+import time
 from typing import Any
 
-from emulator.bridges import Context, replace
+from emulator.bridges import Context, load_balancer, replace
 from emulator.instance import LABEL
 
 logger = logging.getLogger("emulator.containers")
@@ -27,6 +29,7 @@ logger = logging.getLogger("emulator.containers")
 AUTHORITY_VARIABLE = "DB_TLS_CA"
 STOP_TIMEOUT_SECONDS = 30
 LOG_DRAIN_SECONDS = 5.0
+RECHECK_SECONDS = 1.0
 
 # Members of a container definition whose keys are data, not names of properties.
 _FREE_KEYS = frozenset({"DockerLabels", "Options"})
@@ -35,17 +38,14 @@ _forwarders: dict[str, threading.Thread] = {}
 
 
 def install(context: Context) -> None:
+    from ministack import app
     from ministack.core import container_reaper
-    from ministack.services import ecs, rds
+    from ministack.services import ecs
     from ministack.services.cloudformation import provisioners
 
     replace(container_reaper, "own_labels", lambda original: _labelling(original, context))
-    # The reaper of ministack takes containers of a Docker that other instances use too for its own.
-    import ministack.app
-
-    replace(
-        ministack.app, "_stop_docker_containers", lambda original: lambda include_unlabelled=False: original()
-    )
+    # Never those without an instance's label: they may be of another ministack on the same Docker.
+    replace(app, "_stop_docker_containers", lambda original: lambda include_unlabelled=False: original())
 
     replace(ecs, "_register_metadata", lambda original: _registering(original, context))
     replace(ecs, "_build_run_kwargs", lambda original: _building(original, context))
@@ -60,8 +60,6 @@ def install(context: Context) -> None:
     replace(provisioners, "_normalize_container_defs", lambda original: camel_case)
     replace(provisioners, "_ecs_task_def_create", _completing_task_definition)
     provisioners._RESOURCE_HANDLERS["AWS::ECS::TaskDefinition"]["create"] = provisioners._ecs_task_def_create
-    assert ecs.container_reaper is container_reaper
-    assert rds.container_reaper is container_reaper
 
 
 def camel_case(value: Any) -> Any:
@@ -127,13 +125,21 @@ def task_environment(task_arn: str) -> dict[str, str]:
 
 def _building(original: Any, context: Context) -> Any:
     def build(
-        cdef: dict[str, Any], td: dict[str, Any], env: dict[str, str], ports: Any, network: Any, host_mode: bool,
-        task_id: str, task_arn: str, gateway: Any, cluster_arn: str,
-    ) -> dict[str, Any]:  # fmt: skip
+        cdef: dict[str, Any],
+        td: dict[str, Any],
+        env: dict[str, str],
+        port_bindings: Any,
+        network: Any,
+        host_mode: bool,
+        task_id: str,
+        task_arn: str,
+        gateway: Any,
+        cluster_arn: str,
+    ) -> dict[str, Any]:
+        network, gateway = context.instance.network, context.gateway_address
         kwargs: dict[str, Any] = original(
-            cdef, td, env, {}, context.instance.network, False, task_id, task_arn, context.gateway_address,
-            cluster_arn,
-        )  # fmt: skip
+            cdef, td, env, {}, network, False, task_id, task_arn, gateway, cluster_arn
+        )
         # Images are built for this machine, whatever architecture the task runs on in AWS.
         kwargs.pop("platform", None)
         kwargs.update(container_options(cdef, td))
@@ -245,8 +251,6 @@ def _remove(docker_client: Any, container_or_id: Any) -> None:
     """SIGTERM, the time the definition grants, SIGKILL; then nothing of the container is left but its logs."""
     from docker.errors import DockerException, NotFound
 
-    from emulator.bridges import load_balancer
-
     if docker_client is None or container_or_id is None:
         return
     try:
@@ -266,19 +270,21 @@ def _remove(docker_client: Any, container_or_id: Any) -> None:
 
 def _watch(task: dict[str, Any], docker_client: Any, account_id: str, region: str) -> None:
     """Have a thread wait for each container of the task, and ECS told when one ends."""
+    from docker.errors import DockerException
     from ministack.core.concurrency import spawn_background
     from ministack.core.responses import request_scope
     from ministack.services import ecs
+    from requests.exceptions import RequestException
 
     def wait(container_id: str) -> None:
-        from docker.errors import DockerException
-
-        try:
-            docker_client.api.wait(container_id, timeout=None)
-        except DockerException as error:
-            logger.debug("no more waiting for %s: %s", container_id, error)
         with request_scope(account_id, region):
-            ecs._maybe_mark_stopped(task, docker_client)
+            while ecs._task_is_active(task["taskArn"], task):
+                # Ends without an answer when Docker itself is restarted.
+                with contextlib.suppress(DockerException, RequestException):
+                    docker_client.api.wait(container_id, timeout=None)
+                ecs._maybe_mark_stopped(task, docker_client)
+                # Still active: another container of the task goes on.
+                time.sleep(RECHECK_SECONDS)
 
     task_id = task["taskArn"].rsplit("/", 1)[-1]
     for container_id in list(task.get("_docker_ids") or []):

@@ -212,28 +212,45 @@ def _checked(response: Any, action: str) -> None:
 
 
 def _wait_until_steady(key: str) -> None:
-    """Return when the service's deployment is complete and alone; raise when it fails."""
+    """Return when the service's deployment is complete and alone; raise when it fails or is rolled back."""
     from ministack.services import ecs
 
-    deadline = time.monotonic() + STEADY_SECONDS
     name = key.rsplit("/", 1)[-1]
+    deployment = str((ecs._primary_deployment(ecs._services[key]) or {}).get("id"))
+    failed_before = _failed_tasks[deployment]
+    deadline = time.monotonic() + STEADY_SECONDS
     while time.monotonic() < deadline:
         service = ecs._services.get(key)
         if service is None or service.get("status") != "ACTIVE":
             return
         primary = ecs._primary_deployment(service) or {}
-        running = [item for item in service.get("deployments", []) if item.get("runningCount")]
-        if primary.get("rolloutState") == "COMPLETED" and all(item is primary for item in running):
-            return
-        if (
-            primary.get("rolloutState") == "FAILED"
-            or _failed_tasks[str(primary.get("id"))] >= FAILURES_ALLOWED
-        ):
-            raise RuntimeError(f"service {name} did not become stable: {_why(name)}")
-        if primary.get("rolloutStateReason", "").startswith("ECS deployment rollback"):
+        if primary.get("id") != deployment:
             raise RuntimeError(f"service {name} was rolled back: {_why(name)}")
+        if _is_steady(key, service, primary):
+            return
+        failures = _failed_tasks[deployment] - failed_before
+        if primary.get("rolloutState") == "FAILED" or failures >= FAILURES_ALLOWED:
+            raise RuntimeError(f"service {name} did not become stable: {_why(name)}")
         time.sleep(0.1)
     raise TimeoutError(f"service {name} was not stable after {STEADY_SECONDS:.0f} s: {_why(name)}")
+
+
+def _is_steady(key: str, service: dict[str, Any], primary: dict[str, Any]) -> bool:
+    from ministack.services import ecs
+
+    running = [
+        task
+        for task in ecs._tasks.values()
+        if task.get("group") == f"service:{service['serviceName']}"
+        and task.get("clusterArn") == service.get("clusterArn")
+        and task.get("lastStatus") == "RUNNING"
+    ]
+    return (
+        primary.get("rolloutState") == "COMPLETED"
+        and len(running) == int(service.get("desiredCount", 0))
+        and all(ecs._deployment_for_task(service, task) is primary for task in running)
+        and all(_is_healthy(key, task) for task in running)
+    )
 
 
 def _why(service: str) -> str:
