@@ -44,8 +44,9 @@ synth: setup ## Synthesize the templates of ENV into cdk.out, with the complianc
 diff: setup ## Compare ENV as it is deployed with the sources
 	cdk diff --all -c env=$(ENV)
 
-bench: setup ## Measure synthesis: medians of five runs and their ratio to an empty app
+bench: setup images ## Measure synthesis and the services; figures are ratios within one run
 	python -m bench.synth
+	python -m bench.web
 
 snapshots: setup ## Write the template snapshots anew, to be reviewed as a diff
 	pytest tests/snapshot --snapshot-update

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
 import settings
+from ops import compliance as compliance_report
 from ops import deploy as deployment
 from ops import smoke as smoke_test
 from ops.errors import OpsError
@@ -51,6 +53,19 @@ def smoke(env: Env = "local") -> None:
     environment = settings.load(env)
     endpoint = deployment.endpoint(environment)
     smoke_test.run(endpoint, environment.access.admin_cidrs, detail=Console().print)
+
+
+@app.command()
+def compliance(
+    reports: Annotated[
+        list[Path], typer.Argument(help="Validation reports, such as cdk.out/validation-report.json.")
+    ],
+) -> None:
+    """Print what the checks of a synth found, as Markdown.
+
+    Example: python -m ops compliance cdk.out/validation-report.json
+    """
+    print(compliance_report.summary(reports))
 
 
 def main() -> None:
