@@ -43,6 +43,7 @@ def install(context: Context) -> None:
         record_only,
         registry,
         services,
+        stack_status,
         target_health,
         weighted_forward,
     )
@@ -54,6 +55,7 @@ def install(context: Context) -> None:
     database.install(context)
     containers.install(context)
     services.install(context)
+    stack_status.install(context)
     weighted_forward.install(context)
     target_health.install(context)
     load_balancer.install(context)

@@ -5,7 +5,7 @@ import pytest
 
 from emulator import bridges
 from emulator.attributes import RecordedAttributes
-from emulator.bridges import containers, record_only
+from emulator.bridges import containers, record_only, stack_status
 
 
 @pytest.fixture(autouse=True)
@@ -120,3 +120,17 @@ def test_a_task_works_in_its_own_region_and_account() -> None:
     found = containers.task_environment("arn:aws:ecs:eu-west-1:111111111111:task/cluster/id")
     assert found["AWS_REGION"] == found["AWS_DEFAULT_REGION"] == "eu-west-1"
     assert found["AWS_ACCESS_KEY_ID"] == "111111111111"
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (b"Action=DescribeStacks&Version=2010-05-15&StackName=suppliers-local-data", "suppliers-local-data"),
+        (b"StackName=arn%3Aaws%3Ax%2Fy&Action=DescribeStacks", "arn:aws:x/y"),
+        (b"Action=DescribeStacks&Version=2010-05-15", None),
+        (b"Action=DescribeStackEvents&StackName=x", None),
+        (b"", None),
+    ],
+)
+def test_only_a_question_about_one_stack_is_held(body: bytes, expected: str | None) -> None:
+    assert stack_status.described_stack(body) == expected
