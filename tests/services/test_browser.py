@@ -12,12 +12,19 @@ from typing import Any
 
 import httpx
 import pytest
-from conftest import VALID, Site
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from tests.services.harness import VALID, Site
+
 ARGUMENTS = [
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
 ]
 AXE = files("axe_playwright_python").joinpath("axe.min.js")
 PHONE = {"width": 360, "height": 740}
@@ -25,7 +32,14 @@ PHONE = {"width": 360, "height": 740}
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    executable = next((found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None)
+    executable = next(
+        (
+            found
+            for name in ("chromium", "chromium-browser", "google-chrome")
+            if (found := shutil.which(name))
+        ),
+        None,
+    )
     assert executable, "a Chromium is needed: apt-get install chromium"
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=executable, args=ARGUMENTS)
@@ -43,9 +57,15 @@ def front(mysql_only: Site) -> Iterator[str]:
         def _forward(self) -> None:
             service = mysql_only.employee if self.path.startswith("/admin") else mysql_only.customer
             length = int(self.headers.get("content-length") or 0)
-            headers = [(k, v) for k, v in self.headers.items() if k.lower() not in ("connection", "accept-encoding")]
+            headers = [
+                (k, v) for k, v in self.headers.items() if k.lower() not in ("connection", "accept-encoding")
+            ]
             answer = httpx.request(
-                self.command, service.url + self.path, headers=headers, content=self.rfile.read(length), timeout=20
+                self.command,
+                service.url + self.path,
+                headers=headers,
+                content=self.rfile.read(length),
+                timeout=20,
             )
             self.send_response(answer.status_code)
             for key, value in answer.headers.multi_items():
@@ -75,7 +95,12 @@ def open_page(browser: Browser, front: str) -> Iterator[Any]:
         contexts.append(context)
         page = context.new_page()
         page.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
-        page.on("request", lambda request: None if request.url.startswith((front, "data:")) else problems.append(request.url))
+        page.on(
+            "request",
+            lambda request: (
+                None if request.url.startswith((front, "data:")) else problems.append(request.url)
+            ),
+        )
         return page
 
     yield opened
@@ -98,13 +123,22 @@ def serious(page: Page) -> list[str]:
 
 
 def fill(page: Page, **fields: str) -> None:
-    labels = {"name": "Name", "address": "Address", "city": "City", "state": "State", "email": "Email", "phone": "Phone"}
+    labels = {
+        "name": "Name",
+        "address": "Address",
+        "city": "City",
+        "state": "State",
+        "email": "Email",
+        "phone": "Phone",
+    }
     for field, value in fields.items():
         page.get_by_label(labels[field], exact=True).fill(value)
 
 
 @pytest.mark.parametrize("scripts", [True, False], ids=["with scripts", "without scripts"])
-def test_an_employee_adds_edits_and_deletes_a_supplier(open_page: Any, mysql_only: Site, scripts: bool) -> None:
+def test_an_employee_adds_edits_and_deletes_a_supplier(
+    open_page: Any, mysql_only: Site, scripts: bool
+) -> None:
     page = open_page(java_script_enabled=scripts)
     page.goto("/admin/suppliers")
     page.get_by_role("link", name="Add a supplier").click()
@@ -184,8 +218,15 @@ def test_a_french_browser_gets_french(open_page: Any, mysql_only: Site) -> None:
 
 def paths(number: int) -> list[str]:
     return [
-        "/", "/suppliers", f"/suppliers/{number}", "/suppliers?q=nothing", "/nowhere", "/admin/suppliers",
-        "/admin/supplier-add", f"/admin/supplier-update/{number}", f"/admin/supplier-remove/{number}",
+        "/",
+        "/suppliers",
+        f"/suppliers/{number}",
+        "/suppliers?q=nothing",
+        "/nowhere",
+        "/admin/suppliers",
+        "/admin/supplier-add",
+        f"/admin/supplier-update/{number}",
+        f"/admin/supplier-remove/{number}",
     ]
 
 

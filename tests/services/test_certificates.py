@@ -5,9 +5,10 @@ from __future__ import annotations
 import datetime
 import ssl
 
-from conftest import SERVICES
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
+
+from tests.services.harness import SERVICES
 
 BUNDLE = SERVICES / "shared" / "certs" / "rds-global-bundle.pem"
 CERTIFICATES = x509.load_pem_x509_certificates(BUNDLE.read_bytes())

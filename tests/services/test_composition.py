@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import VALID, Service, eventually, migrate, running
 from sqlalchemy import create_engine
 
-STUDENTS = '''
+from tests.services.harness import VALID, Service, eventually, migrate, running
+
+STUDENTS = """
 [en]
 site = "Students"
 directory = "Students"
@@ -22,8 +23,8 @@ empty = "There are no students yet."
 [fr]
 site = "Étudiants"
 empty = "Il n’y a pas encore d’étudiant."
-'''
-MONOLITH = '''
+"""
+MONOLITH = """
 from pathlib import Path
 from sqlalchemy import MetaData
 from directory.model import Directory, directory_table
@@ -44,13 +45,14 @@ def create_app(settings):
 
 if __name__ == "__main__":
     main("monolith", create_app)
-'''
+"""
 
 
 @pytest.fixture(scope="module")
 def monolith(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    from directory.model import directory_table
     from sqlalchemy import MetaData
+
+    from directory.model import directory_table
 
     folder: Path = tmp_path_factory.mktemp("monolith")
     (folder / "monolith.py").write_text(MONOLITH)
@@ -62,7 +64,9 @@ def monolith(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     metadata.create_all(engine)
     engine.dispose()
     with running(
-        "monolith", folder / "log", environment={"DATABASE_URL": url},
+        "monolith",
+        folder / "log",
+        environment={"DATABASE_URL": url},
         command=[sys.executable, str(folder / "monolith.py")],
     ) as service:
         eventually(lambda: service.client.get("/").status_code == 200)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
-from conftest import VALID, Site
+
+from tests.services.harness import VALID, Site
 
 API = "/admin/api/suppliers"
 
@@ -40,8 +41,10 @@ def test_of_twenty_clients_changing_one_supplier_at_once_one_wins_each_round(mys
 
     def change(worker: int) -> int:
         answer = httpx.put(
-            f"{mysql_only.employee.url}{API}/{number}", json={**VALID, "city": f"City {worker}"},
-            headers={"If-Match": '"1"'}, timeout=30,
+            f"{mysql_only.employee.url}{API}/{number}",
+            json={**VALID, "city": f"City {worker}"},
+            headers={"If-Match": '"1"'},
+            timeout=30,
         )
         return answer.status_code
 

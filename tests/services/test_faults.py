@@ -13,7 +13,8 @@ from typing import Any
 
 import httpx
 import pytest
-from conftest import (
+
+from tests.services.harness import (
     PASSWORD,
     VALID,
     MySQLServer,
@@ -25,7 +26,7 @@ from conftest import (
     migrate,
     running,
 )
-from secrets_server import Secrets, secrets_server
+from tests.services.secrets_server import Secrets, secrets_server
 
 API = "/admin/api/suppliers"
 
@@ -112,7 +113,9 @@ def test_nothing_acknowledged_is_lost_when_the_database_is_killed_under_load(
         eventually(lambda: len(load.acknowledged) > before + 50, seconds=5, what="writes after the outage")
         assert time.monotonic() - back < 5
     assert load.failures == []
-    assert set(load.statuses) == {201, 503}, [line for line in site.employee.lines() if "exception" in line][-3:]
+    assert set(load.statuses) == {201, 503}, [line for line in site.employee.lines() if "exception" in line][
+        -3:
+    ]
     stored = {row["id"] for row in site.rows()}
     assert set(load.acknowledged) <= stored
 
@@ -124,7 +127,10 @@ def test_lists_show_the_last_data_with_a_notice_and_writes_say_when_to_retry(
     number = site.add(name="Known before")
     eventually(lambda: "Known before" in site.customer.client.get("/suppliers").text)
     site.employee.client.get("/admin/suppliers")
-    add, edit = site.employee.form("/admin/supplier-add"), site.employee.form(f"/admin/supplier-update/{number}")
+    add, edit = (
+        site.employee.form("/admin/supplier-add"),
+        site.employee.form(f"/admin/supplier-update/{number}"),
+    )
     restored.stop()
 
     page = html.unescape(site.employee.client.get("/admin/suppliers").text)
@@ -180,7 +186,7 @@ def test_a_connection_that_died_unnoticed_is_replaced_without_an_error(
 def test_a_database_that_stops_answering_does_not_hold_requests_for_ever(
     mysql_only: Site, mysql: MySQLServer
 ) -> None:
-    from conftest import docker
+    from tests.services.harness import docker
 
     mysql_only.add(name="Known before")
     mysql_only.employee.client.get("/admin/suppliers")
@@ -197,11 +203,17 @@ def test_a_database_that_stops_answering_does_not_hold_requests_for_ever(
     eventually(lambda: mysql_only.employee.client.post(API, json=VALID).status_code == 201, seconds=5)
 
 
-def test_a_fresh_process_is_unhealthy_until_it_reached_the_database(mysql: MySQLServer, tmp_path: Path) -> None:
+def until_it_runs(service: Service) -> None:
+    eventually(lambda: service.client.get("/health").status_code == 200)
+
+
+def test_a_fresh_process_is_unhealthy_until_it_reached_the_database(
+    mysql: MySQLServer, tmp_path: Path
+) -> None:
     nowhere = f"mysql://customer:{PASSWORD}@127.0.0.1:{free_port()}/suppliers"
     for name, path in (("customer", "/"), ("employee", "/admin/suppliers")):
         with running(name, tmp_path / name, wait=False, environment={"DATABASE_URL": nowhere}) as service:
-            eventually(lambda service=service: service.client.get("/health").status_code == 200)
+            until_it_runs(service)
             for _ in range(3):
                 assert service.client.get(path).status_code == 503
                 time.sleep(0.2)
@@ -228,11 +240,16 @@ def secrets() -> Iterator[Secrets]:
 def test_a_rotated_password_is_picked_up_without_a_restart(
     mysql_only: Site, mysql: MySQLServer, secrets: Secrets, tmp_path: Path
 ) -> None:
-    mysql.run("CREATE USER rotated@'%' IDENTIFIED BY 'first-password'",
-              "GRANT SELECT, INSERT, UPDATE, DELETE ON suppliers.suppliers TO rotated@'%'")
+    mysql.run(
+        "CREATE USER rotated@'%' IDENTIFIED BY 'first-password'",
+        "GRANT SELECT, INSERT, UPDATE, DELETE ON suppliers.suppliers TO rotated@'%'",
+    )
     arn = secrets.put("rotated", "rotated", "first-password")
     environment = {
-        "DB_HOST": "127.0.0.1", "DB_PORT": str(mysql.port), "DB_NAME": "suppliers", "DB_SECRET_ARN": arn,
+        "DB_HOST": "127.0.0.1",
+        "DB_PORT": str(mysql.port),
+        "DB_NAME": "suppliers",
+        "DB_SECRET_ARN": arn,
         **secrets.environment,
     }
     try:
@@ -241,11 +258,15 @@ def test_a_rotated_password_is_picked_up_without_a_restart(
             reads = secrets.reads
             secrets.put("rotated", "rotated", "second-password")
             mysql.run("ALTER USER rotated@'%' IDENTIFIED BY 'second-password'")
-            for (connection,) in mysql.run("SELECT id FROM information_schema.processlist WHERE user='rotated'"):
+            for (connection,) in mysql.run(
+                "SELECT id FROM information_schema.processlist WHERE user='rotated'"
+            ):
                 mysql.run(f"KILL {connection}")
             statuses = {service.client.post(API, json=VALID).status_code for _ in range(10)}
             assert statuses == {201}
-            assert secrets.reads == reads + 1, "the secret is read again only when the old password is refused"
+            assert secrets.reads == reads + 1, (
+                "the secret is read again only when the old password is refused"
+            )
             assert "second-password" not in service.log.read_text()
     finally:
         mysql.run("DROP USER rotated@'%'")
@@ -282,6 +303,7 @@ def test_a_stopping_process_finishes_its_requests_and_accepts_no_new_ones(tmp_pa
         assert service.process.poll() is None
         under_way.sendall(b"{}")
         assert under_way.recv(4096).startswith(b"HTTP/1.1 422")
+        under_way.close()
         assert service.process.wait(20) == 0
         assert time.monotonic() - started < 25
         requests = [line for line in service.lines() if line.get("message") == "request"]
@@ -294,7 +316,9 @@ def test_a_request_that_never_ends_does_not_keep_a_process_from_stopping(tmp_pat
     from directory.settings import Settings
 
     assert Settings(service="x").stop_seconds == 20
-    with running("employee", tmp_path / "log", environment={"DATABASE_URL": url, "STOP_SECONDS": "2"}) as service:
+    with running(
+        "employee", tmp_path / "log", environment={"DATABASE_URL": url, "STOP_SECONDS": "2"}
+    ) as service:
         hanging = slow_request(int(service.url.rsplit(":", 1)[1]))
         time.sleep(0.3)
         service.process.send_signal(signal.SIGTERM)
@@ -304,7 +328,9 @@ def test_a_request_that_never_ends_does_not_keep_a_process_from_stopping(tmp_pat
         hanging.close()
 
 
-@pytest.mark.parametrize(("setting", "pause", "kept"), [({}, 6.0, True), ({"KEEP_ALIVE_SECONDS": "2"}, 4.0, False)])
+@pytest.mark.parametrize(
+    ("setting", "pause", "kept"), [({}, 6.0, True), ({"KEEP_ALIVE_SECONDS": "2"}, 4.0, False)]
+)
 def test_idle_connections_are_kept_as_long_as_configured(
     tmp_path: Path, setting: dict[str, str], pause: float, kept: bool
 ) -> None:

@@ -11,7 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
-from conftest import PASSWORD, SERVICES, MySQLServer, Site, docker, eventually, free_port
+
+from tests.services.harness import PASSWORD, SERVICES, MySQLServer, Site, docker, eventually, free_port
 
 NAMES = ("customer", "employee")
 MEGABYTE = 1_000_000
@@ -19,7 +20,7 @@ MEGABYTE = 1_000_000
 
 def base_of(name: str) -> str:
     dockerfile = (SERVICES / name / "Dockerfile").read_text()
-    stages = re.findall(r"^FROM (\S+)", dockerfile, re.M)
+    stages: list[str] = re.findall(r"^FROM (\S+)", dockerfile, re.M)
     return stages[-1]
 
 
@@ -49,13 +50,28 @@ class Container:
         self.port = free_port()
         self.health = f"http://127.0.0.1:{self.port}{'/admin/suppliers' if name == 'employee' else '/'}"
         self.id = docker(
-            "run", "-d", "--read-only", "--tmpfs", "/tmp", "--user", "10001", "--cap-drop", "ALL", "--memory", "512m",
-            "-e", f"DATABASE_URL=mysql://{name}:{PASSWORD}@{address}:3306/suppliers",
-            "-p", f"127.0.0.1:{self.port}:8080", image,
+            "run",
+            "-d",
+            "--read-only",
+            "--tmpfs",
+            "/tmp",
+            "--user",
+            "10001",
+            "--cap-drop",
+            "ALL",
+            "--memory",
+            "512m",
+            "-e",
+            f"DATABASE_URL=mysql://{name}:{PASSWORD}@{address}:3306/suppliers",
+            "-p",
+            f"127.0.0.1:{self.port}:8080",
+            image,
         )
 
     def wait(self) -> None:
-        eventually(lambda: httpx.get(self.health).status_code == 200, seconds=20, what=docker("logs", self.id))
+        eventually(
+            lambda: httpx.get(self.health).status_code == 200, seconds=20, what=docker("logs", self.id)
+        )
 
     def memory(self) -> float:
         """Megabytes that the processes of the container hold."""
@@ -80,9 +96,15 @@ def test_an_image_adds_at_most_a_hundred_megabytes_to_its_base(images: dict[str,
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_an_image_holds_no_compiler_no_installer_and_starts_without_a_shell(images: dict[str, str], name: str) -> None:
+def test_an_image_holds_no_compiler_no_installer_and_starts_without_a_shell(
+    images: dict[str, str], name: str
+) -> None:
     inside = docker(
-        "run", "--rm", images[name], "sh", "-c",
+        "run",
+        "--rm",
+        images[name],
+        "sh",
+        "-c",
         "id -u; command -v gcc cc strip || true; ls /opt/venv/bin; ls -a /root/.cache 2>/dev/null || true",
     ).split()
     assert inside[0] == "10001"
@@ -90,7 +112,10 @@ def test_an_image_holds_no_compiler_no_installer_and_starts_without_a_shell(imag
     described = json.loads(docker("inspect", images[name]))[0]["Config"]
     assert described["Cmd"] == ["python", "-m", name]
     assert described["User"] == "10001:10001"
-    assert docker("run", "--rm", images[name], "sh", "-c", "touch /app/x 2>/dev/null || echo refused") == "refused"
+    assert (
+        docker("run", "--rm", images[name], "sh", "-c", "touch /app/x 2>/dev/null || echo refused")
+        == "refused"
+    )
 
 
 def test_the_customers_image_holds_no_migrations(images: dict[str, str]) -> None:
@@ -101,7 +126,11 @@ def test_the_customers_image_holds_no_migrations(images: dict[str, str]) -> None
 @pytest.mark.parametrize("name", NAMES)
 def test_nothing_is_compiled_again_at_each_start(images: dict[str, str], name: str) -> None:
     missing = docker(
-        "run", "--rm", images[name], "sh", "-c",
+        "run",
+        "--rm",
+        images[name],
+        "sh",
+        "-c",
         "for f in $(find /app -name '*.py' -not -path '*/migrations/*'); do "
         "ls $(dirname $f)/__pycache__/$(basename $f .py).cpython-*.pyc >/dev/null 2>&1 || echo $f; done",
     )
@@ -121,7 +150,9 @@ def test_it_holds_at_most_150_megabytes_under_load(container: Container) -> None
         with httpx.Client(timeout=20) as client:
             base = container.health
             for number in range(60):
-                page = f"?q=word{worker * 100 + number}&sort=city" if "admin" in base else f"?x={worker}{number}"
+                page = (
+                    f"?q=word{worker * 100 + number}&sort=city" if "admin" in base else f"?x={worker}{number}"
+                )
                 assert client.get(base + page).status_code == 200
 
     with ThreadPoolExecutor(10) as pool:
@@ -147,10 +178,18 @@ def test_from_the_start_of_the_process_to_the_first_200_takes_at_most_a_second(
         "print(time.monotonic() - started); p.terminate(); p.wait()\n"
     )
     seconds = [
-        float(docker(
-            "run", "--rm", "-e", f"DATABASE_URL=mysql://{name}:{PASSWORD}@{address}:3306/suppliers",
-            images[name], "python", "-c", probe,
-        ))
+        float(
+            docker(
+                "run",
+                "--rm",
+                "-e",
+                f"DATABASE_URL=mysql://{name}:{PASSWORD}@{address}:3306/suppliers",
+                images[name],
+                "python",
+                "-c",
+                probe,
+            )
+        )
         for _ in range(3)
     ]
     assert min(seconds) <= 1.0, seconds

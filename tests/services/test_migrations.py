@@ -8,14 +8,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
-from alembic.autogenerate import compare_metadata
 from alembic.script import ScriptDirectory
-from conftest import MIGRATIONS, MySQLServer, migrate
-from directory.suppliers import SUPPLIERS
 from sqlalchemy import create_engine, inspect, text
 from sqlalchemy.engine import Engine
+
+from directory.suppliers import SUPPLIERS
+from tests.services.harness import MIGRATIONS, MySQLServer, migrate
 
 VERSIONS = sorted((MIGRATIONS / "versions").glob("*.py"))
 TAKING = {"drop_table", "drop_column", "rename_table", "drop_constraint", "drop_index"}
@@ -49,7 +50,8 @@ def objections(source: str) -> list[str]:
             found.append("a column becomes required, which the previous release does not fill")
         if name == "add_column":
             column = next(
-                (a for a in call.args if isinstance(a, ast.Call) and getattr(a.func, "attr", "") == "Column"), None
+                (a for a in call.args if isinstance(a, ast.Call) and getattr(a.func, "attr", "") == "Column"),
+                None,
             )
             given = {k.arg: k.value for k in column.keywords} if column else {}
             if getattr(given.get("nullable"), "value", True) is False and "server_default" not in given:
@@ -85,8 +87,15 @@ def test_a_migration_that_would_break_the_previous_release_is_found(body: str) -
 
 
 def test_a_migration_may_expand_and_contract_what_an_earlier_one_replaced() -> None:
-    assert objections("def upgrade():\n    op.add_column('suppliers', sa.Column('fax', sa.String(9), nullable=True))") == []
-    contracting = "revision = '0009'\ncontracts = '0007'\ndef upgrade():\n    op.drop_column('suppliers', 'fax')"
+    assert (
+        objections(
+            "def upgrade():\n    op.add_column('suppliers', sa.Column('fax', sa.String(9), nullable=True))"
+        )
+        == []
+    )
+    contracting = (
+        "revision = '0009'\ncontracts = '0007'\ndef upgrade():\n    op.drop_column('suppliers', 'fax')"
+    )
     assert objections(contracting) == []
 
 
@@ -120,7 +129,9 @@ def test_the_migrations_make_the_tables_that_the_code_describes(engine: Engine) 
     with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"version_table": "suppliers_schema_version"})
         differences = compare_metadata(context, SUPPLIERS.table.metadata)
-        named = [d for d in differences if not (d[0] in ("add_index", "remove_index") and "ft_" in str(d[1].name))]
+        named = [
+            d for d in differences if not (d[0] in ("add_index", "remove_index") and "ft_" in str(d[1].name))
+        ]
         assert named == []
         if connection.dialect.name != "sqlite":
             names = {index["name"] for index in inspect(connection).get_indexes("suppliers")}
@@ -130,8 +141,10 @@ def test_the_migrations_make_the_tables_that_the_code_describes(engine: Engine) 
 def test_a_row_written_without_the_columns_of_later_releases_is_complete(engine: Engine) -> None:
     """As the first release's sample did: six texts and nothing else."""
     with engine.begin() as connection:
-        connection.execute(text(
-            "INSERT INTO suppliers (name, address, city, state, email, phone) "
-            "VALUES ('n', 'a', 'c', 's', 'e', 'p')"
-        ))
+        connection.execute(
+            text(
+                "INSERT INTO suppliers (name, address, city, state, email, phone) "
+                "VALUES ('n', 'a', 'c', 's', 'e', 'p')"
+            )
+        )
         assert connection.execute(text("SELECT version FROM suppliers")).scalar_one() == 1

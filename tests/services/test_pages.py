@@ -6,7 +6,8 @@ import html
 
 import httpx
 import pytest
-from conftest import VALID, Site, eventually, form_fields
+
+from tests.services.harness import VALID, Site, eventually, form_fields
 
 ADD, LIST = "/admin/supplier-add", "/admin/suppliers"
 
@@ -19,7 +20,9 @@ def test_a_supplier_added_by_an_employee_appears_to_customers_within_a_second(si
     site.customer.client.get("/suppliers")  # the cached page that must not outlive its second
     assert site.employee.submit(ADD, **VALID).status_code == 303
     shown = eventually(
-        lambda: VALID["name"] in site.customer.client.get("/suppliers").text, seconds=1.1, what="the new supplier"
+        lambda: VALID["name"] in site.customer.client.get("/suppliers").text,
+        seconds=1.1,
+        what="the new supplier",
     )
     assert shown
 
@@ -164,7 +167,9 @@ def test_the_list_is_sorted_searched_and_divided_into_pages(site: Site) -> None:
     assert "3 suppliers" in found
 
 
-@pytest.mark.parametrize("query", ["page=0", "page=-1", "page=x", "size=99999", "sort=phone;drop", "page=99999999999"])
+@pytest.mark.parametrize(
+    "query", ["page=0", "page=-1", "page=x", "size=99999", "sort=phone;drop", "page=99999999999"]
+)
 def test_a_query_that_makes_no_sense_still_gives_a_list(site: Site, query: str) -> None:
     site.add()
     assert site.customer.client.get(f"/suppliers?{query}").status_code == 200

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 
 import pymysql
 import pytest
-from conftest import MIGRATIONS, PASSWORD, SERVICES, MySQLServer
-from secrets_server import Secrets, secrets_server
+
+from tests.services.harness import MIGRATIONS, PASSWORD, SERVICES, MySQLServer
+from tests.services.secrets_server import Secrets, secrets_server
 
 
 @dataclass
@@ -30,22 +31,35 @@ class Task:
 
     def run(self, **changes: str) -> subprocess.CompletedProcess[str]:
         users = [
-            {"service": role, "secret_arn": self.secrets.arn(role), "access": access, "tables": ["suppliers", "none_yet"]}
+            {
+                "service": role,
+                "secret_arn": self.secrets.arn(role),
+                "access": access,
+                "tables": ["suppliers", "none_yet"],
+            }
             for role, access in (("customer", "read"), ("employee", "write"))
         ]
         environment = {
             "PATH": os.environ["PATH"],
             "PYTHONPATH": str(SERVICES / "shared"),
             "MIGRATIONS": str(MIGRATIONS),
-            "DB_HOST": "127.0.0.1", "DB_PORT": str(self.server.port), "DB_NAME": self.database,
+            "DB_HOST": "127.0.0.1",
+            "DB_PORT": str(self.server.port),
+            "DB_NAME": self.database,
             "DB_ADMIN_SECRET_ARN": self.secrets.arn("admin"),
             "DB_MIGRATOR_SECRET_ARN": self.secrets.arn("migrator"),
-            "DB_USERS": json.dumps(users), "SAMPLE_DATA": "true",
-            **self.secrets.environment, **changes,
+            "DB_USERS": json.dumps(users),
+            "SAMPLE_DATA": "true",
+            **self.secrets.environment,
+            **changes,
         }
         return subprocess.run(
-            [sys.executable, "-m", "directory.prepare"], env=environment, capture_output=True, text=True,
-            timeout=100, check=False,
+            [sys.executable, "-m", "directory.prepare"],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=100,
+            check=False,
         )
 
     def grants(self, role: str) -> set[str]:
@@ -59,7 +73,7 @@ def task(mysql: MySQLServer) -> Iterator[Task]:
         made = Task(mysql, secrets, f"prepared_{uuid.uuid4().hex[:8]}")
         secrets.put("admin", "root", PASSWORD)
         for role in ("migrator", "customer", "employee"):
-            secrets.put(role, made.name(role), f"{role}'s \"pass\" wörd %s")
+            secrets.put(role, made.name(role), f'{role}\'s "pass" wörd %s')
         yield made
         mysql.run(f"DROP DATABASE IF EXISTS `{made.database}`")
         for role in ("migrator", "customer", "employee"):
@@ -70,7 +84,9 @@ def test_each_user_gets_exactly_its_rights(task: Task) -> None:
     done = task.run()
     assert done.returncode == 0, done.stderr
     assert task.grants("customer") == {f"GRANT SELECT ON `{task.database}`.`suppliers`"}
-    assert task.grants("employee") == {f"GRANT SELECT, INSERT, UPDATE, DELETE ON `{task.database}`.`suppliers`"}
+    assert task.grants("employee") == {
+        f"GRANT SELECT, INSERT, UPDATE, DELETE ON `{task.database}`.`suppliers`"
+    }
     (migrator,) = task.grants("migrator")
     for right in ("CREATE", "ALTER", "INDEX", "DROP", "INSERT"):
         assert right in migrator
@@ -81,13 +97,20 @@ def test_the_users_can_log_in_with_their_secrets_and_do_just_that(task: Task) ->
     assert task.run().returncode == 0
     password = task.secrets.values[task.secrets.arn("customer")]["password"]
     connection = pymysql.connect(
-        host="127.0.0.1", port=task.server.port, user=task.name("customer"), password=password.encode(),  # type: ignore[arg-type]
+        host="127.0.0.1",
+        port=task.server.port,
+        user=task.name("customer"),
+        password=password.encode(),
         database=task.database,
     )
     with connection.cursor() as cursor:
         cursor.execute("SELECT COUNT(*) FROM suppliers")
         assert cursor.fetchone() == (5,)
-        for forbidden in ("DELETE FROM suppliers", "CREATE TABLE x (id INT)", "SELECT * FROM suppliers_schema_version"):
+        for forbidden in (
+            "DELETE FROM suppliers",
+            "CREATE TABLE x (id INT)",
+            "SELECT * FROM suppliers_schema_version",
+        ):
             with pytest.raises(pymysql.MySQLError):
                 cursor.execute(forbidden)
     connection.close()

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
-from conftest import MySQLServer, Site
 from sqlalchemy import text
+
+from tests.services.harness import MySQLServer, Site
 
 COUNT = 100_000
 MILLISECONDS_P50 = 20
@@ -18,7 +19,8 @@ MILLISECONDS_P50 = 20
 @pytest.fixture(scope="module")
 def large(mysql_site: Site, mysql: MySQLServer) -> Iterator[Site]:
     """Made by the server itself, in a second or two."""
-    mysql_site.clear()
+    # Not DELETE: see the note on full-text indexes and crashes in directory/store.py; other tests kill the server.
+    mysql.run("TRUNCATE TABLE suppliers", database="suppliers")
     ten = "(SELECT 0 n " + " ".join(f"UNION ALL SELECT {n}" for n in range(1, 10)) + ")"
     states = "'Washington','Oregon','California','Texas','Ohio','WA','OR','CA','TX','OH'"
     mysql.run(
@@ -51,13 +53,33 @@ def p50(client: httpx.Client, path: str) -> float:
 @pytest.mark.parametrize(
     "query",
     [
-        "", "page=2", "page=1000", "page=1001", "page=2000", "page=500&size=200", "sort=-name&page=700",
-        "sort=city", "sort=-state&page=1999", "sort=email&page=1500",
-        "q=coffee", "q=coffee&page=3", "q=city77", "q=77777", "q=info4242", "q=nowhere", "q=texas", "q=wa",
-        "q=gate+99", "q=roaster4999.coffee", "q=harbor",
+        "",
+        "page=2",
+        "page=1000",
+        "page=1001",
+        "page=2000",
+        "page=500&size=200",
+        "sort=-name&page=700",
+        "sort=city",
+        "sort=-state&page=1999",
+        "sort=email&page=1500",
+        "q=coffee",
+        "q=coffee&page=3",
+        "q=city77",
+        "q=77777",
+        "q=info4242",
+        "q=nowhere",
+        "q=texas",
+        "q=wa",
+        "q=gate+99",
+        "q=roaster4999.coffee",
+        "q=harbor",
         # Words of thousands of suppliers none of whom comes early in the list: the first look takes up to 100 ms,
         # its result is kept for a third of a second.
-        "q=zulu", "q=cafe", "q=blue+harbor", "q=harbor+blue&sort=-city",
+        "q=zulu",
+        "q=cafe",
+        "q=blue+harbor",
+        "q=harbor+blue&sort=-city",
     ],
 )
 def test_any_page_or_search_takes_at_most_20_ms(large: Site, query: str) -> None:
@@ -72,12 +94,23 @@ def test_any_page_or_search_takes_at_most_20_ms(large: Site, query: str) -> None
 
 @pytest.mark.parametrize(
     ("q", "total"),
-    [("77777", 1), ("info4242", 11), ("nowhere", 0), ("city999", 100), ("blue harbor", 1299), ("zulu gate 99999", None)],
+    [
+        ("77777", 1),
+        ("info4242", 11),
+        ("nowhere", 0),
+        ("city999", 100),
+        ("blue harbor", 1299),
+        ("zulu gate 99999", None),
+    ],
 )
-def test_a_rare_word_is_found_wherever_it_is_and_counted_exactly(large: Site, q: str, total: int | None) -> None:
+def test_a_rare_word_is_found_wherever_it_is_and_counted_exactly(
+    large: Site, q: str, total: int | None
+) -> None:
     answer = large.customer.client.get("/api/suppliers", params={"q": q}).json()
     with large.database.connect() as connection:
-        condition = " AND ".join(f"CONCAT(' ', name, ' ', city, ' ', email) LIKE '% {word}%'" for word in q.split())
+        condition = " AND ".join(
+            f"CONCAT(' ', name, ' ', city, ' ', email) LIKE '% {word}%'" for word in q.split()
+        )
         expected = connection.execute(text(f"SELECT COUNT(*) FROM suppliers WHERE {condition}")).scalar_one()
     assert answer["total_is_exact"]
     assert answer["total"] == expected

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
-from conftest import VALID, Site, running
+
+from tests.services.harness import VALID, Site, running
 
 ADD = "/admin/supplier-add"
 FORMS = [(ADD, {}), ("/admin/supplier-update", {"id": "1", "version": "1"}), ("/admin/supplier-remove/1", {})]
@@ -49,7 +51,7 @@ def test_a_body_above_64_kib_is_refused_with_a_page(site: Site) -> None:
     assert answer.status_code == 413
     assert "Too much data" in answer.text
 
-    def endless():  # type: ignore[no-untyped-def]
+    def endless() -> Iterator[bytes]:
         for _ in range(40):
             yield b"a" * 4096
 
@@ -94,9 +96,12 @@ def test_administration_pages_are_not_kept_by_browsers(site: Site) -> None:
 
 
 def test_only_trusted_hosts_are_served_but_health_checks_by_address_are(site: Site, tmp_path: Path) -> None:
-    environment = {"DATABASE_URL": f"sqlite:///{tmp_path}/x.db", "TRUSTED_HOSTS": "suppliers.example, Other.example"}
+    environment = {
+        "DATABASE_URL": f"sqlite:///{tmp_path}/x.db",
+        "TRUSTED_HOSTS": "suppliers.example, Other.example",
+    }
     with running("customer", tmp_path / "log", wait=False, environment=environment) as service:
-        from conftest import eventually
+        from tests.services.harness import eventually
 
         eventually(lambda: service.client.get("/health").status_code == 200)
         assert service.client.get("/suppliers", headers={"Host": "evil.example"}).status_code == 421
@@ -109,7 +114,7 @@ def test_only_trusted_hosts_are_served_but_health_checks_by_address_are(site: Si
 def test_an_error_shows_no_trace_outside_the_log(tmp_path: Path) -> None:
     environment = {"DATABASE_URL": f"sqlite:///{tmp_path}/no-tables.db"}
     with running("employee", tmp_path / "log", wait=False, environment=environment) as service:
-        from conftest import eventually
+        from tests.services.harness import eventually
 
         eventually(lambda: service.client.get("/health").status_code == 200)
         answer = service.client.get("/admin/supplier-update/1")
@@ -132,7 +137,8 @@ def test_sql_in_the_address_is_only_text(site: Site) -> None:
 
 def test_nobody_may_write_through_the_customers_database_user(mysql_only: Site, mysql: object) -> None:
     import pymysql
-    from conftest import MySQLServer
+
+    from tests.services.harness import MySQLServer
 
     assert isinstance(mysql, MySQLServer)
     customer = mysql.connect("customer", database="suppliers")

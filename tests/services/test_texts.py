@@ -6,8 +6,9 @@ import re
 import string
 from pathlib import Path
 
-import directory
 import pytest
+
+import directory
 from directory.texts import choose, load
 
 FOLDER = Path(directory.__file__).parent
@@ -38,7 +39,9 @@ def test_templates_hold_no_texts_of_their_own() -> None:
 
 
 def test_every_text_is_used() -> None:
-    source = "".join(path.read_text(encoding="utf-8") for path in FOLDER.rglob("*") if path.suffix in (".py", ".html"))
+    source = "".join(
+        path.read_text(encoding="utf-8") for path in FOLDER.rglob("*") if path.suffix in (".py", ".html")
+    )
     built = re.compile(r"error_\d+(_title)?|notice_\w+|name|address|city|state|email|phone")
     unused = [key for key in CATALOGUE["en"] if not built.fullmatch(key) and f'"{key}"' not in source]
     assert unused == []
@@ -47,8 +50,18 @@ def test_every_text_is_used() -> None:
 @pytest.mark.parametrize(
     ("header", "language"),
     [
-        ("", "en"), ("fr", "fr"), ("fr-CA", "fr"), ("FR", "fr"), ("en, fr", "en"), ("de, fr;q=0.5", "fr"),
-        ("en;q=0.3, fr;q=0.8", "fr"), ("fr;q=0", "en"), ("*", "en"), ("fr;q=x", "en"), (";;,,", "en"), ("frx", "en"),
+        ("", "en"),
+        ("fr", "fr"),
+        ("fr-CA", "fr"),
+        ("FR", "fr"),
+        ("en, fr", "en"),
+        ("de, fr;q=0.5", "fr"),
+        ("en;q=0.3, fr;q=0.8", "fr"),
+        ("fr;q=0", "en"),
+        ("*", "en"),
+        ("fr;q=x", "en"),
+        (";;,,", "en"),
+        ("frx", "en"),
     ],
 )
 def test_the_browser_chooses_the_language(header: str, language: str) -> None:

@@ -7,8 +7,13 @@ import json
 import os
 import re
 import time
+import tomllib
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy import bindparam, select
+
 from directory.cache import SingleFlight
 from directory.database import Statement
 from directory.logs import Journal, exception_text
@@ -17,9 +22,7 @@ from directory.settings import Settings, SettingsError
 from directory.store import Listing, Page, search_words, word_pattern
 from directory.suppliers import SUPPLIERS
 from directory.web import LastKnown, Problem, Routes
-from hypothesis import given
-from hypothesis import strategies as st
-from sqlalchemy import bindparam, select
+from tests.services.harness import SERVICES
 
 
 def test_a_value_is_made_once_for_all_who_want_it_at_the_same_time() -> None:
@@ -136,12 +139,14 @@ def test_a_service_with_wrong_settings_ends_with_that_line_and_no_traceback() ->
     import subprocess
     import sys
 
-    from conftest import SERVICES
-
     path = os.pathsep.join(str(SERVICES / part) for part in ("shared", "customer"))
     done = subprocess.run(
-        [sys.executable, "-m", "customer"], env={"PYTHONPATH": path, "PATH": os.environ["PATH"]},
-        capture_output=True, text=True, timeout=20, check=False,
+        [sys.executable, "-m", "customer"],
+        env={"PYTHONPATH": path, "PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
     )
     assert done.returncode == 1
     assert done.stderr.startswith("customer: set DATABASE_URL, or DB_HOST")
@@ -230,8 +235,12 @@ def test_any_text_can_be_searched_for(q: str) -> None:
 @pytest.mark.parametrize(
     ("word", "text", "found"),
     [
-        ("cafe", "Le Café", True), ("café", "cafe", True), ("caf", "CAFÉ", True), ("fe", "cafe", False),
-        ("org", "a@b.org", True), ("a.b", "axb", False),
+        ("cafe", "Le Café", True),
+        ("café", "cafe", True),
+        ("caf", "CAFÉ", True),
+        ("fe", "cafe", False),
+        ("org", "a@b.org", True),
+        ("a.b", "axb", False),
     ],
 )
 def test_a_search_word_matches_the_beginning_of_a_word_whatever_its_accents(
@@ -242,7 +251,9 @@ def test_a_search_word_matches_the_beginning_of_a_word_whatever_its_accents(
 
 def test_a_statement_gives_its_parameters_in_the_order_of_its_text() -> None:
     table = SUPPLIERS.table
-    statement = Statement(select(table.c.id).where(table.c.city == bindparam("b"), table.c.name == bindparam("a")))
+    statement = Statement(
+        select(table.c.id).where(table.c.city == bindparam("b"), table.c.name == bindparam("a"))
+    )
     sql, values = statement.for_mysql({"a": 1, "b": 2})
     assert sql.index("city = %s") < sql.index("name = %s")
     assert values == (2, 1)
@@ -251,3 +262,13 @@ def test_a_statement_gives_its_parameters_in_the_order_of_its_text() -> None:
 def test_an_entrys_tag_changes_with_its_version() -> None:
     entry = Entry(1, "n", "a", "c", "s", "e", "p", 3)
     assert entry.etag == '"3"'
+
+
+def test_all_tasks_of_a_release_together_stay_below_the_databases_connections() -> None:
+    """Old and new side at full scale, on the smallest instance in use (1 GiB: about 85 connections)."""
+    manifests = [tomllib.loads(path.read_text()) for path in SERVICES.glob("*/service.toml")]
+    assert manifests
+    tasks = sum(
+        manifest["scaling"]["max_tasks"] for manifest in manifests if manifest.get("database") != "none"
+    )
+    assert tasks * Settings(service="x").pool_size * 2 < 85

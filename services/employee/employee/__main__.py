@@ -1,4 +1,4 @@
-from employee.app import create_app
 from directory.server import main
+from employee.app import create_app
 
 main("employee", create_app)

@@ -77,7 +77,9 @@ def landing(plural: str) -> Routes:
 
 def messages(t: Texts, errors: Mapping[str, Invalid], region: str) -> dict[str, str]:
     return {
-        field: t(error.text, field=t(field), limit=error.limit, region=region) if field in FIELDS else t(error.text)
+        field: t(error.text, field=t(field), limit=error.limit, region=region)
+        if field in FIELDS
+        else t(error.text)
         for field, error in errors.items()
     }
 
@@ -100,7 +102,9 @@ class _Csrf:
 
     def keep(self, response: Response) -> Response:
         if not self._known:
-            response.set_cookie(self._name, self.token, path="/", secure=self._secure, httponly=True, samesite="strict")
+            response.set_cookie(
+                self._name, self.token, path="/", secure=self._secure, httponly=True, samesite="strict"
+            )
         return response
 
     def check(self, request: Request, form: Mapping[str, str]) -> None:
@@ -110,7 +114,9 @@ class _Csrf:
 
 
 def _number(text: str, high: int) -> int | None:
-    return int(text) if text.isascii() and text.isdecimal() and len(text) <= 10 and int(text) <= high else None
+    return (
+        int(text) if text.isascii() and text.isdecimal() and len(text) <= 10 and int(text) <= high else None
+    )
 
 
 class _AdminPages:
@@ -124,8 +130,13 @@ class _AdminPages:
             request.scope["directory.change"] = True
         response = RedirectResponse(self._list_path, 303)
         response.set_cookie(
-            "notice", f"{notice}.{entry_id}", max_age=60, path="/admin", httponly=True,
-            secure=is_secure(request.scope), samesite="strict",
+            "notice",
+            f"{notice}.{entry_id}",
+            max_age=60,
+            path="/admin",
+            httponly=True,
+            secure=is_secure(request.scope),
+            samesite="strict",
         )
         return response
 
@@ -174,7 +185,11 @@ class _AdminPages:
 
         def again(status: int, *, errors: Mapping[str, str], key: str, unavailable: bool = False) -> Response:
             page = self._context.pages.form(
-                language, typed=checked.typed, csrf=csrf.token, errors=errors, request_key=key,
+                language,
+                typed=checked.typed,
+                csrf=csrf.token,
+                errors=errors,
+                request_key=key,
                 unavailable=unavailable,
             )
             return html(page, language, status=status, headers=_retry(unavailable))
@@ -228,8 +243,14 @@ class _AdminPages:
             unavailable: bool = False,
         ) -> Response:
             page = self._context.pages.form(
-                language, typed=checked.typed, csrf=csrf.token, errors=errors, entry_id=entry_id,
-                version=version, conflict=conflict, unavailable=unavailable,
+                language,
+                typed=checked.typed,
+                csrf=csrf.token,
+                errors=errors,
+                entry_id=entry_id,
+                version=version,
+                conflict=conflict,
+                unavailable=unavailable,
             )
             return html(page, language, status=status, headers=_retry(unavailable))
 
@@ -302,9 +323,7 @@ class _AdminApi:
             entry, created = await self._context.store.create(fields, request=f"api:{key}" if key else "")
         except RequestReused:
             t = self._context.texts[language_of(request.scope)]
-            raise Problem(
-                422, members={"errors": {"Idempotency-Key": t("invalid_request_reused")}}
-            ) from None
+            raise Problem(422, members={"errors": {"Idempotency-Key": t("invalid_request_reused")}}) from None
         if created:
             request.scope["directory.change"] = True
         return json(
@@ -321,7 +340,9 @@ class _AdminApi:
             if wanted == "*":
                 entry = await self._context.store.update(entry_id, fields, version=None)
             else:
-                entry = await self._context.store.update(entry_id, fields, version=await self._version(entry_id, wanted))
+                entry = await self._context.store.update(
+                    entry_id, fields, version=await self._version(entry_id, wanted)
+                )
         except EditConflict as conflict:
             raise _conflict(conflict.current, {"id": entry_id, **fields}) from None
         if entry is None:
@@ -345,7 +366,9 @@ class _AdminApi:
 
     async def _version(self, entry_id: int, wanted: str) -> int:
         """The one version that an If-Match names; -1, which no entry has, if it names none of ours."""
-        versions = [number for text in entity_versions(wanted) if (number := _number(text, MAX_ID)) is not None]
+        versions = [
+            number for text in entity_versions(wanted) if (number := _number(text, MAX_ID)) is not None
+        ]
         if len(versions) > 1:
             current = await self._context.store.get(entry_id)
             return current.version if current and current.version in versions else -1
@@ -357,5 +380,3 @@ def _conflict(current: Entry, submitted: dict[str, Any] | None) -> Problem:
     if submitted is not None:
         members["submitted"] = submitted
     return Problem(409, members=members, headers={"ETag": current.etag})
-
-

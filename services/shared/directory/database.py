@@ -26,7 +26,7 @@ from directory.settings import Settings, SettingsError
 
 log = logging.getLogger("directory.database")
 
-CONNECT_SECONDS = 2.0
+CONNECT_SECONDS = 2
 STATEMENT_SECONDS = 5.0
 RECYCLE_SECONDS = 300.0
 PROBE_SECONDS = 0.5
@@ -114,8 +114,31 @@ def connect(settings: Settings) -> Database:
 
 # Server errors after which the connection is of no use and the request may be tried elsewhere:
 # too many connections, shutdown in progress, read-only (a demoted primary after failover), lost, gone.
-_AWAY = {1040, 1053, 1077, 1079, 1152, 1158, 1159, 1160, 1161, 1184, 1203, 1226, 1290, 1836, 1927,
-         2002, 2003, 2006, 2013, 2014, 2055, 3168, 4031}
+_AWAY = {
+    1040,
+    1053,
+    1077,
+    1079,
+    1152,
+    1158,
+    1159,
+    1160,
+    1161,
+    1184,
+    1203,
+    1226,
+    1290,
+    1836,
+    1927,
+    2002,
+    2003,
+    2006,
+    2013,
+    2014,
+    2055,
+    3168,
+    4031,
+}
 _REFUSED = {1044, 1045, 1698}
 _BUSY = {1205, 1213}
 _DUPLICATE = 1062
@@ -160,7 +183,7 @@ class MySQL:
                 raise
             # An idle connection that the server dropped looks alive until it is used.
             cursor = await self._execute(text, values)
-        rows: Sequence[Row] = cursor._rows or ()
+        rows: Sequence[Row] = await cursor.fetchall()
         return rows
 
     async def write(self, statement: Statement, parameters: Parameters) -> Written:
@@ -262,11 +285,11 @@ class MySQL:
             refused: Credentials | None = None
             for attempt in (1, 2):
                 credentials = await self._credentials.get(refused)
-                connection = asyncmy.Connection(
+                connection = asyncmy.Connection(  # type: ignore[no-untyped-call]
                     **self._address,
                     user=credentials.username,
-                    # asyncmy would encode text as latin-1.
-                    password=credentials.password.encode(),
+                    # asyncmy encodes it as latin-1; the server expects UTF-8.
+                    password=credentials.password.encode().decode("latin-1"),
                     connect_timeout=CONNECT_SECONDS,
                     ssl=self._tls,
                     charset="utf8mb4",

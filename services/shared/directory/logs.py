@@ -38,10 +38,19 @@ class Journal:
         self, *, method: str, route: str, status: int, seconds: float, trace: str, change: bool = False
     ) -> None:
         milliseconds = round(seconds * 1000, 3)
-        self.line({
-            "time": round(time.time(), 3), "level": "INFO", "message": "request", "service": self._service,
-            "method": method, "route": route, "status": status, "duration_ms": milliseconds, "trace": trace,
-        })
+        self.line(
+            {
+                "time": round(time.time(), 3),
+                "level": "INFO",
+                "message": "request",
+                "service": self._service,
+                "method": method,
+                "route": route,
+                "status": status,
+                "duration_ms": milliseconds,
+                "trace": trace,
+            }
+        )
         self._requests += 1
         self._errors += status >= 500
         self._changes += change
@@ -53,24 +62,31 @@ class Journal:
         self._metrics_due = time.monotonic() + _METRIC_SECONDS
         if not self._requests:
             return
-        self.line({
-            "_aws": {
-                "Timestamp": int(time.time() * 1000),
-                "CloudWatchMetrics": [{
-                    "Namespace": NAMESPACE,
-                    "Dimensions": [["Environment", "Service"]],
-                    "Metrics": [
-                        {"Name": "Latency", "Unit": "Milliseconds"},
-                        {"Name": "Requests", "Unit": "Count"},
-                        {"Name": "Errors", "Unit": "Count"},
-                        {"Name": "SupplierChanges", "Unit": "Count"},
+        self.line(
+            {
+                "_aws": {
+                    "Timestamp": int(time.time() * 1000),
+                    "CloudWatchMetrics": [
+                        {
+                            "Namespace": NAMESPACE,
+                            "Dimensions": [["Environment", "Service"]],
+                            "Metrics": [
+                                {"Name": "Latency", "Unit": "Milliseconds"},
+                                {"Name": "Requests", "Unit": "Count"},
+                                {"Name": "Errors", "Unit": "Count"},
+                                {"Name": "SupplierChanges", "Unit": "Count"},
+                            ],
+                        }
                     ],
-                }],
-            },
-            "Environment": self._environment, "Service": self._service,
-            "Latency": self._latencies, "Requests": self._requests, "Errors": self._errors,
-            "SupplierChanges": self._changes,
-        })
+                },
+                "Environment": self._environment,
+                "Service": self._service,
+                "Latency": self._latencies,
+                "Requests": self._requests,
+                "Errors": self._errors,
+                "SupplierChanges": self._changes,
+            }
+        )
         self._latencies = []
         self._requests = self._errors = self._changes = 0
 
@@ -91,7 +107,7 @@ class Journal:
         if lines:
             data = b"\n".join(lines) + b"\n"
             while data:
-                data = data[os.write(self._descriptor, data):]
+                data = data[os.write(self._descriptor, data) :]
 
     def close(self) -> None:
         self._metrics()
@@ -107,8 +123,10 @@ class JournalHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         entry: dict[str, object] = {
-            "time": round(record.created, 3), "level": record.levelname,
-            "message": record.getMessage(), "logger": record.name,
+            "time": round(record.created, 3),
+            "level": record.levelname,
+            "message": record.getMessage(),
+            "logger": record.name,
         }
         if record.exc_info and record.exc_info[1] is not None:
             entry["exception"] = exception_text(record.exc_info[1])
@@ -119,11 +137,13 @@ class JournalHandler(logging.Handler):
 
 def exception_text(error: BaseException) -> str:
     """Types and places of an error and its causes; messages may quote what a person typed."""
-    parts = []
+    parts: list[str] = []
     seen: BaseException | None = error
     while seen is not None and len(parts) < 5:
         frames = traceback.extract_tb(seen.__traceback__)
-        places = " < ".join(f"{frame.name}:{frame.filename}:{frame.lineno}" for frame in reversed(frames[-8:]))
+        places = " < ".join(
+            f"{frame.name}:{frame.filename}:{frame.lineno}" for frame in reversed(frames[-8:])
+        )
         parts.append(f"{type(seen).__module__}.{type(seen).__qualname__} at {places}")
         seen = seen.__cause__ or seen.__context__
     return " caused by ".join(parts)

@@ -62,9 +62,7 @@ def directory_table(name: str, metadata: MetaData) -> Table:
         Column("request_key", _DIGEST, nullable=True, unique=True),
         Column("request_digest", _DIGEST, nullable=True),
         *(Index(f"ix_{name}_{field}", field) for field in SORTS),
-        Index(f"ft_{name}_words", *SEARCHED, mysql_prefix="FULLTEXT", mariadb_prefix="FULLTEXT").ddl_if(
-            callable_=lambda ddl, target, bind, dialect, **kw: dialect.name in ("mysql", "mariadb")
-        ),
+        Index(f"ft_{name}_words", *SEARCHED, mysql_prefix="FULLTEXT", mariadb_prefix="FULLTEXT"),
         mysql_charset="utf8mb4",
         mysql_engine="InnoDB",
         mariadb_charset="utf8mb4",

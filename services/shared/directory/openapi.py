@@ -20,7 +20,9 @@ def _problem(description: str, *, headers: Json | None = None) -> Json:
     return answer
 
 
-_ETAG: Json = {"ETag": {"description": "The version of the entry.", "schema": {"type": "string"}, "required": True}}
+_ETAG: Json = {
+    "ETag": {"description": "The version of the entry.", "schema": {"type": "string"}, "required": True}
+}
 _RETRY: Json = {"Retry-After": {"description": "Seconds.", "schema": {"type": "integer"}, "required": True}}
 
 
@@ -56,15 +58,23 @@ def document(directory: Directory, *, admin: bool, path: str) -> Json:
         return answer
 
     id_parameter: Json = {
-        "name": "id", "in": "path", "required": True,
+        "name": "id",
+        "in": "path",
+        "required": True,
         "schema": {"type": "integer", "minimum": 0, "maximum": MAX_ID},
     }
     if_match: Json = {
-        "name": "If-Match", "in": "header", "required": False,
-        "description": "The ETag that was read, or *.", "schema": {"type": "string"},
+        "name": "If-Match",
+        "in": "header",
+        "required": False,
+        "description": "The ETag that was read, or *.",
+        "schema": {"type": "string"},
     }
     if_none_match: Json = {
-        "name": "If-None-Match", "in": "header", "required": False, "schema": {"type": "string"},
+        "name": "If-None-Match",
+        "in": "header",
+        "required": False,
+        "schema": {"type": "string"},
     }
     body: Json = {
         "required": True,
@@ -87,14 +97,31 @@ def document(directory: Directory, *, admin: bool, path: str) -> Json:
             "operationId": f"list{directory.plural.capitalize()}",
             "summary": "A page of the directory",
             "parameters": [
-                {"name": "q", "in": "query", "description": "Beginnings of words of the name, city, state or email.",
-                 "schema": {"type": "string", "maxLength": MAX_SEARCH}},
-                {"name": "page", "in": "query",
-                 "schema": {"type": "integer", "minimum": 1, "maximum": MAX_PAGE, "default": 1}},
-                {"name": "size", "in": "query",
-                 "schema": {"type": "integer", "minimum": 1, "maximum": MAX_SIZE, "default": DEFAULT_SIZE}},
-                {"name": "sort", "in": "query",
-                 "schema": {"type": "string", "enum": [*SORTS, *(f"-{field}" for field in SORTS)], "default": "name"}},
+                {
+                    "name": "q",
+                    "in": "query",
+                    "description": "Beginnings of words of the name, city, state or email.",
+                    "schema": {"type": "string", "maxLength": MAX_SEARCH},
+                },
+                {
+                    "name": "page",
+                    "in": "query",
+                    "schema": {"type": "integer", "minimum": 1, "maximum": MAX_PAGE, "default": 1},
+                },
+                {
+                    "name": "size",
+                    "in": "query",
+                    "schema": {"type": "integer", "minimum": 1, "maximum": MAX_SIZE, "default": DEFAULT_SIZE},
+                },
+                {
+                    "name": "sort",
+                    "in": "query",
+                    "schema": {
+                        "type": "string",
+                        "enum": [*SORTS, *(f"-{field}" for field in SORTS)],
+                        "default": "name",
+                    },
+                },
             ],
             "responses": answers(
                 422, status_200=success("The page.", {"$ref": f"#/components/schemas/{noun}Page"})
@@ -105,17 +132,30 @@ def document(directory: Directory, *, admin: bool, path: str) -> Json:
         many["post"] = {
             "operationId": f"create{noun}",
             "summary": f"Add a {directory.singular}",
-            "parameters": [{
-                "name": "Idempotency-Key", "in": "header", "required": False,
-                "description": "A retry with the same key and body makes nothing new and answers the same.",
-                "schema": {"type": "string", "maxLength": 200},
-            }],
+            "parameters": [
+                {
+                    "name": "Idempotency-Key",
+                    "in": "header",
+                    "required": False,
+                    "description": "A retry with the same key and body makes nothing new and answers the same.",
+                    "schema": {"type": "string", "maxLength": 200},
+                }
+            ],
             "requestBody": body,
             "responses": answers(
-                400, 403, 413, 415, 422,
-                status_201=success("Added.", entry, headers={
-                    **_ETAG, "Location": {"schema": {"type": "string"}, "required": True},
-                }),
+                400,
+                403,
+                413,
+                415,
+                422,
+                status_201=success(
+                    "Added.",
+                    entry,
+                    headers={
+                        **_ETAG,
+                        "Location": {"schema": {"type": "string"}, "required": True},
+                    },
+                ),
             ),
         }
         one["put"] = {
@@ -124,7 +164,14 @@ def document(directory: Directory, *, admin: bool, path: str) -> Json:
             "parameters": [id_parameter, if_match],
             "requestBody": body,
             "responses": answers(
-                400, 403, 404, 409, 413, 415, 422, 428,
+                400,
+                403,
+                404,
+                409,
+                413,
+                415,
+                422,
+                428,
                 status_200=success("Changed.", entry, headers=_ETAG),
             ),
         }
@@ -134,9 +181,7 @@ def document(directory: Directory, *, admin: bool, path: str) -> Json:
             "parameters": [id_parameter, if_match],
             "responses": answers(403, 404, 409, status_204={"description": "Deleted."}),
         }
-    text_fields = {
-        field: {"type": "string", "minLength": 1, "maxLength": LENGTHS[field]} for field in FIELDS
-    }
+    text_fields = {field: {"type": "string", "minLength": 1, "maxLength": LENGTHS[field]} for field in FIELDS}
     return {
         "openapi": "3.1.0",
         "info": {
@@ -144,49 +189,70 @@ def document(directory: Directory, *, admin: bool, path: str) -> Json:
             "version": "1.0.0",
         },
         "servers": [{"url": "/"}],
-        "paths": {base: many, f"{base}/{{id}}": one, path: {
-            "get": {
-                "operationId": "getOpenapi", "summary": "This document",
-                "responses": {
-                    "200": {"description": "OpenAPI.", "content": {"application/json": {"schema": {"type": "object"}}}}
+        "paths": {
+            base: many,
+            f"{base}/{{id}}": one,
+            path: {
+                "get": {
+                    "operationId": "getOpenapi",
+                    "summary": "This document",
+                    "responses": {
+                        "200": {
+                            "description": "OpenAPI.",
+                            "content": {"application/json": {"schema": {"type": "object"}}},
+                        }
+                    },
+                }
+            },
+        },
+        "components": {
+            "schemas": {
+                f"{noun}Fields": {
+                    "type": "object",
+                    "properties": {"id": {"type": "integer", "description": "Ignored."}, **text_fields},
+                    "required": list(FIELDS),
+                    "additionalProperties": False,
+                },
+                noun: {
+                    "type": "object",
+                    "properties": {
+                        "id": {"type": "integer"},
+                        **{field: {"type": "string"} for field in FIELDS},
+                    },
+                    "required": ["id", *FIELDS],
+                    "additionalProperties": False,
+                },
+                f"{noun}Page": {
+                    "type": "object",
+                    "properties": {
+                        "items": {"type": "array", "items": entry},
+                        "page": {"type": "integer"},
+                        "size": {"type": "integer"},
+                        "total": {"type": "integer", "description": "A lower bound unless total_is_exact."},
+                        "total_is_exact": {"type": "boolean"},
+                        "more": {"type": "boolean"},
+                        "stale": {
+                            "type": "boolean",
+                            "description": "The database is away: the list as it was.",
+                        },
+                    },
+                    "required": ["items", "page", "size", "total", "total_is_exact", "more", "stale"],
+                    "additionalProperties": False,
+                },
+                "Problem": {
+                    "type": "object",
+                    "properties": {
+                        "type": {"type": "string"},
+                        "title": {"type": "string"},
+                        "status": {"type": "integer"},
+                        "detail": {"type": "string"},
+                        "errors": {"type": "object", "additionalProperties": {"type": "string"}},
+                        "current": entry,
+                        "submitted": entry,
+                    },
+                    "required": ["type", "title", "status", "detail"],
+                    "additionalProperties": False,
                 },
             }
-        }},
-        "components": {"schemas": {
-            f"{noun}Fields": {
-                "type": "object",
-                "properties": {"id": {"type": "integer", "description": "Ignored."}, **text_fields},
-                "required": list(FIELDS),
-                "additionalProperties": False,
-            },
-            noun: {
-                "type": "object",
-                "properties": {"id": {"type": "integer"}, **{field: {"type": "string"} for field in FIELDS}},
-                "required": ["id", *FIELDS],
-                "additionalProperties": False,
-            },
-            f"{noun}Page": {
-                "type": "object",
-                "properties": {
-                    "items": {"type": "array", "items": entry},
-                    "page": {"type": "integer"}, "size": {"type": "integer"},
-                    "total": {"type": "integer", "description": "A lower bound unless total_is_exact."},
-                    "total_is_exact": {"type": "boolean"}, "more": {"type": "boolean"},
-                    "stale": {"type": "boolean", "description": "The database is away: the list as it was."},
-                },
-                "required": ["items", "page", "size", "total", "total_is_exact", "more", "stale"],
-                "additionalProperties": False,
-            },
-            "Problem": {
-                "type": "object",
-                "properties": {
-                    "type": {"type": "string"}, "title": {"type": "string"}, "status": {"type": "integer"},
-                    "detail": {"type": "string"},
-                    "errors": {"type": "object", "additionalProperties": {"type": "string"}},
-                    "current": entry, "submitted": entry,
-                },
-                "required": ["type", "title", "status", "detail"],
-                "additionalProperties": False,
-            },
-        }},
+        },
     }

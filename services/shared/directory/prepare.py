@@ -137,7 +137,7 @@ class Preparation:
             host=self._plan.host,
             port=self._plan.port,
             user=credentials.username,
-            password=credentials.password.encode(),  # type: ignore[arg-type]
+            password=credentials.password.encode(),
             database=database,
             ssl=self._tls,
             charset="utf8mb4",
@@ -155,12 +155,16 @@ class Preparation:
                 return self._connect(read_secret(self._plan.admin_secret_arn), database=None)
             except (pymysql.MySQLError, OSError, CredentialsUnavailable) as error:
                 if time.monotonic() > deadline:
-                    raise PrepareError(f"no connection to the database in {WAIT_SECONDS:.0f} s: {error}") from error
+                    raise PrepareError(
+                        f"no connection to the database in {WAIT_SECONDS:.0f} s: {error}"
+                    ) from error
                 say(f"waiting for the database: {error}")
                 time.sleep(2)
 
     def _create_database(self, admin: Any) -> None:
-        if not _rows(admin, "SELECT 1 FROM information_schema.schemata WHERE schema_name=%s", self._plan.database):
+        if not _rows(
+            admin, "SELECT 1 FROM information_schema.schemata WHERE schema_name=%s", self._plan.database
+        ):
             _run(admin, f"CREATE DATABASE `{self._plan.database}` CHARACTER SET utf8mb4")
 
     def _ensure_user(self, admin: Any, credentials: Credentials) -> None:
@@ -192,7 +196,9 @@ class Preparation:
                 admin,
                 "SELECT privilege_type FROM information_schema.schema_privileges "
                 "WHERE grantee=%s AND table_schema IN (%s, %s)",
-                f"'{name}'@'%'", pattern, self._plan.database,
+                f"'{name}'@'%'",
+                pattern,
+                self._plan.database,
             )
         }
         if not held >= _MIGRATOR_RIGHTS:
@@ -208,7 +214,9 @@ class Preparation:
                 admin, "SELECT table_name FROM information_schema.tables WHERE table_schema=%s", database
             )
         }
-        wanted = {(table, right) for table in user.tables if table in existing for right in _RIGHTS[user.access]}
+        wanted = {
+            (table, right) for table in user.tables if table in existing for right in _RIGHTS[user.access]
+        }
         grantee = f"'{name}'@'%'"
         held = {
             (row[0], row[1].upper())
@@ -216,7 +224,8 @@ class Preparation:
                 admin,
                 "SELECT table_name, privilege_type FROM information_schema.table_privileges "
                 "WHERE grantee=%s AND table_schema=%s",
-                grantee, database,
+                grantee,
+                database,
             )
         }
         for schema, right in _rows(
@@ -238,7 +247,9 @@ class Preparation:
         for table, rights in missing.items():
             _run(admin, f"GRANT {', '.join(rights)} ON `{database}`.`{table}` TO %s@'%%'", name)
         if missing or held - wanted:
-            say(f"user {name}: {user.access} on {', '.join(sorted({table for table, _ in wanted})) or 'nothing'}")
+            say(
+                f"user {name}: {user.access} on {', '.join(sorted({table for table, _ in wanted})) or 'nothing'}"
+            )
 
     def migrate(self, migrator: Credentials) -> None:
         from alembic import command
@@ -263,14 +274,14 @@ class Preparation:
         connection = self._connect(migrator, database=self._plan.database)
         try:
             for table, rows in json.loads(sample.read_text(encoding="utf-8")).items():
-                if not _IDENTIFIER.fullmatch(table) or _rows(connection, f"SELECT 1 FROM `{table}` LIMIT 1"):
+                if not _IDENTIFIER.fullmatch(table) or _rows(connection, f"SELECT 1 FROM `{table}` LIMIT 1"):  # noqa: S608 - names were checked
                     continue
                 columns = list(rows[0])
                 names = ", ".join(f"`{column}`" for column in columns)
                 marks = ", ".join(["%s"] * len(columns))
                 with connection.cursor() as cursor:
                     cursor.executemany(
-                        f"INSERT INTO `{table}` ({names}) VALUES ({marks})",
+                        f"INSERT INTO `{table}` ({names}) VALUES ({marks})",  # noqa: S608 - names were checked
                         [[row[column] for column in columns] for row in rows],
                     )
                 say(f"table {table}: {len(rows)} sample rows")

@@ -11,7 +11,6 @@ from directory import openapi
 from directory.cache import SingleFlight
 from directory.model import SORTS, Entry
 from directory.store import MAX_PAGE, MAX_SEARCH, MAX_SIZE, Listing, Page, page_from
-
 from directory.web import Context, Problem, Routes, Scope, Send, entity_versions, html, json, language_of
 
 # Together with the age of a large table's count, below the second in which changes have to be visible.
@@ -141,5 +140,3 @@ def strict_page(request: Request, context: Context) -> Page:
     if errors:
         raise Problem(422, members={"errors": errors})
     return page_from(query)
-
-

@@ -46,7 +46,7 @@ async def _serve(settings: Settings, application: Application) -> None:
         warnings.simplefilter("ignore")
         server = Server(
             application,
-            address="0.0.0.0",
+            address="0.0.0.0",  # noqa: S104 - a container is reached from outside
             port=settings.port,
             interface=Interfaces.ASGI,
             http=HTTPModes.http1,
@@ -60,7 +60,7 @@ async def _serve(settings: Settings, application: Application) -> None:
 
     def stop() -> None:
         stopping.set()
-        server.stop()
+        server.stop()  # type: ignore[no-untyped-call]
 
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -41,8 +41,9 @@ class Settings:
                 name for name in ("DB_HOST", "DB_NAME", "DB_SECRET_ARN") if not env.get(name, "").strip()
             ]
             if missing:
-                raise SettingsError(f"set DATABASE_URL, or DB_HOST, DB_NAME and DB_SECRET_ARN; missing: "
-                                    f"{', '.join(missing)}")
+                raise SettingsError(
+                    f"set DATABASE_URL, or DB_HOST, DB_NAME and DB_SECRET_ARN; missing: {', '.join(missing)}"
+                )
         tls_ca = env.get("DB_TLS_CA", "")
         if tls_ca and not Path(tls_ca).is_file():
             raise SettingsError(f"DB_TLS_CA: no such file: {tls_ca}")

@@ -4,6 +4,4 @@ from sqlalchemy import MetaData
 
 from directory.model import Directory, directory_table
 
-SUPPLIERS = Directory(
-    singular="supplier", plural="suppliers", table=directory_table("suppliers", MetaData())
-)
+SUPPLIERS = Directory(singular="supplier", plural="suppliers", table=directory_table("suppliers", MetaData()))

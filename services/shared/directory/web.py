@@ -19,7 +19,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from directory.database import Database, DatabaseAway
-from directory.logs import Journal, exception_text
+from directory.logs import Journal
 from directory.model import MAX_ID, Directory
 from directory.pages import STYLE_HASH, Pages
 from directory.settings import Settings
@@ -93,7 +93,7 @@ class Context:
     async def read_list(self, page: Page) -> tuple[Listing, bool]:
         """The list, and whether it is an old one because the database is away."""
         try:
-            listing = await self.store.list(page)
+            listing = await self.store.page(page)
         except DatabaseAway:
             known = self.last_known.get(page)
             if known is None:
@@ -114,7 +114,7 @@ class Readiness:
         while True:
             try:
                 for context in self._contexts:
-                    context.last_known.remember(await context.store.list(Page()))
+                    context.last_known.remember(await context.store.page(Page()))
                 if not self.reached:
                     self.reached = True
                     log.info("the database was reached; ready")
@@ -159,7 +159,7 @@ class Routes:
         scope["directory.route"] = path
         endpoint = methods.get("GET" if method == "HEAD" else method)
         if endpoint is None:
-            allowed = sorted({*methods, *(["HEAD"] if "GET" in methods else [])})
+            allowed: list[str] = sorted({*methods, "HEAD"} if "GET" in methods else methods)
             raise Problem(405, headers={"Allow": ", ".join(allowed)})
         return path, endpoint
 
@@ -277,7 +277,7 @@ class Application:
                 response = self._problem(scope, problem)
             except DatabaseAway:
                 response = self._problem(scope, Problem(503, headers={"Retry-After": RETRY_AFTER}))
-            except Exception as error:
+            except Exception:
                 log.exception("unexpected error in %s", scope.get("directory.route", "no route"))
                 response = self._problem(scope, Problem(500))
             await response(scope, receive, answer)
@@ -316,7 +316,6 @@ class Application:
         )
         return html(body, language, status=problem.status, headers=problem.headers)
 
-
     def _pages_for(self, path: str) -> Pages:
         for context in self.contexts[1:]:
             if path.startswith((f"/{context.directory.plural}", f"/admin/{context.directory.singular}")):
@@ -330,7 +329,11 @@ def _trace(text: str) -> str:
 
 
 def html(
-    body: bytes, language: str, *, status: int = 200, cache: str = "no-store",
+    body: bytes,
+    language: str,
+    *,
+    status: int = 200,
+    cache: str = "no-store",
     headers: Mapping[str, str] | None = None,
 ) -> Response:
     return Response(
@@ -357,17 +360,21 @@ def json(value: object, *, status: int = 200, headers: Mapping[str, str] | None 
 
 def problem_json(t: Texts, problem: Problem) -> Response:
     return Response(
-        orjson.dumps({
-            "type": "about:blank",
-            "title": t(f"error_{problem.status}_title"),
-            "status": problem.status,
-            "detail": t(problem.text),
-            **problem.members,
-        }),
+        orjson.dumps(
+            {
+                "type": "about:blank",
+                "title": t(f"error_{problem.status}_title"),
+                "status": problem.status,
+                "detail": t(problem.text),
+                **problem.members,
+            }
+        ),
         problem.status,
         media_type="application/problem+json",
         headers={
-            "Cache-Control": "no-store", "Content-Language": t.language, "Vary": "Accept-Language",
+            "Cache-Control": "no-store",
+            "Content-Language": t.language,
+            "Vary": "Accept-Language",
             **problem.headers,
         },
     )
@@ -392,7 +399,9 @@ async def form_of(request: Request) -> dict[str, str]:
     if content_type != "application/x-www-form-urlencoded":
         raise Problem(415)
     try:
-        return dict(parse_qsl(body.decode("ascii"), keep_blank_values=True, max_num_fields=40, errors="strict"))
+        return dict(
+            parse_qsl(body.decode("ascii"), keep_blank_values=True, max_num_fields=40, errors="strict")
+        )
     except ValueError:
         raise Problem(400) from None
 

@@ -1,0 +1,52 @@
+"""What a running service writes to its log."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from tests.services.harness import VALID, Service, Site, eventually
+
+TRACE = "Root=1-67891233-abcdef012345678912345678"
+
+
+def lines_with(service: Service, **wanted: Any) -> list[dict[str, Any]]:
+    return [line for line in service.lines() if all(line.get(key) == value for key, value in wanted.items())]
+
+
+def test_each_request_is_one_line_with_its_route_and_trace(site: Site) -> None:
+    number = site.add()
+    before = len(lines_with(site.customer, route="/suppliers/{id}"))
+    site.customer.client.get(f"/suppliers/{number}?x=1", headers={"X-Amzn-Trace-Id": TRACE})
+    found = eventually(lambda: lines_with(site.customer, route="/suppliers/{id}")[before:])
+    (line,) = found
+    assert (line["method"], line["status"], line["trace"]) == ("GET", 200, TRACE)
+    assert line["duration_ms"] > 0
+
+
+def test_a_trace_id_that_is_none_is_not_repeated_in_the_log(site: Site) -> None:
+    site.customer.client.get("/nothing", headers={"X-Amzn-Trace-Id": '"}\\ forged {"'})
+    eventually(lambda: lines_with(site.customer, status=404))
+    assert "forged" not in site.customer.log.read_text()
+
+
+def test_nothing_personal_is_logged(site: Site) -> None:
+    secrets = ["Zaphod Private", "zaphod@private.coffee", "624-1234", "6241234", "Privateville"]
+    person = {**VALID, "name": secrets[0], "email": secrets[1], "city": secrets[4]}
+    site.employee.submit("/admin/supplier-add", **person)
+    site.employee.submit("/admin/supplier-add", **{**person, "phone": "x"})
+    site.employee.client.post("/admin/api/suppliers", content=json.dumps(person)[:-2].encode())
+    site.employee.client.get("/admin/suppliers", params={"q": secrets[1]})
+    site.customer.client.get("/suppliers", params={"q": secrets[0]})
+    site.customer.client.get(f"/suppliers/{secrets[4]}")
+    eventually(lambda: lines_with(site.customer, status=404))
+    eventually(lambda: lines_with(site.employee, status=415) or lines_with(site.employee, status=400))
+    for service in (site.customer, site.employee):
+        log = service.log.read_text()
+        assert [secret for secret in secrets if secret.lower() in log.lower()] == []
+
+
+def test_every_line_is_json(site: Site) -> None:
+    site.employee.client.get("/admin/suppliers")
+    for service in (site.customer, site.employee):
+        assert service.lines()
