@@ -283,10 +283,14 @@ def network_owner(instance: Instance) -> str | None:
 
 
 def remove_images(instance: Instance) -> None:
-    """Remove the images built for the emulator: those under its account's registry name and their asset tags."""
+    """Remove the images built for the emulator, except those that containers of another instance run.
+
+    Built are those under its account's registry name, and the CDK's own tags of the same assets.
+    """
     registry = f"{instance.account}.dkr.ecr."
     names = _listed(["docker", "images", "--format", "{{.Repository}}:{{.Tag}}"])
-    published = [name for name in names if name.startswith(registry)]
+    in_use = set(_listed(["docker", "ps", "-a", "--format", "{{.Image}}"]))
+    published = [name for name in names if name.startswith(registry) and name not in in_use]
     hashes = {name.rsplit(":", 1)[1] for name in published}
     assets = [name for name in names if name.startswith("cdkasset-") and name[9:].split(":", 1)[0] in hashes]
     if published or assets:

@@ -127,14 +127,23 @@ def test_the_cdks_docker_passes_everything_else_on() -> None:
     assert docker("inspect", "image") == "inspect image"
 
 
-def test_only_images_built_for_the_emulators_account_are_removed(
+def test_images_of_this_account_are_removed_unless_another_instance_runs_them(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     ours = "000000000000.dkr.ecr.us-east-1.amazonaws.com/cdk-assets:abc"
     theirs = "111111111111.dkr.ecr.us-east-1.amazonaws.com/cdk-assets:def"
-    images = [ours, theirs, "cdkasset-abc:latest", "cdkasset-def:latest", "mysql:8.4"]
+    used = "000000000000.dkr.ecr.us-east-1.amazonaws.com/cdk-assets:123"
+    images = [
+        ours,
+        theirs,
+        used,
+        "cdkasset-123:latest",
+        "cdkasset-abc:latest",
+        "cdkasset-def:latest",
+        "mysql:8.4",
+    ]
     commands: list[list[str]] = []
-    monkeypatch.setattr(lifecycle, "_listed", lambda command: images)
+    monkeypatch.setattr(lifecycle, "_listed", lambda command: [used] if "ps" in command else images)
     monkeypatch.setattr(lifecycle, "run", lambda command, **more: commands.append(command))
     lifecycle.remove_images(Instance(root=tmp_path))
     assert commands == [["docker", "rmi", "-f", ours, "cdkasset-abc:latest"]]
