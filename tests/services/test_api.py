@@ -192,3 +192,11 @@ def test_an_unknown_path_of_the_api_is_a_problem_document(site: Site) -> None:
     answer = site.customer.client.get("/api/nothing")
     assert answer.status_code == 404
     assert answer.json()["title"] == "Page not found"
+
+
+def test_the_number_of_suppliers_follows_every_change_at_once(site: Site) -> None:
+    for number in range(1, 4):
+        site.add()
+        for client, path in ((site.customer.client, "/api/suppliers"), (site.employee.client, API)):
+            answer = client.get(path).json()
+            assert answer["total"] == len(answer["items"]) == number

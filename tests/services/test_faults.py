@@ -198,6 +198,11 @@ def test_a_database_that_stops_answering_does_not_hold_requests_for_ever(
         assert answer.status_code == 200
         assert "Known before" in answer.text
         assert mysql_only.employee.client.post(API, json=VALID).status_code == 503
+        # Known to be away by now: nobody waits for a connection again.
+        started = time.monotonic()
+        for _ in range(5):
+            assert mysql_only.employee.client.post(API, json=VALID).status_code == 503
+        assert time.monotonic() - started < 1
     finally:
         docker("unpause", mysql.container)
     eventually(lambda: mysql_only.employee.client.post(API, json=VALID).status_code == 201, seconds=5)

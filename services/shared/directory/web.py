@@ -29,6 +29,7 @@ from directory.texts import Texts, choose
 log = logging.getLogger("directory.web")
 
 BODY_LIMIT = 64 * 1024
+_DRAINED = 1024 * 1024
 RETRY_AFTER = "5"
 _REFRESH_SECONDS = 10.0
 _REACH_SECONDS = 0.25
@@ -381,15 +382,21 @@ def problem_json(t: Texts, problem: Problem) -> Response:
 
 
 async def body_of(request: Request) -> bytes:
-    """The whole body, or Problem 413 as soon as it is known to be too large."""
+    """The whole body, or Problem 413 if it is too large."""
     length = request.headers.get("content-length", "")
-    if length.isdecimal() and int(length) > BODY_LIMIT:
+    if length.isdecimal() and int(length) > _DRAINED:
         raise Problem(413)
-    body = b""
+    body, size = b"", 0
     async for chunk in request.stream():
-        body += chunk
-        if len(body) > BODY_LIMIT:
-            raise Problem(413)
+        size += len(chunk)
+        if size <= BODY_LIMIT:
+            body += chunk
+        elif size > _DRAINED:
+            break
+    # A client that is still sending would see a broken connection instead of the answer: what is a little too
+    # large is read to its end, and dropped.
+    if size > BODY_LIMIT:
+        raise Problem(413)
     return body
 
 
