@@ -8,7 +8,7 @@ export PATH := $(BIN):$(CURDIR)/node_modules/.bin:$(PATH)
 
 PYTHON_SOURCES := app.py checks.py settings.py stacks constructs ops emulator services tests bench
 
-.PHONY: help setup deploy destroy rehearse test check format synth diff bench snapshots lock images clean
+.PHONY: help setup deploy destroy rehearse test check format synth diff bench snapshots lock images browser clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,7 +24,7 @@ rehearse: setup ## Deploy the exact templates of ENV (say prod) to the emulator
 destroy: setup ## Remove ENV; local removes all that runs here, rehearsals included
 	@python -m ops destroy --env $(ENV)
 
-test: setup check images ## Run every check and test a pull request needs
+test: setup check images browser ## Run every check and test a pull request needs
 	pytest
 
 check: setup ## Run the static checks: format, lint, types
@@ -53,6 +53,12 @@ snapshots: setup ## Write the template snapshots anew, to be reviewed as a diff
 
 images: setup ## Make Docker and the base images available
 	@python -m emulator images
+
+browser: ## Make a Chromium for the tests of the pages available
+	@command -v chromium chromium-browser google-chrome >/dev/null \
+	  || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && echo "▸ Debian package chromium" \
+	       && apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null; } \
+	  || { echo "The tests of the pages need a Chromium: install your system's package chromium"; exit 1; }
 
 lock: setup ## Pin the newest versions that satisfy requirements*.in
 	pip-compile -q --upgrade --strip-extras --no-header --no-emit-index-url --no-emit-find-links --no-emit-trusted-host -o requirements.txt requirements.in
