@@ -225,6 +225,14 @@ def test_a_fresh_process_is_unhealthy_until_it_reached_the_database(
             assert service.client.get("/health").status_code == 200
 
 
+def test_a_file_is_enough_of_a_database(tmp_path: Path) -> None:
+    with running(
+        "employee", tmp_path / "log", environment={"DATABASE_URL": f"sqlite:///{tmp_path}/new.db"}
+    ) as service:
+        assert service.client.post(API, json=VALID).status_code == 201
+        assert VALID["name"] in service.client.get("/admin/suppliers").text
+
+
 def test_a_fresh_process_becomes_healthy_when_the_database_appears(tmp_path: Path) -> None:
     database = tmp_path / "late" / "suppliers.db"
     environment = {"DATABASE_URL": f"sqlite:///{database}"}
@@ -232,7 +240,6 @@ def test_a_fresh_process_becomes_healthy_when_the_database_appears(tmp_path: Pat
         eventually(lambda: service.client.get("/health").status_code == 200)
         assert service.client.get("/admin/suppliers").status_code == 503
         database.parent.mkdir()
-        migrate(environment["DATABASE_URL"])
         eventually(lambda: service.client.get("/admin/suppliers").status_code == 200, seconds=5)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -112,7 +113,10 @@ def test_only_trusted_hosts_are_served_but_health_checks_by_address_are(site: Si
 
 
 def test_an_error_shows_no_trace_outside_the_log(tmp_path: Path) -> None:
-    environment = {"DATABASE_URL": f"sqlite:///{tmp_path}/no-tables.db"}
+    environment = {"DATABASE_URL": f"sqlite:///{tmp_path}/wrong.db"}
+    connection = sqlite3.connect(tmp_path / "wrong.db")
+    connection.execute("CREATE TABLE suppliers (id INTEGER PRIMARY KEY)")
+    connection.close()
     with running("employee", tmp_path / "log", wait=False, environment=environment) as service:
         from tests.services.harness import eventually
 

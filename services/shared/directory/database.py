@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from sqlalchemy import Executable
+from sqlalchemy import Executable, MetaData
 from sqlalchemy.dialects.mysql import asyncmy as mysql_dialect
 from sqlalchemy.engine import URL, make_url
 
@@ -78,6 +78,7 @@ class Database(Protocol):
     async def rows(self, statement: Statement, parameters: Parameters) -> Sequence[Row]: ...
     async def write(self, statement: Statement, parameters: Parameters) -> Written: ...
     async def probe(self) -> None: ...
+    async def make_tables(self, metadata: MetaData) -> None: ...
     async def close(self) -> None: ...
 
 
@@ -190,6 +191,9 @@ class MySQL:
         text, values = statement.for_mysql(parameters)
         cursor = await self._execute(text, values)
         return Written(cursor.rowcount, cursor.lastrowid or 0)
+
+    async def make_tables(self, metadata: MetaData) -> None:
+        """Nothing: on a server the migrations make them, under a user of their own."""
 
     async def probe(self) -> None:
         connection = await self._new_connection()
@@ -405,6 +409,18 @@ class Engine:
             if any(sign in str(error.orig) for sign in _ENGINE_AWAY):
                 raise DatabaseAway(str(error.orig)) from error
             raise
+
+    async def make_tables(self, metadata: MetaData) -> None:
+        """A file has no server that was prepared before: what is missing is made here."""
+        from sqlalchemy.exc import OperationalError
+
+        if self._engine.dialect.name != "sqlite":
+            return
+        try:
+            async with self._engine.begin() as connection:
+                await connection.run_sync(metadata.create_all)
+        except OperationalError as error:
+            raise DatabaseAway(str(error.orig)) from error
 
     async def probe(self) -> None:
         from sqlalchemy import text

@@ -128,9 +128,9 @@ class Store:
             seconds=_COUNT_SECONDS, most=64
         )
 
-    async def reach(self) -> None:
-        """Return only if the table can be read."""
-        await self.get(0)
+    async def prepare(self) -> None:
+        """The table exists where nobody else makes it."""
+        await self._database.make_tables(self._table.metadata)
 
     async def get(self, entry_id: int) -> Entry | None:
         if entry_id > MAX_ID:

@@ -115,6 +115,8 @@ class Readiness:
         while True:
             try:
                 for context in self._contexts:
+                    if not self.reached:
+                        await context.store.prepare()
                     context.last_known.remember(await context.store.page(Page()))
                 if not self.reached:
                     self.reached = True
