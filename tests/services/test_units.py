@@ -8,6 +8,7 @@ import os
 import re
 import time
 import tomllib
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import given
@@ -15,8 +16,9 @@ from hypothesis import strategies as st
 from sqlalchemy import bindparam, select
 
 from directory.cache import SingleFlight
-from directory.database import Statement
+from directory.database import DatabaseAway, Statement
 from directory.logs import Journal, exception_text
+from directory.lookup import Lookups
 from directory.model import Entry
 from directory.settings import Settings, SettingsError
 from directory.store import Listing, Page, search_words, word_pattern
@@ -272,3 +274,77 @@ def test_all_tasks_of_a_release_together_stay_below_the_databases_connections() 
         manifest["scaling"]["max_tasks"] for manifest in manifests if manifest.get("database") != "none"
     )
     assert tasks * Settings(service="x").pool_size * 2 < 85
+
+
+def test_lookups_that_come_at_once_share_queries_and_each_gets_its_own_value() -> None:
+    queries: list[tuple[int, ...]] = []
+
+    async def read(keys: Sequence[int]) -> dict[int, str]:
+        queries.append(tuple(keys))
+        await asyncio.sleep(0.005)
+        return {key: f"value {key}" for key in keys if key % 10}
+
+    async def run() -> list[str | None]:
+        lookups = Lookups(read, most_queries=2, most_keys=50)
+        return await asyncio.gather(*(lookups.get(number % 60) for number in range(200)))
+
+    found = asyncio.run(run())
+    assert found == [f"value {n % 60}" if n % 60 % 10 else None for n in range(200)]
+    assert len(queries) <= 5
+    assert max(map(len, queries)) <= 50
+
+
+def test_a_lookup_is_answered_by_a_query_that_started_after_it_was_asked_for() -> None:
+    value = 0
+
+    async def read(keys: Sequence[int]) -> dict[int, int]:
+        seen = value
+        await asyncio.sleep(0.01)
+        return dict.fromkeys(keys, seen)
+
+    async def run() -> None:
+        nonlocal value
+        lookups = Lookups(read, most_queries=1)
+        first = [asyncio.create_task(lookups.get(1)) for _ in range(3)]
+        await asyncio.sleep(0.012)  # the second query, for those who waited, has begun
+        value = 1
+        assert await lookups.get(1) == 1
+        assert await asyncio.gather(*first) == [0, 0, 0]
+
+    asyncio.run(run())
+
+
+def test_an_error_of_a_shared_lookup_reaches_everybody_and_the_next_one_is_tried_again() -> None:
+    broken = True
+
+    async def read(keys: Sequence[int]) -> dict[int, int]:
+        await asyncio.sleep(0.001)
+        if broken:
+            raise DatabaseAway("gone")
+        return dict.fromkeys(keys, 1)
+
+    async def run() -> None:
+        nonlocal broken
+        lookups = Lookups(read)
+        results = await asyncio.gather(*(lookups.get(n) for n in range(20)), return_exceptions=True)
+        assert {type(result) for result in results} == {DatabaseAway}
+        broken = False
+        assert await asyncio.gather(*(lookups.get(n) for n in range(20))) == [1] * 20
+
+    asyncio.run(run())
+
+
+def test_a_reader_who_leaves_takes_no_lookup_from_others() -> None:
+    async def read(keys: Sequence[int]) -> dict[int, int]:
+        await asyncio.sleep(0.01)
+        return {key: key for key in keys}
+
+    async def run() -> None:
+        lookups = Lookups(read, most_queries=1)
+        tasks = [asyncio.create_task(lookups.get(n)) for n in (1, 2, 2, 3)]
+        await asyncio.sleep(0.002)
+        tasks[0].cancel()
+        tasks[1].cancel()
+        assert await asyncio.gather(*tasks[2:]) == [2, 3]
+
+    asyncio.run(run())

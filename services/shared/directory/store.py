@@ -15,6 +15,7 @@ from sqlalchemy.sql import ColumnElement
 
 from directory.cache import SingleFlight
 from directory.database import Database, Duplicate, Row, Statement
+from directory.lookup import Lookups
 from directory.model import FIELDS, MAX_ID, SEARCHED, SORTS, Directory, Entry
 
 DEFAULT_SIZE = 50
@@ -122,6 +123,7 @@ class Store:
         self._delete_version = Statement(
             delete(directory.table).where(c.id == bindparam("id"), c.version == bindparam("version"))
         )
+        self._lookups = Lookups(self._look_up, most_keys=DEFAULT_SIZE)
         self._shapes: dict[tuple[Any, ...], Statement] = {}
         self._total = (0, -_COUNT_SECONDS)
         self._matches: SingleFlight[Any, tuple[list[int], int]] = SingleFlight(
@@ -133,10 +135,13 @@ class Store:
         await self._database.make_tables(self._table.metadata)
 
     async def get(self, entry_id: int) -> Entry | None:
-        if entry_id > MAX_ID:
-            return None
-        rows = await self._database.rows(self._get, {"id": entry_id})
-        return Entry(*rows[0]) if rows else None
+        return await self._lookups.get(entry_id) if entry_id <= MAX_ID else None
+
+    async def _look_up(self, ids: Sequence[int]) -> dict[int, Entry]:
+        if len(ids) == 1:
+            rows = await self._database.rows(self._get, {"id": ids[0]})
+            return {ids[0]: Entry(*rows[0])} if rows else {}
+        return {entry.id: entry for entry in await self._by_ids(ids)}
 
     async def create(self, fields: Mapping[str, str], *, request: str = "") -> tuple[Entry, bool]:
         """A new entry, or the one that the same request made before (then the flag is false).
