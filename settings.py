@@ -29,6 +29,9 @@ RESOURCES_PER_STACK = 500
 COMPUTE_RESOURCES_SHARED = 40
 COMPUTE_RESOURCES_PER_SERVICE = 30
 
+# CloudFormation waits an hour for a custom resource; linear shifting takes 10 minutes, starting tasks some.
+CODEDEPLOY_BAKE_MINUTES = 40
+
 # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-cpu-memory-error.html
 FARGATE_MEMORY_MIB: Mapping[int, tuple[int, ...]] = {
     256: (512, 1024, 2048),
@@ -200,6 +203,9 @@ class Service(_Section):
     memory_mib: int = 512
     architecture: Architecture = "arm64"
     health_check_path: str = Field(default="/", pattern=r"^/[!-~]{0,1023}$")
+    release_check_paths: tuple[Annotated[str, Field(pattern=r"^/[!-~]{0,1023}$")], ...] = Field(
+        default=(), max_length=10, strict=False
+    )
     health_check_grace_seconds: int = Field(default=300, ge=0, le=7200)
     database: Literal["none", "read", "write"] = "none"
     tables: tuple[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")], ...] = Field(
@@ -207,6 +213,11 @@ class Service(_Section):
     )
     migrations: bool = False
     scaling: Scaling = Scaling()
+
+    @property
+    def check_paths(self) -> tuple[str, ...]:
+        """What must answer 200 from new tasks before a release moves traffic to them."""
+        return self.release_check_paths or (self.health_check_path,)
 
     @model_validator(mode="before")
     @classmethod
@@ -243,6 +254,7 @@ class Compute(_Section):
     release: Release
     tls: Tls | None
     admin_cidrs: tuple[str, ...]
+    test_admin_cidrs: tuple[str, ...]
     test_traffic_cidrs: tuple[str, ...]
     sample_data: bool
 
@@ -276,6 +288,11 @@ class Environment(_Section):
         return self.access.admin_cidrs or (self.network.cidr,)
 
     @property
+    def test_admin_cidrs(self) -> tuple[str, ...]:
+        """Networks that reach the administration through the test listener: also the check of new tasks."""
+        return tuple(dict.fromkeys((*self.admin_cidrs, self.network.cidr)))
+
+    @property
     def test_traffic_cidrs(self) -> tuple[str, ...]:
         """Networks that reach the test listener."""
         return self.access.test_traffic_cidrs or (self.network.cidr,)
@@ -289,6 +306,7 @@ class Environment(_Section):
             release=self.release,
             tls=self.tls,
             admin_cidrs=self.admin_cidrs,
+            test_admin_cidrs=self.test_admin_cidrs,
             test_traffic_cidrs=self.test_traffic_cidrs,
             sample_data=self.database.sample_data,
         )
@@ -297,7 +315,7 @@ class Environment(_Section):
         """The listener rule priorities a service takes: its own and the ones directly after it."""
         if service.access == "public":
             return (service.priority,)
-        rules = -(-len(self.admin_cidrs) // (CONDITION_VALUES_PER_RULE - len(service.path_patterns)))
+        rules = -(-len(self.test_admin_cidrs) // (CONDITION_VALUES_PER_RULE - len(service.path_patterns)))
         return tuple(service.priority + offset for offset in range(rules + 1))
 
 
@@ -469,7 +487,25 @@ def _contradictions(environment: Environment) -> Iterator[str]:
             "network.nat_gateways: 0 leaves the tasks no way to the AWS APIs; "
             "set interface_endpoints = true or at least 1"
         )
+    yield from _release_contradictions(environment)
     yield from _service_contradictions(environment)
+
+
+def _release_contradictions(environment: Environment) -> Iterator[str]:
+    release = environment.release
+    if release.controller == "codedeploy" and release.bake_minutes > CODEDEPLOY_BAKE_MINUTES:
+        yield (
+            f"release.bake_minutes: with controller 'codedeploy' at most {CODEDEPLOY_BAKE_MINUTES}, not "
+            f"{release.bake_minutes}: a deployment must end within the hour that CloudFormation waits"
+        )
+    for service in environment.services:
+        # Native releases move one rule of each listener.
+        if release.controller == "ecs" and len(environment.rule_priorities(service)) > 2:
+            fit = CONDITION_VALUES_PER_RULE - len(service.path_patterns)
+            yield (
+                f"access.admin_cidrs: with controller 'ecs' the paths of {service.name} leave room for {fit} "
+                f"networks including the VPC's, not {len(environment.test_admin_cidrs)}"
+            )
 
 
 def _service_contradictions(environment: Environment) -> Iterator[str]:

@@ -1,16 +1,20 @@
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, cast
 
 from aws_cdk import CfnOutput, Duration, RemovalPolicy, Stack
+from aws_cdk import aws_codedeploy as codedeploy
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_kms as kms
-from constructs import Construct
+from aws_cdk import aws_lambda as lambda_
+from constructs import Construct, IDependable
 
 from platform_constructs.database_access import DatabaseAccess
 from platform_constructs.database_preparation import DatabasePreparation, UserRights
 from platform_constructs.ecs_operations import EcsOperations
 from platform_constructs.microservice import Microservice, MicroserviceProps
 from platform_constructs.public_load_balancer import PublicLoadBalancer
+from platform_constructs.release_check import ReleaseCheck
 from platform_constructs.service_image import ServiceImage
 from settings import ROOT, Compute, Service
 from stacks.data import DataStack
@@ -74,6 +78,18 @@ class ComputeStack(Stack):
             logs_key=self._logs_key,
             removal_policy=self._removal_policy,
         )
+        self._release_check = None
+        if settings.release.controller != "rolling":
+            self._release_check = ReleaseCheck(
+                self,
+                "ReleaseCheck",
+                cluster=self.cluster,
+                subnets=ec2.SubnetSelection(subnets=network.application_subnets.subnets),
+                load_balancer=self.entrance,
+                paths_by_family={self._family(each): each.check_paths for each in settings.services},
+                logs_key=self._logs_key,
+                removal_policy=self._removal_policy,
+            ).function
         self.microservices = {service.name: self._microservice(service) for service in settings.services}
         rights = {
             service.name: UserRights(access=service.database, tables=service.tables)
@@ -103,7 +119,26 @@ class ComputeStack(Stack):
                 service=microservice.service,
                 minimum=service.scaling.min_tasks,
             )
+        if settings.release.controller == "codedeploy":
+            self._release_by_codedeploy(operations, [each.done for each in preparations])
         self._add_outputs()
+
+    def _release_by_codedeploy(self, operations: EcsOperations, after: Sequence[IDependable]) -> None:
+        for service in self._settings.services:
+            microservice = self.microservices[service.name]
+            operations.release_by_codedeploy(
+                f"Release-{service.name}",
+                service=microservice.service,
+                task_definition=microservice.task_definition,
+                container_name=service.name,
+                container_port=service.container_port,
+                deployment_group=cast(codedeploy.EcsDeploymentGroup, microservice.release.deployment_group),
+                check=cast(lambda_.Function, self._release_check),
+                after=after,
+            )
+
+    def _family(self, service: Service) -> str:
+        return f"{self.stack_name}-{service.name}"
 
     def _microservice(self, service: Service) -> Microservice:
         uses_database = service.database != "none"
@@ -126,6 +161,7 @@ class ComputeStack(Stack):
                 **self._environment,
                 **(self._database.environment(service.name) if uses_database else {}),
             },
+            release_check=self._release_check,
             removal_policy=self._removal_policy,
             props=self._props(service),
         )
@@ -135,11 +171,15 @@ class ComputeStack(Stack):
 
     def _props(self, service: Service) -> MicroserviceProps:
         scaling, release = service.scaling, self._settings.release
+        restricted = service.access == "admin"
         return MicroserviceProps(
             name=service.name,
+            family=self._family(service),
             path_patterns=service.path_patterns,
             priority=service.priority,
-            source_cidrs=self._settings.admin_cidrs if service.access == "admin" else (),
+            source_cidrs=self._settings.admin_cidrs if restricted else (),
+            # The check of new tasks comes from inside.
+            test_source_cidrs=self._settings.test_admin_cidrs if restricted else (),
             container_port=service.container_port,
             cpu=service.cpu,
             memory_mib=service.memory_mib,

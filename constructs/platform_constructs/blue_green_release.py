@@ -5,6 +5,7 @@ from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_codedeploy as codedeploy
 from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_elasticloadbalancingv2 as elbv2
+from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
 from platform_constructs.compliance import acknowledge
@@ -39,9 +40,14 @@ class BlueGreenRelease(Construct):
         controller: Literal["codedeploy", "ecs", "rolling"],
         strategy: Literal["all-at-once", "canary", "linear"],
         bake: Duration,
+        check: lambda_.IFunction | None,
     ) -> None:
         super().__init__(scope, construct_id)
-        self.alarms = [self._server_errors(target_groups), self._unhealthy(target_groups)]
+        self.alarms = [
+            self._server_errors(target_groups),
+            self._slow_answers(target_groups),
+            self._unhealthy(target_groups),
+        ]
         self.deployment_group: codedeploy.EcsDeploymentGroup | None = None
         target = service.load_balancer_target(
             container_name=container_name,
@@ -58,6 +64,14 @@ class BlueGreenRelease(Construct):
         target_groups.blue.add_target(target)
         if controller == "ecs":
             service.enable_deployment_alarms([alarm.alarm_name for alarm in self.alarms])
+            if check:
+                service.add_lifecycle_hook(
+                    ecs.DeploymentLifecycleLambdaTarget(
+                        check,
+                        "Check",
+                        lifecycle_stages=[ecs.DeploymentLifecycleStage.POST_TEST_TRAFFIC_SHIFT],
+                    )
+                )
         if controller == "codedeploy":
             self.deployment_group = codedeploy.EcsDeploymentGroup(
                 self,
@@ -91,6 +105,18 @@ class BlueGreenRelease(Construct):
             comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD,
             evaluation_periods=2,
             datapoints_to_alarm=2,
+            treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
+        )
+
+    def _slow_answers(self, target_groups: TargetGroupPair) -> cloudwatch.Alarm:
+        return target_groups.metric_response_time("p95").create_alarm(
+            self,
+            "SlowAnswers",
+            alarm_description="One request in twenty takes longer than two seconds",
+            threshold=2,
+            comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD,
+            evaluation_periods=3,
+            datapoints_to_alarm=3,
             treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
         )
 

@@ -3,6 +3,7 @@ from pathlib import Path
 from typing import cast
 
 from aws_cdk import CustomResource, Duration, RemovalPolicy, Stack
+from aws_cdk import aws_codedeploy as codedeploy
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_iam as iam
@@ -15,6 +16,8 @@ from platform_constructs.compliance import acknowledge, readable_account
 
 _CODE = Path(__file__).parent / "handlers" / "ecs_operations"
 _TIME_LIMIT = Duration.minutes(15)
+# CloudFormation waits no longer for a custom resource.
+_RELEASE_TIME_LIMIT = Duration.hours(1)
 
 
 class EcsOperations(Construct):
@@ -124,8 +127,74 @@ class EcsOperations(Construct):
             },
         )
 
+    def release_by_codedeploy(
+        self,
+        construct_id: str,
+        *,
+        service: ecs.FargateService,
+        task_definition: ecs.FargateTaskDefinition,
+        container_name: str,
+        container_port: int,
+        deployment_group: codedeploy.EcsDeploymentGroup,
+        check: lambda_.IFunction,
+        after: Sequence[IDependable],
+    ) -> None:
+        """Release the task definition whenever it changes, once everything in `after` is done.
+
+        The deployment of the stack waits for CodeDeploy's, and fails with its reason if that is taken back.
+        """
+        # In a policy beside the role's own: what prepares the database waits for that one, the service waits for
+        # the database, and these rights name what comes after the service.
+        rights = iam.Policy(
+            self,
+            f"{construct_id}-Rights",
+            roles=[self._role],
+            statements=[
+                iam.PolicyStatement(
+                    actions=[
+                        "codedeploy:BatchGetDeploymentTargets",
+                        "codedeploy:CreateDeployment",
+                        "codedeploy:GetApplicationRevision",
+                        "codedeploy:GetDeployment",
+                        "codedeploy:GetDeploymentConfig",
+                        "codedeploy:ListDeploymentTargets",
+                        "codedeploy:RegisterApplicationRevision",
+                    ],
+                    resources=[
+                        deployment_group.application.application_arn,
+                        deployment_group.deployment_group_arn,
+                        deployment_group.deployment_config.deployment_config_arn,
+                    ],
+                ),
+                # A release outlasts one call of the function, which then calls itself.
+                iam.PolicyStatement(
+                    actions=["lambda:InvokeFunction"], resources=[self._function.function_arn]
+                ),
+            ],
+        )
+        resource = self._resource(
+            construct_id,
+            "Custom::CodeDeployRelease",
+            {
+                "Cluster": self._cluster.cluster_name,
+                "Service": service.service_name,
+                "Application": deployment_group.application.application_name,
+                "DeploymentGroup": deployment_group.deployment_group_name,
+                "TaskDefinition": task_definition.task_definition_arn,
+                "ContainerName": container_name,
+                "ContainerPort": container_port,
+                "CheckFunction": check.function_arn,
+            },
+            _RELEASE_TIME_LIMIT,
+        )
+        resource.node.add_dependency(rights, *after)
+
     def _resource(
-        self, construct_id: str, resource_type: str, properties: dict[str, object]
+        self,
+        construct_id: str,
+        resource_type: str,
+        properties: dict[str, object],
+        time_limit: Duration = _TIME_LIMIT,
     ) -> CustomResource:
         resource = CustomResource(
             self,
@@ -133,7 +202,7 @@ class EcsOperations(Construct):
             service_token=self._function.function_arn,
             resource_type=resource_type,
             properties=properties,
-            service_timeout=_TIME_LIMIT,
+            service_timeout=time_limit,
         )
         # The grants reach the role as a policy of its own; without it the first call would be refused.
         resource.node.add_dependency(self._role)

@@ -8,6 +8,7 @@ from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_elasticloadbalancingv2 as elbv2
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
+from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
@@ -27,9 +28,11 @@ _USER = "10001:10001"
 @dataclass(frozen=True, kw_only=True)
 class MicroserviceProps:
     name: str
+    family: str
     path_patterns: Sequence[str]
     priority: int
     source_cidrs: Sequence[str]
+    test_source_cidrs: Sequence[str]
     container_port: int
     cpu: int
     memory_mib: int
@@ -62,6 +65,7 @@ class Microservice(Construct):
         security_groups: Sequence[ec2.ISecurityGroup],
         logs_key: kms.IKey,
         environment: Mapping[str, str],
+        release_check: lambda_.IFunction | None,
         removal_policy: RemovalPolicy,
         props: MicroserviceProps,
     ) -> None:
@@ -117,8 +121,10 @@ class Microservice(Construct):
             health_check_path=props.health_check_path,
         )
         self.service = self._service(cluster, subnets, security_groups)
-        self.production_rules = self._rules("ProductionRules", load_balancer.production_listener)
-        self.test_rules = self._rules("TestRules", load_balancer.test_listener)
+        self.production_rules = self._rules(
+            "ProductionRules", load_balancer.production_listener, props.source_cidrs
+        )
+        self.test_rules = self._rules("TestRules", load_balancer.test_listener, props.test_source_cidrs)
         # The service is refused while its target group has no load balancer.
         for rule in (*self.production_rules.forwards, *self.test_rules.forwards):
             self.service.node.add_dependency(rule)
@@ -136,6 +142,7 @@ class Microservice(Construct):
             controller=props.controller,
             strategy=props.strategy,
             bake=props.bake,
+            check=release_check,
         )
         CpuScaling(
             self,
@@ -163,7 +170,7 @@ class Microservice(Construct):
         task_definition = ecs.FargateTaskDefinition(
             self,
             construct_id,
-            family=f"{Stack.of(self).stack_name}-{props.name}{'' if serves else '-' + construct_id.lower()}",
+            family=props.family if serves else f"{props.family}-{construct_id.lower()}",
             cpu=props.cpu,
             memory_limit_mib=props.memory_mib,
             task_role=task_role,
@@ -246,7 +253,9 @@ class Microservice(Construct):
             bake_time=props.bake if native else None,
         )
 
-    def _rules(self, construct_id: str, listener: elbv2.IApplicationListener) -> ListenerRules:
+    def _rules(
+        self, construct_id: str, listener: elbv2.IApplicationListener, source_cidrs: Sequence[str]
+    ) -> ListenerRules:
         props = self._props
         groups = self.target_groups
         if props.controller == "ecs":
@@ -264,6 +273,6 @@ class Microservice(Construct):
             listener=listener,
             priority=props.priority,
             path_patterns=props.path_patterns,
-            source_cidrs=props.source_cidrs,
+            source_cidrs=source_cidrs,
             action=action,
         )

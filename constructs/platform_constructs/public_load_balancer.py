@@ -61,11 +61,12 @@ class PublicLoadBalancer(Construct):
             certificates.append(self._serve_domain(domain, hosted_zone_id))
         self.secure = bool(certificates)
         self.host = domain or self.load_balancer.load_balancer_dns_name
-        self.production_listener = self._listener("Production", 443 if self.secure else 80, certificates)
-        self.test_listener = self._listener("Test", 8443 if self.secure else 8080, certificates)
-        self._open(443 if self.secure else 80, ec2.Peer.any_ipv4(), "The public")
+        production_port, self.test_port = (443, 8443) if self.secure else (80, 8080)
+        self.production_listener = self._listener("Production", production_port, certificates)
+        self.test_listener = self._listener("Test", self.test_port, certificates)
+        self._open(production_port, ec2.Peer.any_ipv4(), "The public")
         for cidr in test_traffic_cidrs:
-            self._open(8443 if self.secure else 8080, ec2.Peer.ipv4(cidr), "Test traffic")
+            self._open(self.test_port, ec2.Peer.ipv4(cidr), "Test traffic")
         if self.secure:
             self._redirect_to_https()
         acknowledge(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -110,7 +111,10 @@ def test_the_administration_is_reached_from_named_networks_only(
 ) -> None:
     rules = rules_by_priority(templates(name)["Compute"], listener)
     conditions = {condition["Field"]: condition for condition in rules[100]["Conditions"]}
-    assert conditions["source-ip"]["SourceIpConfig"]["Values"] == list(settings.load(name).admin_cidrs)
+    environment = settings.load(name)
+    # The check of new tasks reaches the test listener from inside.
+    named = {"Production": environment.admin_cidrs, "Test": environment.test_admin_cidrs}[listener]
+    assert conditions["source-ip"]["SourceIpConfig"]["Values"] == list(named)
     assert conditions["path-pattern"]["PathPatternConfig"]["Values"] == ["/admin", "/admin/*"]
     (forbidden,) = rules[101]["Actions"]
     assert forbidden["FixedResponseConfig"]["StatusCode"] == "403"
@@ -226,7 +230,45 @@ def test_codedeploy_shifts_both_listeners_keeps_the_old_side_and_goes_back_on_al
             "DEPLOYMENT_STOP_ON_ALARM",
             "DEPLOYMENT_STOP_ON_REQUEST",
         }
-        assert len(group["AlarmConfiguration"]["Alarms"]) == 2
+        assert len(group["AlarmConfiguration"]["Alarms"]) == 3
+
+
+def test_a_changed_service_is_deployed_by_codedeploy_after_the_database_is_prepared(
+    templates: Synthesize,
+) -> None:
+    template = templates("prod")["Compute"]
+    (preparation,) = of_type(template, "Custom::OneOffTask")
+    releases = of_type(template, "Custom::CodeDeployRelease")
+    assert len(releases) == 2
+    for logical_id, release in releases.items():
+        assert template["Resources"][release["TaskDefinition"]["Ref"]]["Type"] == "AWS::ECS::TaskDefinition"
+        assert release["ServiceTimeout"] == "3600"
+        assert preparation in template["Resources"][logical_id]["DependsOn"]
+    assert not of_type(templates("local")["Compute"], "Custom::CodeDeployRelease")
+
+
+@pytest.mark.parametrize("controller", ["codedeploy", "ecs"])
+def test_new_tasks_are_checked_from_inside_before_traffic_moves(
+    project: Path, tmp_path: Path, controller: str
+) -> None:
+    template = synthesize(with_controller(project, controller), tmp_path / "out")["Compute"]
+    (function,) = (
+        resource["Properties"]
+        for resource in by_path(template, "/ReleaseCheck/Function").values()
+        if resource["Type"] == "AWS::Lambda::Function"
+    )
+    assert function["VpcConfig"]["SubnetIds"]
+    paths = json.loads(function["Environment"]["Variables"]["PATHS"])
+    assert paths["suppliers-dev-compute-customer"] == ["/", "/suppliers"]
+    families = {each["Family"] for each in of_type(template, "AWS::ECS::TaskDefinition").values()}
+    assert set(paths) <= families
+    if controller == "ecs":
+        for service in of_type(template, "AWS::ECS::Service").values():
+            (hook,) = service["DeploymentConfiguration"]["LifecycleHooks"]
+            assert hook["LifecycleStages"] == ["POST_TEST_TRAFFIC_SHIFT"]
+    else:
+        for release in of_type(template, "Custom::CodeDeployRelease").values():
+            assert release["CheckFunction"]["Fn::GetAtt"][0].startswith("ReleaseCheckFunction")
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from threading import Thread
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -66,6 +66,66 @@ class Ecs:
         self.calls.append(("update_service", request))
 
 
+RELEASE = {
+    "Cluster": "suppliers",
+    "Service": "customer",
+    "Application": "app",
+    "DeploymentGroup": "group",
+    "TaskDefinition": "customer:8",
+    "ContainerName": "customer",
+    "ContainerPort": "8080",
+    "CheckFunction": "arn:aws:lambda:us-east-1:000000000000:function:check",
+}
+
+
+class LimitExceeded(Exception):
+    pass
+
+
+class CodeDeploy:
+    """A CodeDeploy whose one deployment goes through recorded states."""
+
+    exceptions = SimpleNamespace(DeploymentLimitExceededException=LimitExceeded)
+
+    def __init__(self, *states: dict[str, Any], busy: bool = False) -> None:
+        self.states = list(states)
+        self.busy = busy
+        self.created: list[dict[str, Any]] = []
+
+    def create_deployment(self, **request: Any) -> dict[str, str]:
+        if self.busy:
+            raise LimitExceeded("d-OTHER is under way")
+        self.created.append(request)
+        return {"deploymentId": "d-1"}
+
+    def get_deployment(self, **request: Any) -> dict[str, Any]:
+        assert request == {"deploymentId": "d-1"}
+        state = self.states.pop(0) if len(self.states) > 1 else self.states[0]
+        return {"deploymentInfo": {"deploymentId": "d-1", **state}}
+
+    def list_deployment_targets(self, **request: Any) -> dict[str, list[str]]:
+        return {"targetIds": ["suppliers:customer"]}
+
+    def batch_get_deployment_targets(self, **request: Any) -> dict[str, Any]:
+        events = [
+            {"lifecycleEventName": "Install", "status": "Succeeded"},
+            {
+                "lifecycleEventName": "AfterAllowTestTraffic",
+                "status": "Failed",
+                "diagnostics": {"message": "503"},
+            },
+        ]
+        return {"deploymentTargets": [{"ecsTarget": {"lifecycleEvents": events}}]}
+
+
+class Lambda:
+    def __init__(self) -> None:
+        self.invoked: list[dict[str, Any]] = []
+
+    def invoke(self, **request: Any) -> None:
+        self.invoked.append(request)
+
+
 class Logs:
     def get_log_events(self, **request: Any) -> dict[str, Any]:
         assert request["logStreamName"] == "employee/employee/0123456789abcdef"
@@ -113,8 +173,9 @@ def ask(
     *,
     request: str = "Create",
     context: Context | None = None,
+    codedeploy: CodeDeploy | None = None,
 ) -> dict[str, Any]:
-    index.boto3.client = {"ecs": ecs, "logs": Logs()}.__getitem__
+    index.boto3.client = {"ecs": ecs, "logs": Logs(), "codedeploy": codedeploy}.__getitem__
     url, answers = stack
     event = {
         "RequestType": request,
@@ -205,6 +266,121 @@ def test_a_service_that_does_not_reach_its_minimum_fails_the_stack(index: Module
     ecs = Ecs(counts=[(2, 1)])
     answer = ask(index, stack, ecs, "Custom::MinimumTasks", MINIMUM, context=Context(questions=5))
     assert answer["Reason"] == "customer did not reach 2 running tasks in time"
+
+
+def running(task_definition: str, *, primary: str | None = None) -> Ecs:
+    ecs = Ecs(counts=[(2, 2)])
+    described = ecs.describe_services
+
+    def with_task_sets(**request: Any) -> dict[str, Any]:
+        answer = described(**request)
+        answer["services"][0]["taskDefinition"] = task_definition
+        if primary:
+            answer["services"][0]["taskSets"] = [
+                {"status": "ACTIVE", "taskDefinition": "customer:9"},
+                {"status": "PRIMARY", "taskDefinition": primary},
+            ]
+        return answer
+
+    ecs.describe_services = with_task_sets  # type: ignore[method-assign]
+    return ecs
+
+
+def test_a_changed_service_is_deployed_and_waited_for(index: ModuleType, stack: Any) -> None:
+    codedeploy = CodeDeploy({"status": "Created"}, {"status": "InProgress"}, {"status": "Succeeded"})
+    ecs = running("customer:1", primary="customer:7")
+    answer = ask(index, stack, ecs, "Custom::CodeDeployRelease", RELEASE, codedeploy=codedeploy)
+    assert answer["Status"] == "SUCCESS"
+    (request,) = codedeploy.created
+    assert (request["applicationName"], request["deploymentGroupName"]) == ("app", "group")
+    content = json.loads(request["revision"]["appSpecContent"]["content"])
+    assert content == {
+        "version": 0.0,
+        "Resources": [
+            {
+                "TargetService": {
+                    "Type": "AWS::ECS::Service",
+                    "Properties": {
+                        "TaskDefinition": "customer:8",
+                        "LoadBalancerInfo": {"ContainerName": "customer", "ContainerPort": 8080},
+                        "PlatformVersion": "LATEST",
+                    },
+                }
+            }
+        ],
+        "Hooks": [{"AfterAllowTestTraffic": RELEASE["CheckFunction"]}],
+    }
+
+
+@pytest.mark.parametrize("primary", [None, "customer:8"])
+def test_a_service_that_runs_the_task_definition_already_is_left_alone(
+    index: ModuleType, stack: Any, primary: str | None
+) -> None:
+    codedeploy = CodeDeploy()
+    ecs = running("customer:8", primary=primary)
+    answer = ask(index, stack, ecs, "Custom::CodeDeployRelease", RELEASE, codedeploy=codedeploy)
+    assert answer["Status"] == "SUCCESS"
+    assert codedeploy.created == []
+
+
+def test_a_release_that_is_taken_back_fails_the_stack_with_its_reason(index: ModuleType, stack: Any) -> None:
+    state = {
+        "status": "Failed",
+        "errorInformation": {"code": "HEALTH_CONSTRAINTS", "message": "the hook failed"},
+        "rollbackInfo": {"rollbackMessage": "rolled back by d-2"},
+    }
+    answer = ask(
+        index,
+        stack,
+        running("customer:7"),
+        "Custom::CodeDeployRelease",
+        RELEASE,
+        codedeploy=CodeDeploy(state),
+    )
+    assert answer["Status"] == "FAILED"
+    assert answer["Reason"] == (
+        "CodeDeploy deployment d-1 ended failed: HEALTH_CONSTRAINTS: the hook failed: "
+        "AfterAllowTestTraffic: 503 (rolled back by d-2)"
+    )
+
+
+def test_a_second_release_of_a_service_is_refused_with_the_reason(index: ModuleType, stack: Any) -> None:
+    codedeploy = CodeDeploy(busy=True)
+    answer = ask(
+        index, stack, running("customer:7"), "Custom::CodeDeployRelease", RELEASE, codedeploy=codedeploy
+    )
+    assert answer["Reason"] == "another deployment of this service is under way: d-OTHER is under way"
+
+
+def test_a_release_that_outlasts_the_function_is_followed_by_the_next_call(
+    index: ModuleType, stack: tuple[str, list[dict[str, Any]]]
+) -> None:
+    codedeploy, lambda_ = CodeDeploy({"status": "InProgress"}), Lambda()
+    index.boto3.client = {
+        "ecs": running("customer:7"),
+        "codedeploy": codedeploy,
+        "lambda": lambda_,
+    }.__getitem__
+    context: Any = Context(questions=5)
+    context.invoked_function_arn = "arn:function"
+    url, answers = stack
+    event = {
+        "RequestType": "Update",
+        "ResourceType": "Custom::CodeDeployRelease",
+        "ResourceProperties": RELEASE,
+        "ResponseURL": url,
+        "StackId": "stack",
+        "RequestId": "request",
+        "LogicalResourceId": "Release",
+    }
+    index.handler(event, context)
+    assert answers == []
+    (call,) = lambda_.invoked
+    assert (call["FunctionName"], call["InvocationType"]) == ("arn:function", "Event")
+    codedeploy.states = [{"status": "Succeeded"}]
+    index.handler(json.loads(call["Payload"]), Context())
+    assert [answer["Status"] for answer in answers] == ["SUCCESS"]
+    assert len(codedeploy.created) == 1
 
 
 def test_whatever_goes_wrong_is_answered(index: ModuleType, stack: Any) -> None:

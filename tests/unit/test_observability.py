@@ -28,7 +28,7 @@ def test_no_alarm_looks_at_one_group_of_a_pair_only(templates: Synthesize, name:
         blue, green = target_groups_in(json.dumps(alarm))
         assert blue == green, logical_id
         both += blue
-    assert both == 12
+    assert both == 14
 
 
 @pytest.mark.parametrize("name", ENVIRONMENTS)

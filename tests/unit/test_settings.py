@@ -176,6 +176,23 @@ def test_a_wrong_manifest_is_one_line_too(
     assert "\n" not in text
 
 
+def test_a_bake_time_that_cloudformation_would_not_wait_for_is_refused(project: Path) -> None:
+    edit(project / "environments/dev.toml", r"^bake_minutes.*", "bake_minutes = 41")
+    assert "release.bake_minutes: with controller 'codedeploy' at most 40, not 41" in problems_of(project)
+
+
+def test_more_networks_than_a_native_release_can_move_are_refused(project: Path) -> None:
+    edit(project / "environments/dev.toml", r"^controller.*", 'controller = "ecs"')
+    edit(
+        project / "environments/dev.toml",
+        r"^\[release\]",
+        '[access]\nadmin_cidrs = ["203.0.113.1/32", "203.0.113.2/32", "203.0.113.3/32"]\n[release]',
+    )
+    assert "access.admin_cidrs: with controller 'ecs' the paths of employee leave room for 3" in problems_of(
+        project
+    )
+
+
 def test_two_services_with_one_priority_contradict_each_other(project: Path) -> None:
     edit(project / "services/customer/service.toml", r"^priority.*", "priority = 100")
     assert "services.employee.priority: rule priority 100 is taken by customer" in problems_of(project)

@@ -2,6 +2,10 @@
 
 `Custom::OneOffTask` runs a task to its end and fails, with the end of its log, when the task fails.
 `Custom::MinimumTasks` lifts a new service to its minimum, and never lowers a count.
+`Custom::CodeDeployRelease` makes `cdk deploy` of a changed service a CodeDeploy deployment: CloudFormation cannot
+move a service with the CODE_DEPLOY controller to another task definition
+(https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-ecs-service.html). The stack
+waits for the deployment's end and fails with CodeDeploy's reason if it was taken back.
 """
 
 from __future__ import annotations
@@ -19,6 +23,7 @@ _POLL_SECONDS = 3.0
 # Left of the function's own time limit to report the outcome.
 _MARGIN_MILLISECONDS = 20_000
 _LOG_LINES = 15
+_UNDER_WAY = frozenset({"Created", "Queued", "InProgress", "Baking", "Ready"})
 # CloudFormation cuts reasons off above 4 KB of response.
 _REASON_LENGTH = 1500
 
@@ -27,12 +32,34 @@ class OperationFailed(Exception):
     """The operation ended, and not well; the text is for the stack's events."""
 
 
+class OutOfTime(OperationFailed):
+    """The function may not run longer, and what it waited for has not happened."""
+
+
+class Unfinished(Exception):
+    """The operation goes on longer than this call may: the next one continues it from `state`."""
+
+    def __init__(self, state: Mapping[str, str]) -> None:
+        super().__init__("goes on")
+        self.state = state
+
+
 def handler(event: Mapping[str, Any], context: Any) -> None:
-    """Answer CloudFormation whatever happens: an unanswered request blocks a stack for an hour."""
+    """Answer CloudFormation whatever happens: an unanswered request blocks a stack for an hour.
+
+    What takes longer than a function may run goes on in another call of the same function.
+    """
     status, reason = "SUCCESS", ""
     try:
         if event["RequestType"] != "Delete":
-            _OPERATIONS[event["ResourceType"]](event["ResourceProperties"], context)
+            properties = {**event["ResourceProperties"], **event.get("Continued", {})}
+            _OPERATIONS[event["ResourceType"]](properties, context)
+    except Unfinished as unfinished:
+        payload = json.dumps({**event, "Continued": unfinished.state})
+        boto3.client("lambda").invoke(
+            FunctionName=context.invoked_function_arn, InvocationType="Event", Payload=payload
+        )
+        return
     except Exception as error:
         status = "FAILED"
         reason = str(error) if isinstance(error, OperationFailed) else f"{type(error).__name__}: {error}"
@@ -92,9 +119,105 @@ def lift_to_minimum(properties: Mapping[str, Any], context: Any) -> None:
     )
 
 
+def release_by_codedeploy(properties: Mapping[str, Any], context: Any) -> None:
+    """Deploy the task definition unless the service runs it already; raises `OperationFailed` if it is taken back."""
+    deployment_id = properties.get("DeploymentId")
+    if not deployment_id:
+        if _live(properties) == properties["TaskDefinition"]:
+            return
+        deployment_id = _start_deployment(properties)
+    try:
+        info = _wait(context, "", lambda: _ended(deployment_id))
+    except OutOfTime:
+        raise Unfinished({"DeploymentId": deployment_id}) from None
+    if info["status"] != "Succeeded":
+        raise OperationFailed(_reason(info))
+
+
+def _start_deployment(properties: Mapping[str, Any]) -> str:
+    codedeploy: Any = boto3.client("codedeploy")
+    try:
+        answer = codedeploy.create_deployment(
+            applicationName=properties["Application"],
+            deploymentGroupName=properties["DeploymentGroup"],
+            revision={
+                "revisionType": "AppSpecContent",
+                "appSpecContent": {"content": json.dumps(app_spec(properties))},
+            },
+            description="started by CloudFormation",
+        )
+    except codedeploy.exceptions.DeploymentLimitExceededException as error:
+        raise OperationFailed(f"another deployment of this service is under way: {error}") from None
+    return str(answer["deploymentId"])
+
+
+def _ended(deployment_id: str) -> dict[str, Any] | None:
+    info = boto3.client("codedeploy").get_deployment(deploymentId=deployment_id)["deploymentInfo"]
+    return None if info["status"] in _UNDER_WAY else dict(info)
+
+
+def app_spec(properties: Mapping[str, Any]) -> dict[str, Any]:
+    """What CodeDeploy is to release, and the function that tries it out after the test traffic has moved.
+
+    https://docs.aws.amazon.com/codedeploy/latest/userguide/reference-appspec-file-structure-resources.html
+    """
+    return {
+        "version": 0.0,
+        "Resources": [
+            {
+                "TargetService": {
+                    "Type": "AWS::ECS::Service",
+                    "Properties": {
+                        "TaskDefinition": properties["TaskDefinition"],
+                        "LoadBalancerInfo": {
+                            "ContainerName": properties["ContainerName"],
+                            "ContainerPort": int(properties["ContainerPort"]),
+                        },
+                        "PlatformVersion": "LATEST",
+                    },
+                }
+            }
+        ],
+        "Hooks": [{"AfterAllowTestTraffic": properties["CheckFunction"]}],
+    }
+
+
+def _live(properties: Mapping[str, Any]) -> str:
+    ecs: Any = boto3.client("ecs")
+    found = ecs.describe_services(cluster=properties["Cluster"], services=[properties["Service"]])["services"]
+    if not found:
+        raise OperationFailed(f"there is no service {properties['Service']}")
+    primary = [each["taskDefinition"] for each in found[0].get("taskSets", []) if each["status"] == "PRIMARY"]
+    return str(primary[0] if primary else found[0]["taskDefinition"])
+
+
+def _reason(info: Mapping[str, Any]) -> str:
+    error = info.get("errorInformation") or {}
+    parts = [f"CodeDeploy deployment {info['deploymentId']} ended {info['status'].lower()}"]
+    parts += [text for text in (error.get("code"), error.get("message")) if text]
+    parts += _failed_events(info["deploymentId"])
+    rollback = (info.get("rollbackInfo") or {}).get("rollbackMessage")
+    return ": ".join(parts) + (f" ({rollback})" if rollback else "")
+
+
+def _failed_events(deployment_id: str) -> list[str]:
+    codedeploy: Any = boto3.client("codedeploy")
+    targets = codedeploy.list_deployment_targets(deploymentId=deployment_id)["targetIds"]
+    if not targets:
+        return []
+    found = codedeploy.batch_get_deployment_targets(deploymentId=deployment_id, targetIds=targets)
+    return [
+        f"{event['lifecycleEventName']}: {(event.get('diagnostics') or {}).get('message') or 'failed'}"
+        for target in found["deploymentTargets"]
+        for event in target["ecsTarget"].get("lifecycleEvents", [])
+        if event["status"] == "Failed"
+    ]
+
+
 _OPERATIONS: Mapping[str, Callable[[Mapping[str, Any], Any], None]] = {
     "Custom::OneOffTask": run_one_off_task,
     "Custom::MinimumTasks": lift_to_minimum,
+    "Custom::CodeDeployRelease": release_by_codedeploy,
 }
 
 
@@ -108,7 +231,7 @@ def _wait(context: Any, late: str, poll: Callable[[], _T | None]) -> _T:
         if result is not None:
             return result
         time.sleep(_POLL_SECONDS)
-    raise OperationFailed(late)
+    raise OutOfTime(late)
 
 
 def _end_of_log(group: str, prefix: str, container: str, task_arn: str) -> str:

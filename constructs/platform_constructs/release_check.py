@@ -1,0 +1,147 @@
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import cast
+
+from aws_cdk import Duration, RemovalPolicy, Stack
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_ecs as ecs
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_logs as logs
+from constructs import Construct
+
+from platform_constructs.compliance import acknowledge, readable_account
+from platform_constructs.public_load_balancer import PublicLoadBalancer
+
+_CODE = Path(__file__).parent / "handlers" / "release_check"
+
+
+class ReleaseCheck(Construct):
+    """Requests a release's new tasks through the test listener, from inside, before anybody else gets them."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        cluster: ecs.ICluster,
+        subnets: ec2.SubnetSelection,
+        load_balancer: PublicLoadBalancer,
+        paths_by_family: Mapping[str, Sequence[str]],
+        logs_key: kms.IKey,
+        removal_policy: RemovalPolicy,
+    ) -> None:
+        super().__init__(scope, construct_id)
+        port = load_balancer.test_port
+        log_group = logs.LogGroup(
+            self,
+            "LogGroup",
+            encryption_key=logs_key,
+            retention=logs.RetentionDays.ONE_YEAR,
+            removal_policy=removal_policy,
+        )
+        security_group = ec2.SecurityGroup(
+            self,
+            "SecurityGroup",
+            vpc=cluster.vpc,
+            description="The check of new tasks",
+            allow_all_outbound=False,
+        )
+        security_group.add_egress_rule(ec2.Peer.any_ipv4(), ec2.Port.HTTPS, "AWS APIs")
+        load_balancer.security_group.connections.allow_from(
+            security_group, ec2.Port.tcp(port), "The check of new tasks"
+        )
+        role = self._role(cluster, log_group)
+        self.function = lambda_.Function(
+            self,
+            "Function",
+            runtime=lambda_.Runtime.PYTHON_3_14,
+            architecture=lambda_.Architecture.ARM_64,
+            code=lambda_.Code.from_asset(str(_CODE), exclude=["__pycache__"]),
+            handler="index.handler",
+            timeout=Duration.minutes(2),
+            memory_size=256,
+            role=role,
+            log_group=log_group,
+            vpc=cluster.vpc,
+            vpc_subnets=subnets,
+            security_groups=[security_group],
+            description="Tries new tasks out through the test listener",
+            environment={
+                "LOAD_BALANCER": load_balancer.load_balancer.load_balancer_full_name,
+                "SCHEME": "https" if load_balancer.secure else "http",
+                "HOST": load_balancer.host,
+                "PORT": str(port),
+                "PATHS": json.dumps({family: list(paths) for family, paths in paths_by_family.items()}),
+            },
+        )
+
+    def _role(self, cluster: ecs.ICluster, log_group: logs.LogGroup) -> iam.Role:
+        cluster_id = Stack.of(self).resolve(cast(ecs.CfnCluster, cluster.node.default_child).logical_id)
+        role = iam.Role(
+            self,
+            "Role",
+            assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"),
+            description="Tries new tasks out and tells CodeDeploy or ECS",
+        )
+        log_group.grant_write(role)
+        stack = Stack.of(self)
+        for finding, reason in (
+            (
+                f"arn:aws:codedeploy:{stack.region}:{readable_account(stack)}:deploymentgroup:*",
+                "Reading deployments and reporting on them; naming the groups would make each wait for itself.",
+            ),
+            (
+                f"arn:aws:ecs:{stack.region}:{readable_account(stack)}:service/<{cluster_id}>/*",
+                "Reads descriptions only, of services that do not exist yet.",
+            ),
+            (
+                f"arn:aws:ecs:{stack.region}:{readable_account(stack)}:service-revision/<{cluster_id}>/*",
+                "Reads descriptions only, of revisions that a release makes.",
+            ),
+            ("*", "Network interfaces of a function in a VPC, and descriptions, which know no resource."),
+        ):
+            acknowledge(role, f"IAM5[Resource::{finding}]", reason)
+        role.add_to_policy(
+            iam.PolicyStatement(
+                actions=[
+                    "codedeploy:GetDeployment",
+                    "codedeploy:GetDeploymentGroup",
+                    "codedeploy:PutLifecycleEventHookExecutionStatus",
+                ],
+                resources=[stack.format_arn(service="codedeploy", resource="deploymentgroup:*")],
+            )
+        )
+        role.add_to_policy(
+            iam.PolicyStatement(
+                actions=["ecs:DescribeServices", "ecs:DescribeServiceRevisions"],
+                resources=[
+                    stack.format_arn(
+                        service="ecs", resource="service", resource_name=f"{cluster.cluster_name}/*"
+                    ),
+                    stack.format_arn(
+                        service="ecs", resource="service-revision", resource_name=f"{cluster.cluster_name}/*"
+                    ),
+                ],
+            )
+        )
+        # None of these knows resources; the network interfaces are those of a function in a VPC and the
+        # load balancer's:
+        # https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonec2.html
+        role.add_to_policy(
+            iam.PolicyStatement(
+                actions=[
+                    "ec2:AssignPrivateIpAddresses",
+                    "ec2:CreateNetworkInterface",
+                    "ec2:DeleteNetworkInterface",
+                    "ec2:DescribeNetworkInterfaces",
+                    "ec2:DescribeSubnets",
+                    "ec2:UnassignPrivateIpAddresses",
+                    "ecs:DescribeTaskDefinition",
+                ],
+                resources=["*"],
+            )
+        )
+        return role
