@@ -44,7 +44,7 @@ synth: setup ## Synthesize the templates of ENV into cdk.out, with the complianc
 diff: setup ## Compare ENV as it is deployed with the sources
 	cdk diff --all -c env=$(ENV)
 
-bench: setup images ## Measure synthesis and the services; figures are ratios within one run
+bench: setup images load-tool ## Measure synthesis and the services; figures are ratios within one run
 	python -m bench.synth
 	python -m bench.web
 
@@ -59,6 +59,13 @@ browser: ## Make a Chromium for the tests of the pages available
 	  || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && echo "▸ Debian package chromium" \
 	       && apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null; } \
 	  || { echo "The tests of the pages need a Chromium: install your system's package chromium"; exit 1; }
+
+.PHONY: load-tool
+load-tool:
+	@command -v ab >/dev/null \
+	  || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && echo "▸ Debian package apache2-utils" \
+	       && apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends apache2-utils >/dev/null; } \
+	  || { echo "The measurements need ab: install your system's package apache2-utils"; exit 1; }
 
 lock: setup ## Pin the newest versions that satisfy requirements*.in
 	pip-compile -q --upgrade --strip-extras --no-header --no-emit-index-url --no-emit-find-links --no-emit-trusted-host -o requirements.txt requirements.in

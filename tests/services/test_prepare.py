@@ -125,6 +125,24 @@ def test_a_second_run_changes_nothing(task: Task) -> None:
     assert task.server.run(f"SELECT COUNT(*) FROM `{task.database}`.suppliers") == [(1,)]
 
 
+def test_a_schema_that_a_newer_release_has_left_stays_as_it_is(task: Task) -> None:
+    assert task.run().returncode == 0
+    task.server.run(f"UPDATE `{task.database}`.suppliers_schema_version SET version_num = '9999'")
+    again = task.run()
+    assert again.returncode == 0, again.stderr
+    assert "prepare: schema: of a newer release, left as it is" in again.stdout
+    version = task.server.run(f"SELECT version_num FROM `{task.database}`.suppliers_schema_version")
+    assert version == [("9999",)]
+
+
+def test_a_user_without_named_tables_gets_all_but_the_migrations_own(task: Task) -> None:
+    users = [
+        {"service": "customer", "secret_arn": task.secrets.arn("customer"), "access": "read", "tables": []}
+    ]
+    assert task.run(DB_USERS=json.dumps(users)).returncode == 0
+    assert task.grants("customer") == {f"GRANT SELECT ON `{task.database}`.`suppliers`"}
+
+
 def test_rights_that_are_too_many_are_taken_away(task: Task) -> None:
     assert task.run().returncode == 0
     user = f"'{task.name('customer')}'@'%'"
