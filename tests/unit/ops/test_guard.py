@@ -279,6 +279,20 @@ def test_a_new_rule_of_a_swapped_service_must_lead_to_its_live_side(codedeploy: 
     after = changed(codedeploy, another)
     assert refused(compared(Recorded(template=codedeploy, live=SWAPPED), after)) == ["Another"]
     assert refused(compared(Recorded(template=codedeploy), after)) == []
+    # Between the two shifts of a release the listeners differ: the rule's own one counts.
+    tested = Recorded(template=codedeploy, live={TEST: {GREEN: 1}})
+    assert refused(compared(tested, after)) == []
+
+
+def test_a_new_rule_may_lead_to_green_only_while_green_is_live(codedeploy: Template) -> None:
+    def another(resources: dict[str, Any]) -> None:
+        resources["Another"] = deepcopy(resources[PRODUCTION])
+        resources["Another"]["Properties"]["Priority"] = 199
+        resources["Another"]["Properties"]["Actions"][0]["TargetGroupArn"] = {"Ref": GREEN}
+
+    after = changed(codedeploy, another)
+    assert refused(compared(Recorded(template=codedeploy, live=SWAPPED), after)) == []
+    assert refused(compared(Recorded(template=codedeploy), after)) == ["Another"]
 
 
 def test_a_rule_that_stops_forwarding_is_refused_only_after_a_swap(codedeploy: Template) -> None:
@@ -419,6 +433,7 @@ def test_a_default_action_that_forwards_is_a_rule_too(codedeploy: Template) -> N
     clients = Recorded(template=before, live={**SWAPPED, listener: {GREEN: 1}})
     plan = compared(clients, changed(before, secured))
     assert refused(plan) == [listener]
+    assert plan.refused[0].live == "green"
     assert "production listener, the default rule" in str(plan.refused[0])
 
 
