@@ -12,6 +12,7 @@ from rich.console import Console
 import settings
 from ops import compliance as compliance_report
 from ops import deploy as deployment
+from ops import guard as swap_guard
 from ops import smoke as smoke_test
 from ops.errors import OpsError
 
@@ -53,6 +54,28 @@ def smoke(env: Env = "local") -> None:
     environment = settings.load(env)
     endpoint = deployment.endpoint(environment)
     smoke_test.run(endpoint, environment.access.admin_cidrs, detail=Console().print)
+
+
+@app.command()
+def guard(
+    env: Env = "local",
+    template: Annotated[
+        Path, typer.Option(help="The Compute template about to be deployed, as a synth wrote it.")
+    ] = swap_guard.TEMPLATE,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the comparison as JSON.")] = False,
+) -> None:
+    """Refuse a template that would undo a release: exit status 1, with rule, live side, template side, remedy.
+
+    Example: python -m ops guard --env dev
+    """
+    environment = settings.load(env)
+    plan = swap_guard.check(deployment.clients(environment), environment, template)
+    if as_json:
+        print(swap_guard.as_json(plan))
+    else:
+        print(*swap_guard.report(plan), sep="\n")
+    if plan.refused:
+        raise typer.Exit(1)
 
 
 @app.command()

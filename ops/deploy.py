@@ -7,14 +7,14 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 from rich.console import Console
 
 from emulator import lifecycle, report
 from emulator.errors import EmulatorError
 from emulator.instance import DEFAULT_ACCOUNT, Instance, from_environment
-from ops import cdk, smoke
-from ops.aws import Clients
+from ops import cdk, guard, smoke
+from ops.aws import Clients, account, told_by_aws
 from ops.endpoint import Endpoint
 from ops.errors import OpsError
 from ops.progress import Progress
@@ -29,6 +29,7 @@ _TOOLKIT = "CDKToolkit"
 def deploy(environment: Environment, *, rehearse: bool, console: Console) -> None:
     """Deploy all stacks, prepare the database, smoke-test, and print where it is reached.
 
+    On AWS it stops before it changes anything where deploying would undo a release.
     On the emulator it starts with whatever the emulator needs and ends with what the emulator made of it.
     """
     progress = Progress(console)
@@ -37,9 +38,12 @@ def deploy(environment: Environment, *, rehearse: bool, console: Console) -> Non
         with _told_by_emulator(), progress.step(f"Emulator on port {instance.port}"):
             lifecycle.up(instance, progress.detail)
     variables = lifecycle.child_environment(instance) if instance else dict(os.environ)
-    clients = Clients(environment.region, lifecycle.environment(instance) if instance else {})
+    connected = clients(environment, rehearse=rehearse)
     with progress.step("CDK bootstrap"):
-        _bootstrap(environment, clients, variables, progress)
+        _bootstrap(environment, connected, variables, progress)
+    if instance is None:
+        with progress.step("Swap safety: compare the live listener rules with the template"):
+            _guard(environment, connected, variables, progress)
     with progress.step(f"Stacks of {environment.name}: synthesize, build images, deploy"):
         cdk.run(
             [
@@ -105,6 +109,12 @@ def outputs(environment: Environment, part: str) -> Mapping[str, str]:
     return dict(found)
 
 
+def clients(environment: Environment, *, rehearse: bool = False) -> Clients:
+    """Clients of the environment's account, or of the emulator that stands for it."""
+    instance = emulator_instance(environment, rehearse=rehearse)
+    return Clients(environment.region, lifecycle.environment(instance) if instance else {})
+
+
 def endpoint(environment: Environment, *, rehearse: bool = False) -> Endpoint:
     """Where a deployed environment answers, seen from this machine."""
     instance = emulator_instance(environment, rehearse=rehearse)
@@ -120,32 +130,38 @@ def endpoint(environment: Environment, *, rehearse: bool = False) -> Endpoint:
 
 
 def _bootstrap(
-    environment: Environment, clients: Clients, variables: Mapping[str, str], progress: Progress
+    environment: Environment, connected: Clients, variables: Mapping[str, str], progress: Progress
 ) -> None:
-    try:
-        account = clients.client("sts").get_caller_identity()["Account"]
-        if environment.account not in (None, account):
-            raise OpsError(
-                f"environments/{environment.name}.toml: account is {environment.account}, the credentials "
-                f"are of {account}: choose another profile"
-            )
-        clients.client("cloudformation").describe_stacks(StackName=_TOOLKIT)
-    except ClientError as error:
-        if error.response.get("Error", {}).get("Code") != "ValidationError":
-            raise OpsError(f"{environment.name}: AWS answers: {error}") from None
-    except BotoCoreError as error:
-        raise OpsError(
-            f"{environment.name}: no access to AWS: {error} Sign in (`aws sso login`, AWS_PROFILE=...) and repeat"
-        ) from None
-    else:
-        progress.detail("done before")
-        return
+    with told_by_aws(environment):
+        owner = account(connected, environment)
+        try:
+            connected.client("cloudformation").describe_stacks(StackName=_TOOLKIT)
+        except ClientError as error:
+            if error.response.get("Error", {}).get("Code") != "ValidationError":
+                raise
+        else:
+            progress.detail("done before")
+            return
     cdk.run(
-        ["bootstrap", f"aws://{account}/{environment.region}"],
+        ["bootstrap", f"aws://{owner}/{environment.region}"],
         environment=variables,
         detail=progress.detail,
         synthesize=False,
     )
+
+
+def _guard(
+    environment: Environment, connected: Clients, variables: Mapping[str, str], progress: Progress
+) -> None:
+    cdk.run(
+        ["synth", "-q", "-c", f"env={environment.name}", "-o", str(guard.TEMPLATE.parent)],
+        environment=variables,
+        detail=progress.detail,
+    )
+    plan = guard.check(connected, environment, guard.TEMPLATE)
+    guard.refuse(plan)
+    for line in guard.report(plan):
+        progress.detail(line)
 
 
 def _instances() -> Iterator[Instance]:

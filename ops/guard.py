@@ -1,0 +1,489 @@
+"""Refusing a deployment that would undo a release.
+
+A blue/green release moves the listener rules from one target group to the other, behind the template's
+back. CloudFormation leaves a moved rule alone until the template changes it; then it writes all of it,
+the target group of the template included, where nothing runs any more
+(https://github.com/aws/aws-cdk/issues/36649). Read what is live, compare, tell.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from ops.aws import Clients, account, told_by_aws
+from ops.errors import OpsError
+from ops.routes import Blueprint, Route, Template, Traffic, references, replaced, traffic_of
+from settings import ROOT, Environment
+
+TEMPLATE = ROOT / "cdk.out" / "Compute.template.json"
+
+# A stack in one of these has nothing that could be moved.
+_NOTHING_DEPLOYED = frozenset({"REVIEW_IN_PROGRESS", "ROLLBACK_COMPLETE", "DELETE_COMPLETE"})
+# In these the resources may be older than the template that CloudFormation answers with.
+_HALF_WAY = frozenset({"UPDATE_FAILED", "UPDATE_ROLLBACK_FAILED"})
+_CODEDEPLOY_UNDER_WAY = ["Created", "Queued", "InProgress", "Baking", "Ready"]
+_ECS_UNDER_WAY = ["PENDING", "IN_PROGRESS", "STOP_REQUESTED", "ROLLBACK_REQUESTED", "ROLLBACK_IN_PROGRESS"]
+
+
+@dataclass(frozen=True)
+class Release:
+    """A release that is moving traffic now: what it is called, and what ends it early."""
+
+    name: str
+    stop: str
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """What AWS answers about a deployed Compute stack.
+
+    `live` holds what each rule of its listeners does (by ARN; of a default action the listener's),
+    `releases` what is under way, by logical id of the service.
+    """
+
+    stack: str
+    template: Template
+    physical_ids: Mapping[str, str]
+    live: Mapping[str, Traffic | None]
+    releases: Mapping[str, Release] = field(default_factory=dict)
+    half_way: bool = False
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One rule: what is live, what the template says, what deploying does to it.
+
+    It is refused where `problem` says why; `remedy` then says what helps.
+    """
+
+    service: str
+    listener: str
+    priority: int | None
+    rule: str
+    live: str
+    template: str
+    change: str
+    problem: str | None = None
+    remedy: str | None = None
+
+    def __str__(self) -> str:
+        number = "the default rule" if self.priority is None else f"rule {self.priority}"
+        text = (
+            f"{self.service}, {self.listener} listener, {number} ({self.rule}): "
+            f"live {self.live}, template {self.template}, {self.change}"
+        )
+        return f"{text}: {self.problem}. Remedy: {self.remedy}" if self.problem else text
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What deploying a template does to the rules of a stack; nothing of it where nothing is deployed."""
+
+    stack: str
+    deployed: bool
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def refused(self) -> tuple[Finding, ...]:
+        """The rules that must not be deployed so."""
+        return tuple(finding for finding in self.findings if finding.problem)
+
+
+def check(clients: Clients, environment: Environment, template: Path = TEMPLATE) -> Plan:
+    """Compare what is live in an environment with the template in a file."""
+    stack = f"suppliers-{environment.name}-compute"
+    document = load(template, environment.name)
+    with told_by_aws(environment):
+        account(clients, environment)
+        deployed = read(clients, stack)
+    return Plan(stack, deployed=False) if deployed is None else plan(deployed, document)
+
+
+def load(template: Path, environment: str) -> Template:
+    """The template in a file; raises `OpsError` where a manifest beside it says it is of another environment."""
+    remedy = f"run `make synth ENV={environment}`"
+    try:
+        document = json.loads(template.read_text(encoding="utf-8"))
+        manifest = template.with_name("manifest.json")
+        artifacts = json.loads(manifest.read_text(encoding="utf-8"))["artifacts"] if manifest.exists() else {}
+    except FileNotFoundError:
+        raise OpsError(f"{template}: is missing: {remedy}") from None
+    except OSError as error:
+        raise OpsError(f"{template}: cannot be read: {error.strerror}") from None
+    except (ValueError, KeyError, TypeError):
+        raise OpsError(f"{template}: is no template of a synth: {remedy}") from None
+    if not isinstance(document, dict) or not isinstance(document.get("Resources"), dict):
+        raise OpsError(f"{template}: is no template: {remedy}")
+    for artifact in artifacts.values():
+        properties = artifact.get("properties", {})
+        stack = properties.get("stackName", f"suppliers-{environment}-compute")
+        if properties.get("templateFile") == template.name and stack != f"suppliers-{environment}-compute":
+            raise OpsError(f"{template}: is of {stack}, not of environment {environment}: {remedy}")
+    return document
+
+
+def read(clients: Clients, stack: str) -> Deployed | None:
+    """What is deployed and live, or None where nothing is."""
+    cloudformation = clients.client("cloudformation")
+    status = _stack_status(cloudformation, stack)
+    if status in _NOTHING_DEPLOYED:
+        return None
+    if status.endswith("_IN_PROGRESS"):
+        raise OpsError(f"{stack}: is being changed ({status}): wait for its end and repeat")
+    template = _template(cloudformation, stack)
+    pages = cloudformation.get_paginator("list_stack_resources").paginate(StackName=stack)
+    physical_ids = {
+        each["LogicalResourceId"]: each["PhysicalResourceId"]
+        for page in pages
+        for each in page["StackResourceSummaries"]
+        if each.get("PhysicalResourceId") and each["ResourceStatus"] != "DELETE_COMPLETE"
+    }
+    blueprint = Blueprint(template)
+    listeners = sorted({route.listener for route in blueprint.routes.values()} & physical_ids.keys())
+    elbv2 = clients.client("elbv2") if listeners else None
+    live: dict[str, Traffic | None] = {}
+    for listener in listeners:
+        live.update(_live(elbv2, physical_ids[listener]))
+    releases = {
+        **_codedeploy_releases(clients, blueprint, physical_ids),
+        **_native_releases(clients, blueprint, physical_ids),
+    }
+    return Deployed(stack, template, physical_ids, live, releases, half_way=status in _HALF_WAY)
+
+
+def plan(deployed: Deployed, template: Template) -> Plan:
+    """What deploying `template` does to each rule that forwards, now or then.
+
+    Refused is whatever would send requests elsewhere than they go now, and whatever touches a rule while
+    a release is moving it.
+    """
+    return Plan(deployed.stack, deployed=True, findings=tuple(_Comparison(deployed, template).findings()))
+
+
+def report(found: Plan) -> Iterator[str]:
+    """The plan in lines for people."""
+    if not found.deployed:
+        yield f"{found.stack}: nothing is deployed yet, so no traffic can be moved"
+        return
+    for finding in found.findings:
+        yield f"{'refused' if finding.problem else 'safe'}: {finding}"
+    if not found.refused:
+        yield f"{found.stack}: deploying moves no traffic"
+
+
+def as_json(found: Plan) -> str:
+    """The plan for programs."""
+    return json.dumps({**asdict(found), "refused": bool(found.refused)}, indent=2)
+
+
+def refuse(found: Plan) -> None:
+    """Raise `OpsError` with a line for each rule that deploying would move."""
+    if found.refused:
+        raise OpsError(
+            "\n".join(
+                [
+                    *(f"refused: {finding}" for finding in found.refused),
+                    f"{found.stack}: deploying would move traffic, so nothing was deployed",
+                ]
+            )
+        )
+
+
+class _Comparison:
+    """One deployed stack and the template that is to follow.
+
+    Target groups are named by ARN, so that one that is made anew is another one.
+    """
+
+    def __init__(self, deployed: Deployed, template: Template) -> None:
+        self._deployed = deployed
+        self._before = Blueprint(deployed.template)
+        self._after = Blueprint(template)
+        self._replaced = replaced(self._before, self._after)
+
+    def findings(self) -> Iterator[Finding]:
+        routes = {**self._after.routes, **self._before.routes}
+        for route in sorted(routes.values(), key=self._order):
+            # What was never made is new, though the deployed template names it.
+            made = route.logical_id in self._deployed.physical_ids
+            old = self._before.routes.get(route.logical_id) if made else None
+            new = self._after.routes.get(route.logical_id)
+            if any(each is not None and each.traffic is not None for each in (old, new)):
+                yield self._finding(route if new is None else new, old, new)
+
+    def _finding(self, route: Route, old: Route | None, new: Route | None) -> Finding:
+        was = self._arns(self._before, old)
+        will_be = self._arns(self._after, new)
+        live = self._live(route, old)
+        change = self._change(old, new)
+        service, service_id = self._service(old, new)
+        finding = Finding(
+            service=service,
+            listener=self._listener(route),
+            priority=route.priority,
+            rule=route.logical_id,
+            live="missing" if live is _MISSING else self._text(live),
+            template=self._text(will_be) if new else "without the rule",
+            change=change or "not changed",
+        )
+        release = self._deployed.releases.get(service_id or "")
+        if change is None:
+            return replace(finding, change=f"not changed{self._remark(live, was, release)}")
+        verdict = self._verdict(finding, release, live, was, will_be)
+        if verdict is None or (
+            will_be is None and release is None and self._is_closing(service_id, live, was)
+        ):
+            return finding
+        return replace(finding, problem=verdict[0], remedy=verdict[1])
+
+    def _is_closing(self, service_id: str | None, live: Traffic | None, was: Traffic | None) -> bool:
+        """Whether somebody closes a path that no release has moved, or a whole service: a decision, no accident."""
+        return live in (was, _MISSING) or (service_id is not None and service_id not in self._after.resources)
+
+    def _verdict(
+        self,
+        finding: Finding,
+        release: Release | None,
+        live: Traffic | None,
+        was: Traffic | None,
+        will_be: Traffic | None,
+    ) -> tuple[str, str] | None:
+        """The problem with touching a rule, and its remedy; None where it goes on as it is."""
+        service = finding.service
+        if release is not None:
+            return (
+                f"{release.name} is moving the traffic of {service}",
+                f"wait for its end, or end it now (`{release.stop}`), then repeat",
+            )
+        if live == will_be or (was is None and live is None):
+            return None
+        if live is _MISSING:
+            return (
+                "the rule is not there any more, and CloudFormation cannot change what is gone",
+                "find out who removed it; deploy once without the rule, then once with it",
+            )
+        if live is None or not live.keys() <= self._sides.keys():
+            return (
+                "somebody changed the rule by hand, and deploying would take that back",
+                "change it back by hand, or write it into the template, then repeat",
+            )
+        if len(live) > 1:
+            return (
+                "a release has left the traffic between the two sides",
+                f"finish the release of {service} or take it back, then repeat",
+            )
+        if any(group.startswith(_MADE_ANEW) for group in will_be or ()):
+            return (
+                "the traffic would go to a target group without tasks",
+                "leave port, protocol and network of the target groups as they are, or bring the change as a "
+                "service of its own",
+            )
+        if live == was:
+            return (
+                "the template itself would move the traffic",
+                f"let the template say {finding.live}: traffic is moved by releases",
+            )
+        return (
+            "a release has moved the traffic, and deploying would undo that",
+            f"release {service} once more without this change, which makes {self._text(will_be or was)} "
+            "live again, then repeat",
+        )
+
+    def _change(self, old: Route | None, new: Route | None) -> str | None:
+        """What CloudFormation would do to the rule, or None where it leaves it alone."""
+        if old is None:
+            return "made by deploying"
+        if new is None:
+            return "removed by deploying"
+        if new.logical_id in self._replaced:
+            return "replaced by deploying"
+        names = sorted(
+            name
+            for name in {*old.properties, *new.properties}
+            if old.properties.get(name) != new.properties.get(name)
+            or not self._replaced.isdisjoint(references(new.properties.get(name)))
+        )
+        if names:
+            return f"{', '.join(names)} changed by deploying"
+        if self._deployed.half_way:
+            return "changed by deploying, perhaps: the last update of the stack ended half way"
+        return None
+
+    def _remark(self, live: Traffic | None, was: Traffic | None, release: Release | None) -> str:
+        if release is not None:
+            return f", while {release.name} is moving it"
+        if live is _MISSING:
+            return ", but the rule is not there any more: its requests go elsewhere"
+        return "" if live == was else ", so the traffic stays where it was moved"
+
+    def _live(self, route: Route, old: Route | None) -> Traffic | None:
+        if old is None:
+            return self._live_of_service(route)
+        found = self._deployed.live.get(self._deployed.physical_ids[route.logical_id], _MISSING)
+        if found is None and old.traffic is None:
+            return self._live_of_service(route)
+        return found
+
+    def _live_of_service(self, route: Route) -> Traffic | None:
+        """Where a service's other rules lead, those of the same listener first; None where it has none."""
+        groups = set(route.traffic or ())
+        wanted = {self._after.groups[group].service for group in groups if group in self._after.groups}
+        for each in sorted(
+            self._before.routes.values(),
+            key=lambda each: (each.listener != route.listener, self._order(each)),
+        ):
+            serves = {
+                self._before.groups[group].service
+                for group in each.traffic or ()
+                if group in self._before.groups
+            }
+            live = self._deployed.live.get(self._deployed.physical_ids.get(each.logical_id, ""))
+            if live is not None and wanted & serves:
+                return live
+        return None
+
+    def _arns(self, blueprint: Blueprint, route: Route | None) -> Traffic | None:
+        if route is None or route.traffic is None:
+            return None
+        return {self._arn(blueprint, group): weight for group, weight in route.traffic.items()}
+
+    def _arn(self, blueprint: Blueprint, group: str) -> str:
+        kept = blueprint is self._before or group not in self._replaced
+        if kept and group in self._deployed.physical_ids:
+            return self._deployed.physical_ids[group]
+        return f"{_MADE_ANEW}{group}" if group in blueprint.resources else group
+
+    def _service(self, old: Route | None, new: Route | None) -> tuple[str, str | None]:
+        for blueprint, route in ((self._before, old), (self._after, new)):
+            for logical_id in (route.traffic or ()) if route else ():
+                group = blueprint.groups.get(logical_id)
+                if group is not None:
+                    return group.service, group.service_id
+        return "unknown service", None
+
+    def _listener(self, route: Route) -> str:
+        names = {**self._before.listener_names, **self._after.listener_names}
+        return names.get(route.listener, route.listener)
+
+    def _order(self, route: Route) -> tuple[str, int, str]:
+        return self._listener(route), route.priority or 0, route.logical_id
+
+    def _text(self, traffic: Traffic | None) -> str:
+        if not traffic:
+            return "nothing"
+        if len(traffic) == 1:
+            return self._side(next(iter(traffic)))
+        total = sum(traffic.values())
+        return ", ".join(
+            f"{self._side(group)} {weight * 100 / total:g} %" for group, weight in traffic.items()
+        )
+
+    def _side(self, group: str) -> str:
+        if group in self._sides:
+            return self._sides[group]
+        logical_id = group.removeprefix(_MADE_ANEW)
+        if logical_id in self._after.groups:
+            return f"{self._after.groups[logical_id].side} (made anew)"
+        return f"target group {group.rpartition('targetgroup/')[2].partition('/')[0]}"
+
+    @cached_property
+    def _sides(self) -> Mapping[str, str]:
+        """By ARN, the side that each deployed target group is."""
+        ids = self._deployed.physical_ids
+        groups = self._before.groups
+        return {ids[logical_id]: group.side for logical_id, group in groups.items() if logical_id in ids}
+
+
+# A rule that the template has and the load balancer has not.
+_MISSING: Traffic = {"missing": 1}
+_MADE_ANEW = "made anew: "
+
+
+def _stack_status(cloudformation: Any, stack: str) -> str:
+    try:
+        (found,) = cloudformation.describe_stacks(StackName=stack)["Stacks"]
+    except ClientError as error:
+        answer = error.response.get("Error", {})
+        if answer.get("Code") == "ValidationError" and "does not exist" in answer.get("Message", ""):
+            return "DELETE_COMPLETE"
+        raise
+    return str(found["StackStatus"])
+
+
+def _template(cloudformation: Any, stack: str) -> Template:
+    body = cloudformation.get_template(StackName=stack, TemplateStage="Original")["TemplateBody"]
+    if isinstance(body, str):
+        try:
+            body = json.loads(body)
+        except ValueError:
+            raise OpsError(
+                f"{stack}: its template is not JSON: it was not deployed by this project"
+            ) from None
+    return dict(body)
+
+
+def _live(elbv2: Any, listener_arn: str) -> Iterator[tuple[str, Traffic | None]]:
+    try:
+        for page in elbv2.get_paginator("describe_rules").paginate(ListenerArn=listener_arn):
+            for rule in page["Rules"]:
+                yield listener_arn if rule["IsDefault"] else rule["RuleArn"], traffic_of(rule["Actions"])
+    except ClientError as error:
+        if not _says(error, "ListenerNotFound"):
+            raise
+
+
+def _codedeploy_releases(
+    clients: Clients, blueprint: Blueprint, physical_ids: Mapping[str, str]
+) -> dict[str, Release]:
+    found: dict[str, Release] = {}
+    for service, (application, group) in blueprint.deployment_groups.items():
+        if application not in physical_ids or group not in physical_ids:
+            continue
+        try:
+            deployments: Sequence[str] = clients.client("codedeploy").list_deployments(
+                applicationName=physical_ids[application],
+                deploymentGroupName=physical_ids[group],
+                includeOnlyStatuses=_CODEDEPLOY_UNDER_WAY,
+            )["deployments"]
+        except ClientError as error:
+            if not _says(error, "ApplicationDoesNotExistException", "DeploymentGroupDoesNotExistException"):
+                raise
+            continue
+        for deployment in deployments:
+            stop = f"aws deploy stop-deployment --auto-rollback-enabled --deployment-id {deployment}"
+            found[service] = Release(f"CodeDeploy deployment {deployment}", stop)
+    return found
+
+
+def _native_releases(
+    clients: Clients, blueprint: Blueprint, physical_ids: Mapping[str, str]
+) -> dict[str, Release]:
+    found: dict[str, Release] = {}
+    for service in blueprint.native_services:
+        if service not in physical_ids:
+            continue
+        cluster = physical_ids[service].split("/")[-2]
+        try:
+            deployments = clients.client("ecs").list_service_deployments(
+                cluster=cluster, service=physical_ids[service], status=_ECS_UNDER_WAY
+            )["serviceDeployments"]
+        except ClientError as error:
+            if not _says(error, "ServiceNotFoundException", "ClusterNotFoundException"):
+                raise
+            continue
+        for deployment in deployments:
+            arn = deployment["serviceDeploymentArn"]
+            stop = f"aws ecs stop-service-deployment --stop-type ROLLBACK --service-deployment-arn {arn}"
+            found[service] = Release(f"ECS deployment {arn.rpartition('/')[2]}", stop)
+    return found
+
+
+def _says(error: ClientError, *codes: str) -> bool:
+    return error.response.get("Error", {}).get("Code") in codes

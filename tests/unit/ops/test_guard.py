@@ -1,0 +1,631 @@
+"""Swap safety, over what AWS answers before and after releases by every controller."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
+from dataclasses import FrozenInstanceError
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cfnlint.schema import PROVIDER_SCHEMA_MANAGER
+from rich.console import Console
+from typer.testing import CliRunner
+
+import settings
+from ops import cdk, deploy, guard
+from ops.__main__ import app
+from ops.errors import OpsError
+from ops.routes import CREATE_ONLY, Blueprint, references, traffic_of
+from tests.conftest import Synthesize, Template, synthesize
+from tests.unit.ops.recorded import ACCOUNT, Recorded
+
+PRODUCTION, TEST = "CustomerProductionRulesForwardADF42C37", "CustomerTestRulesForwardA1814C9E"
+ADMINISTRATION = "EmployeeProductionRulesForwardD1C0B081"
+BLUE, GREEN = "CustomerTargetGroupsBlueBE62147B", "CustomerTargetGroupsGreen5A1BCB5D"
+SERVICE = "CustomerService550C8B50"
+SWAPPED = {PRODUCTION: {GREEN: 1}, TEST: {GREEN: 1}}
+SWAPPED_NATIVELY = {PRODUCTION: {BLUE: 0, GREEN: 100}, TEST: {BLUE: 0, GREEN: 100}}
+DEPLOYMENT = "d-A1B2C3D4E"
+NATIVE_DEPLOYMENT = (
+    f"arn:aws:ecs:us-east-1:{ACCOUNT}:service-deployment/cluster/service/ejGvqq2ilnbKT9qj0vLJe"
+)
+
+Change = Callable[[dict[str, Any]], None]
+
+
+@pytest.fixture(scope="module")
+def codedeploy(templates: Synthesize) -> Template:
+    return templates("dev")["Compute"]
+
+
+@pytest.fixture(scope="module")
+def native(tmp_path_factory: pytest.TempPathFactory) -> Template:
+    release = settings.Release(controller="ecs", strategy="canary", bake_minutes=5)
+    environment = settings.load("dev").model_copy(update={"release": release})
+    return synthesize(environment, tmp_path_factory.mktemp("native"))["Compute"]
+
+
+@pytest.fixture(scope="module")
+def rolling(tmp_path_factory: pytest.TempPathFactory) -> Template:
+    release = settings.Release(controller="rolling")
+    environment = settings.load("dev").model_copy(update={"release": release})
+    return synthesize(environment, tmp_path_factory.mktemp("rolling"))["Compute"]
+
+
+def changed(template: Template, *changes: Change) -> Template:
+    """A template after changes of its resources."""
+    document = deepcopy(dict(template))
+    for change in changes:
+        change(document["Resources"])
+    return document
+
+
+def new_paths(resources: dict[str, Any]) -> None:
+    for rule in (PRODUCTION, TEST):
+        resources[rule]["Properties"]["Conditions"][0]["PathPatternConfig"]["Values"] = ["/suppliers", "/*"]
+
+
+def without_service(resources: dict[str, Any]) -> None:
+    for logical_id in [each for each in resources if each.startswith("Customer")]:
+        del resources[logical_id]
+
+
+def compared(clients: Recorded, template: Template) -> guard.Plan:
+    """The plan from the recorded answers, through the same calls as on AWS."""
+    deployed = guard.read(clients, clients.stack)
+    assert deployed is not None
+    return guard.plan(deployed, template)
+
+
+def of(plan: guard.Plan, rule: str) -> guard.Finding:
+    (finding,) = (each for each in plan.findings if each.rule == rule)
+    return finding
+
+
+def refused(plan: guard.Plan) -> list[str]:
+    return [finding.rule for finding in plan.refused]
+
+
+# Never swapped.
+
+
+@pytest.mark.parametrize("controller", ["codedeploy", "native", "rolling"])
+def test_before_any_release_every_change_of_a_rule_is_safe(
+    controller: str, request: pytest.FixtureRequest
+) -> None:
+    template = request.getfixturevalue(controller)
+    plan = compared(Recorded(template=template), changed(template, new_paths))
+    assert refused(plan) == []
+    finding = of(plan, PRODUCTION)
+    assert (finding.service, finding.listener, finding.priority) == ("customer", "production", 200)
+    assert (finding.live, finding.change) == ("blue", "Conditions changed by deploying")
+    assert finding.template == "blue"
+
+
+def test_every_rule_that_forwards_is_compared_on_both_listeners(codedeploy: Template) -> None:
+    plan = compared(Recorded(template=codedeploy), codedeploy)
+    assert [(each.listener, each.priority, each.service) for each in plan.findings] == [
+        ("production", 100, "employee"),
+        ("production", 200, "customer"),
+        ("test", 100, "employee"),
+        ("test", 200, "customer"),
+    ]
+    assert {each.change for each in plan.findings} == {"not changed"}
+
+
+def test_switching_to_weights_before_any_release_moves_nothing(
+    codedeploy: Template, native: Template
+) -> None:
+    plan = compared(Recorded(template=codedeploy), native)
+    assert of(plan, PRODUCTION).change == "Actions changed by deploying"
+    assert refused(plan) == []
+
+
+# Swapped.
+
+
+@pytest.mark.parametrize(
+    ("controller", "live"),
+    [("codedeploy", SWAPPED), ("native", SWAPPED_NATIVELY)],
+    ids=["codedeploy", "native"],
+)
+def test_after_a_release_a_deployment_that_leaves_the_rules_alone_is_safe(
+    controller: str, live: Any, request: pytest.FixtureRequest
+) -> None:
+    template = request.getfixturevalue(controller)
+    plan = compared(Recorded(template=template, live=live), template)
+    assert refused(plan) == []
+    finding = of(plan, PRODUCTION)
+    assert (finding.live, finding.template) == ("green", "blue")
+    assert finding.change == "not changed, so the traffic stays where it was moved"
+
+
+@pytest.mark.parametrize(
+    ("controller", "live"),
+    [("codedeploy", SWAPPED), ("native", SWAPPED_NATIVELY)],
+    ids=["codedeploy", "native"],
+)
+def test_after_a_release_a_change_of_paths_is_refused_with_rule_sides_and_remedy(
+    controller: str, live: Any, request: pytest.FixtureRequest
+) -> None:
+    template = request.getfixturevalue(controller)
+    plan = compared(Recorded(template=template, live=live), changed(template, new_paths))
+    assert refused(plan) == [PRODUCTION, TEST]
+    assert str(plan.refused[0]) == (
+        f"customer, production listener, rule 200 ({PRODUCTION}): live green, template blue, "
+        "Conditions changed by deploying: a release has moved the traffic, and deploying would undo that. "
+        "Remedy: release customer once more without this change, which makes blue live again, then repeat"
+    )
+
+
+def test_a_change_of_a_manifest_is_found_as_it_is_synthesized(
+    codedeploy: Template, project: Path, tmp_path: Path
+) -> None:
+    manifest = project / "services/customer/service.toml"
+    manifest.write_text(manifest.read_text().replace('["/*"]', '["/suppliers", "/*"]'))
+    after = synthesize(settings.load("dev", project), tmp_path / "out")["Compute"]
+    assert refused(compared(Recorded(template=codedeploy, live=SWAPPED), after)) == [PRODUCTION, TEST]
+
+
+def test_a_swap_of_one_service_does_not_hold_up_another(codedeploy: Template) -> None:
+    def only_employee(resources: dict[str, Any]) -> None:
+        resources[ADMINISTRATION]["Properties"]["Priority"] = 90
+
+    plan = compared(Recorded(template=codedeploy, live=SWAPPED), changed(codedeploy, only_employee))
+    assert refused(plan) == []
+    assert of(plan, ADMINISTRATION).change == "Priority changed by deploying"
+
+
+def test_after_a_second_release_blue_is_live_again_and_paths_may_change(codedeploy: Template) -> None:
+    live = {PRODUCTION: {BLUE: 1, GREEN: 0}, TEST: {BLUE: 1}}
+    assert refused(compared(Recorded(template=codedeploy, live=live), changed(codedeploy, new_paths))) == []
+
+
+def test_a_template_that_says_what_is_live_is_safe(codedeploy: Template) -> None:
+    def says_green(resources: dict[str, Any]) -> None:
+        for rule in (PRODUCTION, TEST):
+            resources[rule]["Properties"]["Actions"][0]["TargetGroupArn"] = {"Ref": GREEN}
+
+    plan = compared(Recorded(template=codedeploy, live=SWAPPED), changed(codedeploy, new_paths, says_green))
+    assert refused(plan) == []
+    assert refused(compared(Recorded(template=codedeploy), changed(codedeploy, says_green))) == [
+        PRODUCTION,
+        TEST,
+    ]
+
+
+def test_switching_to_weights_after_a_release_is_refused(codedeploy: Template, native: Template) -> None:
+    assert refused(compared(Recorded(template=codedeploy, live=SWAPPED), native)) == [PRODUCTION, TEST]
+
+
+def test_a_tag_of_a_swapped_rule_is_a_change_like_any_other(codedeploy: Template) -> None:
+    def tagged(resources: dict[str, Any]) -> None:
+        resources[PRODUCTION]["Properties"]["Tags"].append({"Key": "team", "Value": "web"})
+
+    plan = compared(Recorded(template=codedeploy, live=SWAPPED), changed(codedeploy, tagged))
+    assert refused(plan) == [PRODUCTION]
+
+
+# Replaced, removed, made.
+
+
+def test_a_swapped_rule_under_another_logical_id_is_refused(codedeploy: Template) -> None:
+    def renamed(resources: dict[str, Any]) -> None:
+        resources["Renamed"] = resources.pop(PRODUCTION)
+
+    plan = compared(Recorded(template=codedeploy, live=SWAPPED), changed(codedeploy, renamed))
+    assert refused(plan) == [PRODUCTION, "Renamed"]
+    assert of(plan, PRODUCTION).change == "removed by deploying"
+    assert (of(plan, "Renamed").live, of(plan, "Renamed").template) == ("green", "blue")
+
+
+def test_a_new_load_balancer_replaces_the_rules_of_all_listeners(codedeploy: Template) -> None:
+    def renamed(resources: dict[str, Any]) -> None:
+        (balancer,) = (
+            each for each in resources.values() if each["Type"] == "AWS::ElasticLoadBalancingV2::LoadBalancer"
+        )
+        balancer["Properties"]["Name"] = "another"
+
+    after = changed(codedeploy, renamed)
+    plan = compared(Recorded(template=codedeploy, live=SWAPPED), after)
+    assert {each.change for each in plan.findings} == {"replaced by deploying"}
+    assert refused(plan) == [PRODUCTION, TEST]
+    assert refused(compared(Recorded(template=codedeploy), after)) == []
+
+
+def test_a_target_group_that_is_made_anew_has_no_tasks_and_is_refused(codedeploy: Template) -> None:
+    def other_port(resources: dict[str, Any]) -> None:
+        resources[BLUE]["Properties"]["Port"] = 9090
+
+    for live in ({}, SWAPPED):
+        plan = compared(Recorded(template=codedeploy, live=live), changed(codedeploy, other_port))
+        assert refused(plan) == [PRODUCTION, TEST]
+        assert plan.refused[0].template == "blue (made anew)"
+        assert plan.refused[0].problem == "the traffic would go to a target group without tasks"
+
+
+def test_removing_a_swapped_rule_while_its_service_stays_is_refused(codedeploy: Template) -> None:
+    def removed(resources: dict[str, Any]) -> None:
+        del resources[PRODUCTION]
+
+    after = changed(codedeploy, removed)
+    assert refused(compared(Recorded(template=codedeploy, live=SWAPPED), after)) == [PRODUCTION]
+    assert refused(compared(Recorded(template=codedeploy), after)) == []
+
+
+def test_removing_a_whole_service_is_a_decision_and_no_accident(codedeploy: Template) -> None:
+    after = changed(codedeploy, without_service)
+    assert refused(compared(Recorded(template=codedeploy, live=SWAPPED), after)) == []
+    under_way = Recorded(template=codedeploy, live=SWAPPED, codedeploy={SERVICE: [DEPLOYMENT]})
+    assert refused(compared(under_way, after)) == [PRODUCTION, TEST]
+
+
+def test_a_new_service_is_safe(codedeploy: Template) -> None:
+    before = changed(codedeploy, without_service)
+    plan = compared(Recorded(template=before), codedeploy)
+    assert refused(plan) == []
+    assert (of(plan, PRODUCTION).live, of(plan, PRODUCTION).change) == ("nothing", "made by deploying")
+
+
+def test_a_new_rule_of_a_swapped_service_must_lead_to_its_live_side(codedeploy: Template) -> None:
+    def another(resources: dict[str, Any]) -> None:
+        resources["Another"] = deepcopy(resources[PRODUCTION])
+        resources["Another"]["Properties"]["Priority"] = 199
+
+    after = changed(codedeploy, another)
+    assert refused(compared(Recorded(template=codedeploy, live=SWAPPED), after)) == ["Another"]
+    assert refused(compared(Recorded(template=codedeploy), after)) == []
+    # Between the two shifts of a release the listeners differ: the rule's own one counts.
+    tested = Recorded(template=codedeploy, live={TEST: {GREEN: 1}})
+    assert refused(compared(tested, after)) == []
+
+
+def test_a_new_rule_may_lead_to_green_only_while_green_is_live(codedeploy: Template) -> None:
+    def another(resources: dict[str, Any]) -> None:
+        resources["Another"] = deepcopy(resources[PRODUCTION])
+        resources["Another"]["Properties"]["Priority"] = 199
+        resources["Another"]["Properties"]["Actions"][0]["TargetGroupArn"] = {"Ref": GREEN}
+
+    after = changed(codedeploy, another)
+    assert refused(compared(Recorded(template=codedeploy, live=SWAPPED), after)) == []
+    assert refused(compared(Recorded(template=codedeploy), after)) == ["Another"]
+
+
+def test_a_rule_that_stops_forwarding_is_refused_only_after_a_swap(codedeploy: Template) -> None:
+    def closed(resources: dict[str, Any]) -> None:
+        answer = {"StatusCode": "503", "ContentType": "text/plain", "MessageBody": "Closed"}
+        resources[PRODUCTION]["Properties"]["Actions"] = [
+            {"Type": "fixed-response", "FixedResponseConfig": answer}
+        ]
+
+    after = changed(codedeploy, closed)
+    assert refused(compared(Recorded(template=codedeploy, live=SWAPPED), after)) == [PRODUCTION]
+    assert refused(compared(Recorded(template=codedeploy), after)) == []
+
+
+# In the middle of a release.
+
+
+@pytest.mark.parametrize(
+    ("controller", "under_way", "said"),
+    [
+        ("codedeploy", {"codedeploy": {SERVICE: [DEPLOYMENT]}}, f"CodeDeploy deployment {DEPLOYMENT}"),
+        ("native", {"ecs": {SERVICE: [NATIVE_DEPLOYMENT]}}, "ECS deployment ejGvqq2ilnbKT9qj0vLJe"),
+    ],
+    ids=["codedeploy", "native"],
+)
+@pytest.mark.parametrize(
+    "live", [{}, {PRODUCTION: {BLUE: 90, GREEN: 10}}], ids=["before shifting", "shifting"]
+)
+def test_while_a_release_is_under_way_no_rule_of_its_service_may_change(
+    controller: str, under_way: Any, said: str, live: Any, request: pytest.FixtureRequest
+) -> None:
+    template = request.getfixturevalue(controller)
+    clients = Recorded(template=template, live=live, **under_way)
+    plan = compared(clients, changed(template, new_paths))
+    assert refused(plan) == [PRODUCTION, TEST]
+    assert plan.refused[0].problem == f"{said} is moving the traffic of customer"
+    assert "stop" in str(plan.refused[0].remedy)
+    untouched = compared(Recorded(template=template, live=live, **under_way), template)
+    assert refused(untouched) == []
+    assert of(untouched, PRODUCTION).change == f"not changed, while {said} is moving it"
+
+
+def test_weights_between_the_sides_are_refused_though_no_deployment_is_known(native: Template) -> None:
+    live = {PRODUCTION: {BLUE: 90, GREEN: 10}}
+    plan = compared(Recorded(template=native, live=live), changed(native, new_paths))
+    assert refused(plan) == [PRODUCTION]
+    assert plan.refused[0].live == "blue 90 %, green 10 %"
+    assert plan.refused[0].problem == "a release has left the traffic between the two sides"
+
+
+# Missing, or changed by hand.
+
+
+def test_a_rule_that_is_gone_is_told_and_refused_when_it_is_to_change(codedeploy: Template) -> None:
+    plan = compared(Recorded(template=codedeploy, gone=[PRODUCTION]), codedeploy)
+    assert refused(plan) == []
+    assert (of(plan, PRODUCTION).live, of(plan, TEST).live) == ("missing", "blue")
+    assert "is not there any more" in of(plan, PRODUCTION).change
+    plan = compared(Recorded(template=codedeploy, gone=[PRODUCTION]), changed(codedeploy, new_paths))
+    assert refused(plan) == [PRODUCTION]
+
+
+def test_removing_a_rule_that_is_gone_moves_nothing(codedeploy: Template) -> None:
+    def removed(resources: dict[str, Any]) -> None:
+        del resources[PRODUCTION]
+
+    clients = Recorded(template=codedeploy, gone=[PRODUCTION])
+    assert refused(compared(clients, changed(codedeploy, removed))) == []
+
+
+def test_a_listener_that_is_gone_takes_its_rules_with_it(codedeploy: Template) -> None:
+    listener = "EntranceLoadBalancerProduction0CAEDFC7"
+    plan = compared(Recorded(template=codedeploy, gone=[listener]), codedeploy)
+    assert {each.live for each in plan.findings if each.listener == "production"} == {"missing"}
+
+
+@pytest.mark.parametrize(
+    ("live", "said"),
+    [
+        (None, "nothing"),
+        (
+            {f"arn:aws:elasticloadbalancing:us-east-1:{ACCOUNT}:targetgroup/other/6d0ecf831eec9f09": 1},
+            "target group other",
+        ),
+    ],
+    ids=["fixed answer", "another target group"],
+)
+def test_what_somebody_did_by_hand_is_not_taken_back_unasked(
+    codedeploy: Template, live: Any, said: str
+) -> None:
+    plan = compared(Recorded(template=codedeploy, live={PRODUCTION: live}), changed(codedeploy, new_paths))
+    assert refused(plan) == [PRODUCTION]
+    assert plan.refused[0].live == said
+    assert str(plan.refused[0].problem).startswith("somebody changed the rule by hand")
+
+
+# Weights, and default actions.
+
+
+@pytest.mark.parametrize(
+    ("actions", "traffic"),
+    [
+        ([{"Type": "forward", "TargetGroupArn": {"Ref": "Blue"}}], {"Blue": 1}),
+        ([{"Type": "forward", "TargetGroupArn": "arn:blue"}], {"arn:blue": 1}),
+        ([("Blue", 100), ("Green", 0)], {"Blue": 1}),
+        ([("Blue", 0), ("Green", 1)], {"Green": 1}),
+        ([("Blue", 90), ("Green", 10)], {"Blue": 9, "Green": 1}),
+        ([("Green", 50), ("Blue", 50)], {"Blue": 1, "Green": 1}),
+        ([("Blue", None)], {"Blue": 1}),
+        ([("Blue", 0), ("Green", 0)], {}),
+        ([{"Type": "fixed-response"}], None),
+        ([{"Type": "authenticate-oidc"}, {"Type": "forward", "TargetGroupArn": "arn:blue"}], {"arn:blue": 1}),
+    ],
+)
+def test_forwards_with_the_same_effect_are_the_same(
+    actions: Sequence[Any], traffic: Mapping[str, int] | None
+) -> None:
+    if isinstance(actions[0], tuple):
+        groups = [
+            {"TargetGroupArn": {"Ref": group}, **({} if weight is None else {"Weight": weight})}
+            for group, weight in actions
+        ]
+        actions = [{"Type": "forward", "ForwardConfig": {"TargetGroups": groups}}]
+    assert traffic_of(actions) == traffic
+
+
+def test_a_default_action_that_forwards_is_a_rule_too(codedeploy: Template) -> None:
+    listener = "EntranceLoadBalancerProduction0CAEDFC7"
+
+    def forwards(resources: dict[str, Any]) -> None:
+        action = {"Type": "forward", "TargetGroupArn": {"Ref": BLUE}}
+        resources[listener]["Properties"]["DefaultActions"] = [action]
+
+    def secured(resources: dict[str, Any]) -> None:
+        resources[listener]["Properties"]["Protocol"] = "HTTPS"
+
+    before = changed(codedeploy, forwards)
+    clients = Recorded(template=before, live={**SWAPPED, listener: {GREEN: 1}})
+    plan = compared(clients, changed(before, secured))
+    assert refused(plan) == [listener]
+    assert plan.refused[0].live == "green"
+    assert "production listener, the default rule" in str(plan.refused[0])
+
+
+def test_what_replaces_a_resource_is_what_its_published_schema_says() -> None:
+    for resource_type, names in CREATE_ONLY.items():
+        schema = PROVIDER_SCHEMA_MANAGER.get_resource_schema("us-east-1", resource_type).schema
+        assert {f"/properties/{name}" for name in names} == set(schema["createOnlyProperties"])
+
+
+def test_every_type_that_a_rule_depends_on_is_known(codedeploy: Template) -> None:
+    resources = Blueprint(codedeploy).resources
+    reached = [*Blueprint(codedeploy).routes]
+    for logical_id in reached:
+        properties = resources[logical_id]["Properties"]
+        names = CREATE_ONLY[resources[logical_id]["Type"]] | {"Actions"}
+        reached += [
+            each
+            for name in names
+            for each in references(properties.get(name))
+            if each in resources and each not in reached
+        ]
+    assert {resources[each]["Type"] for each in reached} == set(CREATE_ONLY)
+
+
+# The stack.
+
+
+@pytest.mark.parametrize("status", [None, "REVIEW_IN_PROGRESS", "ROLLBACK_COMPLETE"])
+def test_where_nothing_is_deployed_yet_everything_is_safe(codedeploy: Template, status: str | None) -> None:
+    assert guard.read(Recorded(template=codedeploy, status=status), "suppliers-dev-compute") is None
+    plan = guard.Plan("suppliers-dev-compute", deployed=False)
+    guard.refuse(plan)
+    assert list(guard.report(plan)) == [
+        "suppliers-dev-compute: nothing is deployed yet, so no traffic can be moved"
+    ]
+
+
+def test_a_stack_that_is_being_changed_is_waited_for(codedeploy: Template) -> None:
+    with pytest.raises(OpsError, match=r"is being changed \(UPDATE_IN_PROGRESS\): wait for its end"):
+        guard.read(Recorded(template=codedeploy, status="UPDATE_IN_PROGRESS"), "suppliers-dev-compute")
+
+
+def test_after_an_update_that_ended_half_way_every_rule_counts_as_changed(codedeploy: Template) -> None:
+    status = "UPDATE_ROLLBACK_FAILED"
+    plan = compared(Recorded(template=codedeploy, live=SWAPPED, status=status), codedeploy)
+    assert refused(plan) == [PRODUCTION, TEST]
+    assert refused(compared(Recorded(template=codedeploy, status=status), codedeploy)) == []
+
+
+def test_findings_cannot_be_changed(codedeploy: Template) -> None:
+    plan = compared(Recorded(template=codedeploy), codedeploy)
+    with pytest.raises(FrozenInstanceError):
+        plan.findings[0].problem = "none"  # type: ignore[misc]
+
+
+# Files, reports, and the deployment.
+
+
+def written(folder: Path, template: Template, stack: str = "suppliers-dev-compute") -> Path:
+    folder.mkdir(exist_ok=True)
+    artifact = {"properties": {"templateFile": "Compute.template.json", "stackName": stack}}
+    (folder / "manifest.json").write_text(json.dumps({"artifacts": {"Compute": artifact}}))
+    (folder / "Compute.template.json").write_text(json.dumps(template))
+    return folder / "Compute.template.json"
+
+
+def test_the_report_for_programs_holds_what_people_read(codedeploy: Template, tmp_path: Path) -> None:
+    file = written(tmp_path, changed(codedeploy, new_paths))
+    clients = Recorded(template=codedeploy, live=SWAPPED)
+    document = json.loads(guard.as_json(guard.check(clients, settings.load("dev"), file)))
+    assert (document["stack"], document["deployed"], document["refused"]) == (
+        "suppliers-dev-compute",
+        True,
+        True,
+    )
+    finding = next(each for each in document["findings"] if each["rule"] == PRODUCTION)
+    assert (finding["live"], finding["template"], finding["priority"]) == ("green", "blue", 200)
+    assert finding["remedy"].startswith("release customer once more")
+
+
+def test_the_report_for_people_says_of_each_rule_whether_it_is_safe(codedeploy: Template) -> None:
+    plan = compared(Recorded(template=codedeploy, live=SWAPPED), changed(codedeploy, new_paths))
+    assert [line.partition(":")[0] for line in guard.report(plan)] == ["safe", "refused", "safe", "refused"]
+    plan = compared(Recorded(template=codedeploy), codedeploy)
+    assert list(guard.report(plan))[-1] == "suppliers-dev-compute: deploying moves no traffic"
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, "is missing: run `make synth ENV=dev`"),
+        ("{", "is no template of a synth"),
+        ("[]", "is no template: "),
+        ("{}", "is no template: "),
+    ],
+)
+def test_a_template_that_cannot_be_used_is_one_line(tmp_path: Path, content: str | None, said: str) -> None:
+    file = tmp_path / "Compute.template.json"
+    if content is not None:
+        file.write_text(content)
+    with pytest.raises(OpsError, match=said) as raised:
+        guard.load(file, "dev")
+    assert "\n" not in str(raised.value)
+
+
+def test_templates_of_another_environment_are_not_compared(codedeploy: Template, tmp_path: Path) -> None:
+    file = written(tmp_path, codedeploy, stack="suppliers-prod-compute")
+    with pytest.raises(OpsError, match="is of suppliers-prod-compute, not of environment dev"):
+        guard.load(file, "dev")
+
+
+def test_another_account_is_not_asked(codedeploy: Template, tmp_path: Path) -> None:
+    environment = settings.load("dev").model_copy(update={"account": "999999999999"})
+    with pytest.raises(OpsError, match="account is 999999999999, the credentials are of 111122223333"):
+        guard.check(Recorded(template=codedeploy), environment, written(tmp_path, codedeploy))
+
+
+@pytest.fixture
+def commands(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Sequence[str]]:
+    """The CDK commands that were run; none runs."""
+    ran: list[Sequence[str]] = []
+    monkeypatch.setattr(cdk, "run", lambda arguments, **named: ran.append(arguments))
+    monkeypatch.setattr(guard, "TEMPLATE", tmp_path / "cdk.out" / "Compute.template.json")
+    return ran
+
+
+class _Deployed(Exception):
+    """The stacks were deployed; what follows is no matter of this test."""
+
+
+def deploying(monkeypatch: pytest.MonkeyPatch, clients: Recorded) -> None:
+    def reached(*arguments: Any, **named: Any) -> None:
+        raise _Deployed
+
+    monkeypatch.setattr(deploy, "clients", lambda environment, *, rehearse: clients)
+    monkeypatch.setattr(deploy, "endpoint", reached)
+    deploy.deploy(settings.load("dev"), rehearse=False, console=Console(file=StringIO()))
+
+
+def test_a_deployment_synthesizes_then_compares_then_deploys(
+    codedeploy: Template, commands: list[Sequence[str]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    written(tmp_path / "cdk.out", codedeploy)
+    clients = Recorded(template=codedeploy, live=SWAPPED, bootstraps=True)
+    with pytest.raises(_Deployed):
+        deploying(monkeypatch, clients)
+    synth, deployment = commands
+    assert list(synth) == ["synth", "-q", "-c", "env=dev", "-o", str(tmp_path / "cdk.out")]
+    assert list(deployment) == [
+        *("deploy", "--all", "-c", "env=dev"),
+        *("--outputs-file", "cdk-outputs.json", "--require-approval", "never"),
+    ]
+
+
+def test_a_refused_deployment_deploys_nothing(
+    codedeploy: Template, commands: list[Sequence[str]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    written(tmp_path / "cdk.out", changed(codedeploy, new_paths))
+    clients = Recorded(template=codedeploy, live=SWAPPED, bootstraps=True)
+    with pytest.raises(OpsError) as raised:
+        deploying(monkeypatch, clients)
+    assert [each[0] for each in commands] == ["synth"]
+    lines = str(raised.value).splitlines()
+    assert [line.partition(":")[0] for line in lines[:-1]] == ["refused", "refused"]
+    assert lines[-1].endswith("so nothing was deployed")
+
+
+@pytest.mark.parametrize(
+    ("live", "status", "exit_status", "said"),
+    [
+        ({}, "UPDATE_COMPLETE", 0, "deploying moves no traffic"),
+        ({}, None, 0, "nothing is deployed yet"),
+        (SWAPPED, "UPDATE_COMPLETE", 1, f"refused: customer, production listener, rule 200 ({PRODUCTION})"),
+    ],
+    ids=["never swapped", "nothing deployed", "swapped"],
+)
+def test_the_exit_status_says_whether_to_deploy(
+    codedeploy: Template,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    live: Any,
+    status: str | None,
+    exit_status: int,
+    said: str,
+) -> None:
+    file = written(tmp_path, changed(codedeploy, new_paths))
+    for form in ([], ["--json"]):
+        clients = Recorded(template=codedeploy, live=live, status=status)
+        monkeypatch.setattr(deploy, "clients", lambda environment, found=clients: found)
+        done = CliRunner().invoke(app, ["guard", "--env", "dev", "--template", str(file), *form])
+        assert done.exit_code == exit_status
+        if form:
+            assert json.loads(done.stdout)["refused"] is bool(exit_status)
+        else:
+            assert said in done.stdout
