@@ -21,6 +21,8 @@ ROOT = Path(__file__).parent
 # Condition values a listener rule may hold, paths and addresses together:
 # https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-limits.html
 CONDITION_VALUES_PER_RULE = 5
+# A restricted service keeps this many priorities: rules for its networks, and the last one for the 403.
+RULES_PER_SERVICE = 50
 # 100 target groups a load balancer (same page), two a service.
 TARGET_GROUPS_PER_LOAD_BALANCER = 100
 # 500 resources a template: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html
@@ -311,12 +313,17 @@ class Environment(_Section):
             sample_data=self.database.sample_data,
         )
 
-    def rule_priorities(self, service: Service) -> tuple[int, ...]:
-        """The listener rule priorities a service takes: its own and the ones directly after it."""
+    def rule_priorities(self, service: Service) -> range:
+        """The listener rule priorities that are a service's own, whether it uses all of them or not."""
+        return range(
+            service.priority, service.priority + (1 if service.access == "public" else RULES_PER_SERVICE)
+        )
+
+    def forward_rules(self, service: Service) -> int:
+        """How many rules of a listener lead to a service."""
         if service.access == "public":
-            return (service.priority,)
-        rules = -(-len(self.test_admin_cidrs) // (CONDITION_VALUES_PER_RULE - len(service.path_patterns)))
-        return tuple(service.priority + offset for offset in range(rules + 1))
+            return 1
+        return -(-len(self.test_admin_cidrs) // (CONDITION_VALUES_PER_RULE - len(service.path_patterns)))
 
 
 def environment_names(root: Path = ROOT) -> list[str]:
@@ -500,7 +507,7 @@ def _release_contradictions(environment: Environment) -> Iterator[str]:
         )
     for service in environment.services:
         # Native releases move one rule of each listener.
-        if release.controller == "ecs" and len(environment.rule_priorities(service)) > 2:
+        if release.controller == "ecs" and environment.forward_rules(service) > 1:
             fit = CONDITION_VALUES_PER_RULE - len(service.path_patterns)
             yield (
                 f"access.admin_cidrs: with controller 'ecs' the paths of {service.name} leave room for {fit} "

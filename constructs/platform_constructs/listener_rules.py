@@ -6,13 +6,15 @@ from constructs import Construct
 # A rule holds this many condition values, paths and addresses together:
 # https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-limits.html
 _VALUES_PER_RULE = 5
+FORBID_OFFSET = 49
 
 
 class ListenerRules(Construct):
     """The rules of one service on one listener: its paths, from anywhere or from named networks only.
 
     With `source_cidrs`, requests for the same paths from elsewhere are answered 403. Priorities are
-    `priority` and the numbers directly after it.
+    `priority` and the numbers directly after it, and for the 403 `priority` + `FORBID_OFFSET`: far enough away
+    that more networks never need a number that another rule still holds.
     """
 
     def __init__(
@@ -48,7 +50,7 @@ class ListenerRules(Construct):
                 self,
                 "Forbid",
                 listener=listener,
-                priority=priority + len(batches),
+                priority=priority + FORBID_OFFSET,
                 conditions=[paths],
                 action=elbv2.ListenerAction.fixed_response(
                     403, content_type="text/plain", message_body="Forbidden"

@@ -97,7 +97,7 @@ def test_rules_of_both_listeners_lead_to_the_blue_group_of_each_service(
     templates: Synthesize, name: str, listener: str
 ) -> None:
     rules = rules_by_priority(templates(name)["Compute"], listener)
-    assert set(rules) == {100, 101, 200}
+    assert set(rules) == {100, 149, 200}
     for priority, service in ((100, "Employee"), (200, "Customer")):
         (action,) = rules[priority]["Actions"]
         assert action["Type"] == "forward"
@@ -116,9 +116,9 @@ def test_the_administration_is_reached_from_named_networks_only(
     named = {"Production": environment.admin_cidrs, "Test": environment.test_admin_cidrs}[listener]
     assert conditions["source-ip"]["SourceIpConfig"]["Values"] == list(named)
     assert conditions["path-pattern"]["PathPatternConfig"]["Values"] == ["/admin", "/admin/*"]
-    (forbidden,) = rules[101]["Actions"]
+    (forbidden,) = rules[149]["Actions"]
     assert forbidden["FixedResponseConfig"]["StatusCode"] == "403"
-    assert [condition["Field"] for condition in rules[101]["Conditions"]] == ["path-pattern"]
+    assert [condition["Field"] for condition in rules[149]["Conditions"]] == ["path-pattern"]
 
 
 def test_many_networks_are_spread_over_rules_of_five_values(project: Path, tmp_path: Path) -> None:
@@ -127,7 +127,7 @@ def test_many_networks_are_spread_over_rules_of_five_values(project: Path, tmp_p
         file.write(f"[access]\nadmin_cidrs = {cidrs}\n")
     template = synthesize(settings.load("dev", project), tmp_path / "out")["Compute"]
     rules = rules_by_priority(template, "Production")
-    assert set(rules) == {100, 101, 102, 103, 200}
+    assert set(rules) == {100, 101, 102, 149, 200}
     reached: list[str] = []
     for priority in (100, 101, 102):
         values = [
@@ -139,7 +139,7 @@ def test_many_networks_are_spread_over_rules_of_five_values(project: Path, tmp_p
         assert len(values) <= settings.CONDITION_VALUES_PER_RULE
         reached += [value for value in values if not value.startswith("/")]
     assert reached == cidrs
-    assert rules[103]["Actions"][0]["FixedResponseConfig"]["StatusCode"] == "403"
+    assert rules[149]["Actions"][0]["FixedResponseConfig"]["StatusCode"] == "403"
 
 
 @pytest.mark.parametrize("name", ENVIRONMENTS)

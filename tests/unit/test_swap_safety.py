@@ -32,9 +32,9 @@ RULES: Mapping[str, tuple[str, int, tuple[str, str] | None]] = {
     "CustomerProductionRulesForwardADF42C37": (PRODUCTION, 200, CUSTOMER),
     "CustomerTestRulesForwardA1814C9E": (TEST, 200, CUSTOMER),
     "EmployeeProductionRulesForwardD1C0B081": (PRODUCTION, 100, EMPLOYEE),
-    "EmployeeProductionRulesForbidAAD693B1": (PRODUCTION, 101, None),
+    "EmployeeProductionRulesForbidAAD693B1": (PRODUCTION, 149, None),
     "EmployeeTestRulesForward2D7560EB": (TEST, 100, EMPLOYEE),
-    "EmployeeTestRulesForbidFB957C1C": (TEST, 101, None),
+    "EmployeeTestRulesForbidFB957C1C": (TEST, 149, None),
 }
 PATHS = {CUSTOMER: ["/*"], EMPLOYEE: ["/admin", "/admin/*"], None: ["/admin", "/admin/*"]}
 FORBIDDEN = {"StatusCode": "403", "ContentType": "text/plain", "MessageBody": "Forbidden"}
