@@ -97,6 +97,23 @@ def _domain(value: str) -> str:
     return value
 
 
+def _branch(value: str) -> str:
+    # What git refuses in a name: https://git-scm.com/docs/git-check-ref-format
+    if not re.fullmatch(r"(?!.*(\.\.|//|\.lock(/|$)))[A-Za-z0-9_][\w./-]{0,99}(?<![./])", value):
+        raise ValueError(f"{value!r} is no branch name; an example is main")
+    return value
+
+
+def _connection_arn(value: str) -> str:
+    service = "(codeconnections|codestar-connections)"
+    if not re.fullmatch(rf"arn:aws[a-z-]*:{service}:[a-z0-9-]+:\d{{12}}:connection/[0-9a-f-]{{36}}", value):
+        raise ValueError(
+            f"{value!r} is no ARN of a connection; an example is "
+            "arn:aws:codeconnections:us-east-1:123456789012:connection/01234567-89ab-cdef-0123-456789abcdef"
+        )
+    return value
+
+
 Cidr = Annotated[str, AfterValidator(_cidr)]
 PathPattern = Annotated[str, AfterValidator(_path_pattern)]
 Architecture = Literal["arm64", "x86_64"]
@@ -148,9 +165,34 @@ class Release(_Section):
 
 
 class Delivery(_Section):
-    """Where a push comes from."""
+    """Where a push comes from; an environment without this section has no pipelines."""
 
     source: Literal["codecommit", "github"] = "codecommit"
+    repository: str = "microservices"
+    create_repository: bool = True
+    branch: Annotated[str, AfterValidator(_branch)] = "main"
+    connection_arn: Annotated[str, AfterValidator(_connection_arn)] | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.source == "github":
+            if self.connection_arn is None:
+                raise ValueError("connection_arn is missing; source = 'github' needs the ARN of a connection")
+            if not re.fullmatch(r"[A-Za-z0-9-]{1,39}/[\w.-]{1,100}", self.repository):
+                raise ValueError(
+                    f"repository {self.repository!r} is no GitHub repository such as 'owner/name'"
+                )
+            if "create_repository" in self.model_fields_set:
+                raise ValueError("create_repository is for source = 'codecommit'; remove the key")
+        else:
+            if self.connection_arn is not None:
+                raise ValueError("connection_arn is for source = 'github'; remove the key or set the source")
+            if not re.fullmatch(r"[\w.-]{1,100}(?<!\.git)", self.repository):
+                raise ValueError(
+                    f"repository {self.repository!r} is no CodeCommit name; it has at most 100 letters, digits "
+                    "and _.- and does not end in .git"
+                )
+        return self
 
 
 class Alarms(_Section):
@@ -261,7 +303,7 @@ class Environment(_Section):
     access: Access = Access()
     tls: Tls | None = None
     release: Release = Release()
-    delivery: Delivery = Delivery()
+    delivery: Delivery | None = None
     alarms: Alarms = Alarms()
     services: tuple[Service, ...]
 
@@ -469,6 +511,8 @@ def _contradictions(environment: Environment) -> Iterator[str]:
             "network.nat_gateways: 0 leaves the tasks no way to the AWS APIs; "
             "set interface_endpoints = true or at least 1"
         )
+    if environment.release.approval and environment.delivery is None:
+        yield "release.approval: is asked for by a pipeline; add [delivery] or remove the key"
     yield from _service_contradictions(environment)
 
 

@@ -6,6 +6,7 @@ from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
+from delivery import context
 from platform_constructs.database_access import DatabaseAccess
 from platform_constructs.database_preparation import DatabasePreparation, UserRights
 from platform_constructs.ecs_operations import EcsOperations
@@ -80,8 +81,8 @@ class ComputeStack(Stack):
             for service in settings.services
             if service.database != "none"
         }
-        preparations = [
-            DatabasePreparation(
+        self.preparations = {
+            service.name: DatabasePreparation(
                 self,
                 f"{_pascal_case(service.name)}Database",
                 microservice=self.microservices[service.name],
@@ -93,11 +94,11 @@ class ComputeStack(Stack):
             )
             for service in settings.services
             if service.migrations
-        ]
+        }
         for service in settings.services:
             microservice = self.microservices[service.name]
             if service.database != "none":
-                microservice.service.node.add_dependency(*(each.done for each in preparations))
+                microservice.service.node.add_dependency(*(each.done for each in self.preparations.values()))
             operations.lift_to_minimum(
                 f"Minimum-{service.name}",
                 service=microservice.service,
@@ -117,6 +118,7 @@ class ComputeStack(Stack):
                 services=ROOT / "services",
                 service=service.name,
                 architecture=service.architecture,
+                version=context.version(ROOT / "services", service.name, service.architecture),
             ),
             load_balancer=self.entrance,
             subnets=ec2.SubnetSelection(subnets=self._subnets.subnets),

@@ -5,6 +5,7 @@ from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_codedeploy as codedeploy
 from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_elasticloadbalancingv2 as elbv2
+from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
 from platform_constructs.compliance import acknowledge
@@ -43,6 +44,7 @@ class BlueGreenRelease(Construct):
         super().__init__(scope, construct_id)
         self.alarms = [self._server_errors(target_groups), self._unhealthy(target_groups)]
         self.deployment_group: codedeploy.EcsDeploymentGroup | None = None
+        self.hook_function: lambda_.Function | None = None
         target = service.load_balancer_target(
             container_name=container_name,
             container_port=container_port,

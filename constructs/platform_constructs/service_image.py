@@ -11,7 +11,7 @@ _LITTER = ("**/__pycache__", "**/*.py[co]", "**/.*_cache", "**/*.egg-info", "**/
 
 
 class ServiceImage(ecr_assets.DockerImageAsset):
-    """A service's image: its hash changes with its own folder and the shared one, and with nothing else."""
+    """A service's image, which knows its version; its own folder and the shared one are in it, nothing else."""
 
     def __init__(
         self,
@@ -21,6 +21,7 @@ class ServiceImage(ecr_assets.DockerImageAsset):
         services: Path,
         service: str,
         architecture: Literal["arm64", "x86_64"],
+        version: str,
     ) -> None:
         super().__init__(
             scope,
@@ -32,8 +33,11 @@ class ServiceImage(ecr_assets.DockerImageAsset):
             platform=ecr_assets.Platform.LINUX_ARM64
             if architecture == "arm64"
             else ecr_assets.Platform.LINUX_AMD64,
+            # In the image, not in the task: who replaces the image alone replaces its version too.
+            build_args={"VERSION": version},
             display_name=service,
         )
+        self.version = version
 
     @property
     def container_image(self) -> ecs.ContainerImage:
