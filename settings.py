@@ -28,6 +28,11 @@ TARGET_GROUPS_PER_LOAD_BALANCER = 100
 RESOURCES_PER_STACK = 500
 COMPUTE_RESOURCES_SHARED = 40
 COMPUTE_RESOURCES_PER_SERVICE = 30
+# 200 outputs a template (same page). What the pipelines need to know of a service is an output of Compute.
+OUTPUTS_PER_STACK = 200
+COMPUTE_OUTPUTS_SHARED = 10
+COMPUTE_OUTPUTS_PER_SERVICE = 14
+COMPUTE_OUTPUTS_PER_MIGRATION = 4
 
 # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-cpu-memory-error.html
 FARGATE_MEMORY_MIB: Mapping[int, tuple[int, ...]] = {
@@ -529,6 +534,17 @@ def _service_contradictions(environment: Environment) -> Iterator[str]:
         yield (
             f"services: {len(services)} services need about {resources} resources in the Compute stack, "
             f"CloudFormation allows {RESOURCES_PER_STACK}; at most {fit} services an environment"
+        )
+    outputs = (
+        COMPUTE_OUTPUTS_SHARED
+        + COMPUTE_OUTPUTS_PER_SERVICE * len(services)
+        + COMPUTE_OUTPUTS_PER_MIGRATION * sum(service.migrations for service in services)
+    )
+    if environment.delivery is not None and outputs > OUTPUTS_PER_STACK:
+        yield (
+            f"services: {len(services)} services with pipelines need about {outputs} outputs of the Compute "
+            f"stack, CloudFormation allows {OUTPUTS_PER_STACK}; remove [delivery] or split the services over "
+            "several environments"
         )
     for number, service in enumerate(services):
         for other in services[number + 1 :]:

@@ -13,11 +13,12 @@ from typing import Any
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from delivery import context, migration, plan, scan
+from delivery import migration, plan, scan
 from delivery.appspec import appspec, to_yaml
 from delivery.errors import DeliveryError
 from delivery.target import Target
 from delivery.task_definition import with_image
+from platform_constructs import build_context
 
 SERVICES = Path("services")
 OUTPUT = Path("release")
@@ -28,7 +29,7 @@ Client = Callable[[str], Any]
 def plan_release(variables: Mapping[str, str], client: Client) -> None:
     """Decide what this push means for the service; write release/release.env and, to build, release/context."""
     target = Target.from_environment(variables)
-    version = context.version(SERVICES, target.service, target.architecture)
+    version = build_context.version(SERVICES, target.service, target.architecture)
     decided = plan.decide(
         target,
         version=version,
@@ -38,7 +39,7 @@ def plan_release(variables: Mapping[str, str], client: Client) -> None:
     OUTPUT.mkdir(exist_ok=True)
     (OUTPUT / "release.env").write_text(decided.as_shell(), encoding="utf-8")
     if decided.build:
-        context.stage(SERVICES, target.service, OUTPUT / "context")
+        build_context.stage(SERVICES, target.service, OUTPUT / "context")
     print(decided.reason)
 
 
@@ -87,7 +88,7 @@ def main(arguments: Sequence[str], variables: Mapping[str, str], client: Client)
         commands.add_parser(name, help=function.__doc__)
     try:
         COMMANDS[parser.parse_args(arguments).command](variables, client)
-    except DeliveryError as error:
+    except (DeliveryError, FileNotFoundError) as error:
         print(error, file=sys.stderr)
         return 1
     except (BotoCoreError, ClientError) as error:

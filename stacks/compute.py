@@ -6,7 +6,6 @@ from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
-from delivery import context
 from platform_constructs.database_access import DatabaseAccess
 from platform_constructs.database_preparation import DatabasePreparation, UserRights
 from platform_constructs.ecs_operations import EcsOperations
@@ -118,7 +117,6 @@ class ComputeStack(Stack):
                 services=ROOT / "services",
                 service=service.name,
                 architecture=service.architecture,
-                version=context.version(ROOT / "services", service.name, service.architecture),
             ),
             load_balancer=self.entrance,
             subnets=ec2.SubnetSelection(subnets=self._subnets.subnets),

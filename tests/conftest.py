@@ -15,7 +15,13 @@ import app as platform_app
 import settings
 
 ENVIRONMENTS = settings.environment_names()
-STACKS = ("Network", "Data", "Compute", "Observability")
+
+
+def stacks_of(name: str) -> tuple[str, ...]:
+    """The construct ids of an environment's stacks; pipelines are where a section asks for them."""
+    delivery = ("Delivery",) if settings.load(name).delivery else ()
+    return ("Network", "Data", "Compute", *delivery, "Observability")
+
 
 Template = Mapping[str, Any]
 Synthesize = Callable[[str], Mapping[str, Template]]

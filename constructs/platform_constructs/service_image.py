@@ -6,8 +6,7 @@ from aws_cdk import aws_ecr_assets as ecr_assets
 from aws_cdk import aws_ecs as ecs
 from constructs import Construct
 
-# Made by tools that ran over the sources; they would change the image's hash.
-_LITTER = ("**/__pycache__", "**/*.py[co]", "**/.*_cache", "**/*.egg-info", "**/.DS_Store", "**/*.db")
+from platform_constructs import build_context
 
 
 class ServiceImage(ecr_assets.DockerImageAsset):
@@ -21,23 +20,28 @@ class ServiceImage(ecr_assets.DockerImageAsset):
         services: Path,
         service: str,
         architecture: Literal["arm64", "x86_64"],
-        version: str,
     ) -> None:
+        # The same as in the pipelines, so that what one has deployed is known to the other.
+        self.version = build_context.version(services, service, architecture)
         super().__init__(
             scope,
             construct_id,
             directory=str(services),
             file=f"{service}/Dockerfile",
             ignore_mode=IgnoreMode.DOCKER,
-            exclude=["*", f"!{service}", "!shared", *_LITTER],
+            exclude=[
+                "*",
+                f"!{service}",
+                f"!{build_context.SHARED}",
+                *(f"**/{pattern}" for pattern in build_context.LITTER),
+            ],
             platform=ecr_assets.Platform.LINUX_ARM64
             if architecture == "arm64"
             else ecr_assets.Platform.LINUX_AMD64,
             # In the image, not in the task: who replaces the image alone replaces its version too.
-            build_args={"VERSION": version},
+            build_args={"VERSION": self.version},
             display_name=service,
         )
-        self.version = version
 
     @property
     def container_image(self) -> ecs.ContainerImage:

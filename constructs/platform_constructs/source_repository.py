@@ -38,7 +38,7 @@ class SourceRepository(Construct):
     ) -> None:
         super().__init__(scope, construct_id)
         self._props = props
-        self.repository: codecommit.IRepository | None = None
+        self.repository: codecommit.Repository | codecommit.IRepository | None = None
         if props.source == "codecommit" and props.create:
             repository = codecommit.Repository(
                 self,

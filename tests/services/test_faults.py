@@ -220,6 +220,7 @@ def test_a_fresh_process_is_unhealthy_until_it_reached_the_database(
             assert service.client.get("/health").status_code == 200
 
 
+@pytest.mark.docker
 def test_a_fresh_process_becomes_healthy_when_the_database_appears(tmp_path: Path) -> None:
     database = tmp_path / "late" / "suppliers.db"
     environment = {"DATABASE_URL": f"sqlite:///{database}"}

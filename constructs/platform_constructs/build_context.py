@@ -8,17 +8,18 @@ from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from delivery.errors import DeliveryError
-
 SHARED = "shared"
 # Made by tools that ran over the sources, so no part of any commit.
 LITTER = ("__pycache__", "*.py[co]", ".*_cache", "*.egg-info", ".DS_Store", "*.db")
 
 
 def files(services: Path, service: str) -> list[Path]:
-    """The files of the build context, relative to `services` and in a stable order: the service's and the shared."""
+    """The files of the build context, relative to `services` and in a stable order: the service's and the shared.
+
+    Raises `FileNotFoundError` where there is no Dockerfile.
+    """
     if not (services / service / "Dockerfile").is_file():
-        raise DeliveryError(f"{services}/{service}/Dockerfile: is missing")
+        raise FileNotFoundError(f"{services}/{service}/Dockerfile: is missing")
     return sorted(
         (path for folder in (service, SHARED) for path in _files_below(services / folder, services)),
         key=lambda path: path.as_posix(),
