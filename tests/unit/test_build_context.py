@@ -41,13 +41,14 @@ def test_a_renamed_and_a_new_file_count(services: Path) -> None:
     assert len(seen) == 3
 
 
-def test_bytes_that_move_from_one_file_to_the_next_count(services: Path) -> None:
-    (services / "customer/a").write_text("1")
-    (services / "customer/b").write_text("23")
+def test_content_cannot_pass_for_another_file(services: Path) -> None:
+    (services / "customer/a").write_bytes(b"1")
+    (services / "customer/b").write_bytes(b"2")
     before = version(services)
-    (services / "customer/a").write_text("12")
-    (services / "customer/b").write_text("3")
-    assert version(services) != before
+    (services / "customer/b").unlink()
+    for separator in (b"\0", b"\0\0"):
+        (services / "customer/a").write_bytes(b"1\0customer/b" + separator + b"2")
+        assert version(services) != before
 
 
 def test_the_architecture_counts(services: Path) -> None:
