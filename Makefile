@@ -6,7 +6,7 @@ BIN := $(CURDIR)/.venv/bin
 export PATH := $(BIN):$(CURDIR)/node_modules/.bin:$(PATH)
 .DEFAULT_GOAL := help
 
-PYTHON_SOURCES := app.py checks.py settings.py stacks constructs ops emulator services tests bench
+PYTHON_SOURCES := app.py checks.py settings.py stacks constructs delivery ops emulator services tests bench
 
 .PHONY: help setup deploy destroy rehearse test check format synth diff bench snapshots lock images browser clean
 

@@ -7,10 +7,7 @@ import aws_cdk as cdk
 
 import checks
 from settings import Environment, SettingsError, load
-from stacks.compute import ComputeStack
-from stacks.data import DataStack
-from stacks.network import NetworkStack
-from stacks.observability import ObservabilityStack
+from stacks import ComputeStack, DataStack, DeliveryStack, NetworkStack, ObservabilityStack
 
 
 def build(app: cdk.App, env: Environment) -> None:
@@ -25,6 +22,9 @@ def build(app: cdk.App, env: Environment) -> None:
     network = NetworkStack(app, "Network", zones=env.availability_zones, network=env.network, **common)
     data = DataStack(app, "Data", vpc=network.vpc, database=env.database, users=env.database_users, **common)
     compute = ComputeStack(app, "Compute", network=network, data=data, settings=env.compute, **common)
+    if env.delivery:
+        pipelines: dict[str, Any] = {"delivery": env.delivery, "release": env.release, "alarms": env.alarms}
+        DeliveryStack(app, "Delivery", network=network, compute=compute, **pipelines, **common)
     ObservabilityStack(app, "Observability", data=data, compute=compute, alarms=env.alarms, **common)
 
 

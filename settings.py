@@ -30,6 +30,11 @@ TARGET_GROUPS_PER_LOAD_BALANCER = 100
 RESOURCES_PER_STACK = 500
 COMPUTE_RESOURCES_SHARED = 40
 COMPUTE_RESOURCES_PER_SERVICE = 30
+# 200 outputs a template (same page). What the pipelines need to know of a service is an output of Compute.
+OUTPUTS_PER_STACK = 200
+COMPUTE_OUTPUTS_SHARED = 10
+COMPUTE_OUTPUTS_PER_SERVICE = 14
+COMPUTE_OUTPUTS_PER_MIGRATION = 4
 
 # CloudFormation waits an hour for a custom resource; linear shifting takes 10 minutes, starting tasks some.
 CODEDEPLOY_BAKE_MINUTES = 40
@@ -102,6 +107,23 @@ def _domain(value: str) -> str:
     return value
 
 
+def _branch(value: str) -> str:
+    # What git refuses in a name: https://git-scm.com/docs/git-check-ref-format
+    if not re.fullmatch(r"(?!.*(\.\.|//|\.lock(/|$)))[A-Za-z0-9_][\w./-]{0,99}(?<![./])", value):
+        raise ValueError(f"{value!r} is no branch name; an example is main")
+    return value
+
+
+def _connection_arn(value: str) -> str:
+    service = "(codeconnections|codestar-connections)"
+    if not re.fullmatch(rf"arn:aws[a-z-]*:{service}:[a-z0-9-]+:\d{{12}}:connection/[0-9a-f-]{{36}}", value):
+        raise ValueError(
+            f"{value!r} is no ARN of a connection; an example is "
+            "arn:aws:codeconnections:us-east-1:123456789012:connection/01234567-89ab-cdef-0123-456789abcdef"
+        )
+    return value
+
+
 Cidr = Annotated[str, AfterValidator(_cidr)]
 PathPattern = Annotated[str, AfterValidator(_path_pattern)]
 Architecture = Literal["arm64", "x86_64"]
@@ -153,9 +175,34 @@ class Release(_Section):
 
 
 class Delivery(_Section):
-    """Where a push comes from."""
+    """Where a push comes from; an environment without this section has no pipelines."""
 
     source: Literal["codecommit", "github"] = "codecommit"
+    repository: str = "microservices"
+    create_repository: bool = True
+    branch: Annotated[str, AfterValidator(_branch)] = "main"
+    connection_arn: Annotated[str, AfterValidator(_connection_arn)] | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.source == "github":
+            if self.connection_arn is None:
+                raise ValueError("connection_arn is missing; source = 'github' needs the ARN of a connection")
+            if not re.fullmatch(r"[A-Za-z0-9-]{1,39}/[\w.-]{1,100}", self.repository):
+                raise ValueError(
+                    f"repository {self.repository!r} is no GitHub repository such as 'owner/name'"
+                )
+            if "create_repository" in self.model_fields_set:
+                raise ValueError("create_repository is for source = 'codecommit'; remove the key")
+        else:
+            if self.connection_arn is not None:
+                raise ValueError("connection_arn is for source = 'github'; remove the key or set the source")
+            if not re.fullmatch(r"[\w.-]{1,100}(?<!\.git)", self.repository):
+                raise ValueError(
+                    f"repository {self.repository!r} is no CodeCommit name; it has at most 100 letters, digits "
+                    "and _.- and does not end in .git"
+                )
+        return self
 
 
 class Alarms(_Section):
@@ -275,7 +322,7 @@ class Environment(_Section):
     access: Access = Access()
     tls: Tls | None = None
     release: Release = Release()
-    delivery: Delivery = Delivery()
+    delivery: Delivery | None = None
     alarms: Alarms = Alarms()
     services: tuple[Service, ...]
 
@@ -494,6 +541,8 @@ def _contradictions(environment: Environment) -> Iterator[str]:
             "network.nat_gateways: 0 leaves the tasks no way to the AWS APIs; "
             "set interface_endpoints = true or at least 1"
         )
+    if environment.release.approval and environment.delivery is None:
+        yield "release.approval: is asked for by a pipeline; add [delivery] or remove the key"
     yield from _release_contradictions(environment)
     yield from _service_contradictions(environment)
 
@@ -528,6 +577,17 @@ def _service_contradictions(environment: Environment) -> Iterator[str]:
         yield (
             f"services: {len(services)} services need about {resources} resources in the Compute stack, "
             f"CloudFormation allows {RESOURCES_PER_STACK}; at most {fit} services an environment"
+        )
+    outputs = (
+        COMPUTE_OUTPUTS_SHARED
+        + COMPUTE_OUTPUTS_PER_SERVICE * len(services)
+        + COMPUTE_OUTPUTS_PER_MIGRATION * sum(service.migrations for service in services)
+    )
+    if environment.delivery is not None and outputs > OUTPUTS_PER_STACK:
+        yield (
+            f"services: {len(services)} services with pipelines need about {outputs} outputs of the Compute "
+            f"stack, CloudFormation allows {OUTPUTS_PER_STACK}; remove [delivery] or split the services over "
+            "several environments"
         )
     for number, service in enumerate(services):
         for other in services[number + 1 :]:

@@ -96,8 +96,8 @@ class ComputeStack(Stack):
             for service in settings.services
             if service.database != "none"
         }
-        preparations = [
-            DatabasePreparation(
+        self.preparations = {
+            service.name: DatabasePreparation(
                 self,
                 f"{_pascal_case(service.name)}Database",
                 microservice=self.microservices[service.name],
@@ -109,18 +109,18 @@ class ComputeStack(Stack):
             )
             for service in settings.services
             if service.migrations
-        ]
+        }
         for service in settings.services:
             microservice = self.microservices[service.name]
             if service.database != "none":
-                microservice.service.node.add_dependency(*(each.done for each in preparations))
+                microservice.service.node.add_dependency(*(each.done for each in self.preparations.values()))
             operations.lift_to_minimum(
                 f"Minimum-{service.name}",
                 service=microservice.service,
                 minimum=service.scaling.min_tasks,
             )
         if settings.release.controller == "codedeploy":
-            self._release_by_codedeploy(operations, [each.done for each in preparations])
+            self._release_by_codedeploy(operations, [each.done for each in self.preparations.values()])
         self._add_outputs()
 
     def _release_by_codedeploy(self, operations: EcsOperations, after: Sequence[IDependable]) -> None:

@@ -15,19 +15,30 @@ import app as platform_app
 import settings
 
 ENVIRONMENTS = settings.environment_names()
-STACKS = ("Network", "Data", "Compute", "Observability")
+
+
+def stacks_of(name: str) -> tuple[str, ...]:
+    """The construct ids of an environment's stacks; pipelines are where a section asks for them."""
+    delivery = ("Delivery",) if settings.load(name).delivery else ()
+    return ("Network", "Data", "Compute", *delivery, "Observability")
+
 
 Template = Mapping[str, Any]
 Synthesize = Callable[[str], Mapping[str, Template]]
 
 
-def synthesize(environment: settings.Environment, folder: Path) -> dict[str, Template]:
-    """The templates of an environment by construct id, with the context of cdk.json as the CLI gives it."""
+def built(environment: settings.Environment, folder: Path) -> cdk.App:
+    """The app of an environment, with the context of cdk.json as the CLI gives it."""
     context = json.loads((settings.ROOT / "cdk.json").read_text())["context"]
     context["aws:cdk:enable-path-metadata"] = True
     app = cdk.App(outdir=str(folder), context=context, analytics_reporting=False)
     platform_app.build(app, environment)
-    assembly = app.synth()
+    return app
+
+
+def synthesize(environment: settings.Environment, folder: Path) -> dict[str, Template]:
+    """The templates of an environment by construct id."""
+    assembly = built(environment, folder).synth()
     return {stack.stack_name.rpartition("-")[2].capitalize(): stack.template for stack in assembly.stacks}
 
 

@@ -5,6 +5,7 @@ from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_codedeploy as codedeploy
 from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_elasticloadbalancingv2 as elbv2
+from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
@@ -49,6 +50,7 @@ class BlueGreenRelease(Construct):
             self._unhealthy(target_groups),
         ]
         self.deployment_group: codedeploy.EcsDeploymentGroup | None = None
+        self.hook_function = check
         target = service.load_balancer_target(
             container_name=container_name,
             container_port=container_port,
@@ -63,15 +65,7 @@ class BlueGreenRelease(Construct):
         )
         target_groups.blue.add_target(target)
         if controller == "ecs":
-            service.enable_deployment_alarms([alarm.alarm_name for alarm in self.alarms])
-            if check:
-                service.add_lifecycle_hook(
-                    ecs.DeploymentLifecycleLambdaTarget(
-                        check,
-                        "Check",
-                        lifecycle_stages=[ecs.DeploymentLifecycleStage.POST_TEST_TRAFFIC_SHIFT],
-                    )
-                )
+            self._release_natively(service, check)
         if controller == "codedeploy":
             self.deployment_group = codedeploy.EcsDeploymentGroup(
                 self,
@@ -95,6 +89,35 @@ class BlueGreenRelease(Construct):
                 "IAM4[Policy::arn:<AWS::Partition>:iam::aws:policy/AWSCodeDeployRoleForECS]",
                 "AWS maintains this policy for exactly this purpose and only CodeDeploy can assume the role.",
             )
+
+    def _release_natively(self, service: ecs.FargateService, check: lambda_.IFunction | None) -> None:
+        service.enable_deployment_alarms([alarm.alarm_name for alarm in self.alarms])
+        acknowledge(
+            service.node.find_child("AlternateTargetRole"),
+            "IAM4[Policy::arn:<AWS::Partition>:iam::aws:policy/AmazonECSInfrastructureRolePolicyForLoadBalancers]",
+            "AWS maintains this policy for exactly this purpose and only ECS can assume the role.",
+        )
+        if check is None:
+            return
+        role = iam.Role(
+            self,
+            "CheckRole",
+            assumed_by=iam.ServicePrincipal("ecs.amazonaws.com"),
+            description="Calls the check of new tasks",
+        )
+        role.add_to_policy(
+            iam.PolicyStatement(actions=["lambda:InvokeFunction"], resources=[check.function_arn])
+        )
+        service.add_lifecycle_hook(
+            ecs.DeploymentLifecycleLambdaTarget(
+                check,
+                "Check",
+                lifecycle_stages=[ecs.DeploymentLifecycleStage.POST_TEST_TRAFFIC_SHIFT],
+                role=role,
+            )
+        )
+        # ECS calls the check as soon as the service exists.
+        service.node.add_dependency(role)
 
     def _server_errors(self, target_groups: TargetGroupPair) -> cloudwatch.Alarm:
         return target_groups.metric_server_errors().create_alarm(

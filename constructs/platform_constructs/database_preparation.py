@@ -44,7 +44,7 @@ class DatabasePreparation(Construct):
             description=f"Prepares the database for {microservice.name}",
         )
         database.grant_manage_users(role)
-        task_definition = microservice.add_task_definition(
+        self.task_definition = microservice.add_task_definition(
             "Prepare",
             command=_COMMAND,
             task_role=role,
@@ -67,10 +67,11 @@ class DatabasePreparation(Construct):
                 "SAMPLE_DATA": str(sample_data).lower(),
             },
         )
+        self.security_groups = [microservice.security_group, database.client_security_group]
         self.done = operations.run_to_completion(
             f"Prepare-{microservice.name}",
-            task_definition=task_definition,
-            security_groups=[microservice.security_group, database.client_security_group],
+            task_definition=self.task_definition,
+            security_groups=self.security_groups,
             log_group=microservice.log_group,
             log_prefix=microservice.log_prefix,
         )

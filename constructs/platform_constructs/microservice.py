@@ -71,6 +71,9 @@ class Microservice(Construct):
     ) -> None:
         super().__init__(scope, construct_id)
         self.name = props.name
+        self.container_port = props.container_port
+        self.architecture = props.architecture
+        self.controller = props.controller
         self.scaling_bounds = (props.min_tasks, props.max_tasks)
         self.task_role = iam.Role(
             self,
@@ -87,14 +90,14 @@ class Microservice(Construct):
             removal_policy=removal_policy,
         )
         self.log_prefix = props.name
-        self._execution_role = iam.Role(
+        self.execution_role = iam.Role(
             self,
             "ExecutionRole",
             assumed_by=iam.ServicePrincipal("ecs-tasks.amazonaws.com"),
             description=f"Starts the containers of {props.name}: pulls their image, writes their log",
         )
         acknowledge(
-            self._execution_role,
+            self.execution_role,
             "IAM5[Resource::*]",
             "Signing in to the image registry (ecr:GetAuthorizationToken) knows no resource; pulling is "
             "allowed for this service's repository only.",
@@ -174,7 +177,7 @@ class Microservice(Construct):
             cpu=props.cpu,
             memory_limit_mib=props.memory_mib,
             task_role=task_role,
-            execution_role=self._execution_role,
+            execution_role=self.execution_role,
             runtime_platform=ecs.RuntimePlatform(
                 cpu_architecture=ecs.CpuArchitecture.ARM64
                 if props.architecture == "arm64"
@@ -187,7 +190,8 @@ class Microservice(Construct):
             container_name=props.name,
             image=self._image.container_image,
             command=list(command) if command else None,
-            environment={**environment, "SERVICE_NAME": props.name, "VERSION": self._image.asset_hash},
+            environment={**environment, "SERVICE_NAME": props.name},
+            docker_labels={"version": self._image.version},
             logging=ecs.LogDrivers.aws_logs(log_group=self.log_group, stream_prefix=self.log_prefix),
             port_mappings=[ecs.PortMapping(container_port=props.container_port)] if serves else None,
             user=_USER,

@@ -6,12 +6,11 @@ from aws_cdk import aws_ecr_assets as ecr_assets
 from aws_cdk import aws_ecs as ecs
 from constructs import Construct
 
-# Made by tools that ran over the sources; they would change the image's hash.
-_LITTER = ("**/__pycache__", "**/*.py[co]", "**/.*_cache", "**/*.egg-info", "**/.DS_Store", "**/*.db")
+from platform_constructs import build_context
 
 
 class ServiceImage(ecr_assets.DockerImageAsset):
-    """A service's image: its hash changes with its own folder and the shared one, and with nothing else."""
+    """A service's image, which knows its version; its own folder and the shared one are in it, nothing else."""
 
     def __init__(
         self,
@@ -22,16 +21,25 @@ class ServiceImage(ecr_assets.DockerImageAsset):
         service: str,
         architecture: Literal["arm64", "x86_64"],
     ) -> None:
+        # The same as in the pipelines, so that what one has deployed is known to the other.
+        self.version = build_context.version(services, service, architecture)
         super().__init__(
             scope,
             construct_id,
             directory=str(services),
             file=f"{service}/Dockerfile",
             ignore_mode=IgnoreMode.DOCKER,
-            exclude=["*", f"!{service}", "!shared", *_LITTER],
+            exclude=[
+                "*",
+                f"!{service}",
+                f"!{build_context.SHARED}",
+                *(f"**/{pattern}" for pattern in build_context.LITTER),
+            ],
             platform=ecr_assets.Platform.LINUX_ARM64
             if architecture == "arm64"
             else ecr_assets.Platform.LINUX_AMD64,
+            # In the image, not in the task: who replaces the image alone replaces its version too.
+            build_args={"VERSION": self.version},
             display_name=service,
         )
 

@@ -9,9 +9,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from cdk_nag import AwsSolutionsChecks
 
 import settings
-from tests.conftest import ENVIRONMENTS
+from tests.conftest import ENVIRONMENTS, built, stacks_of
 
 BIN = Path(sys.executable).parent
 CDK = settings.ROOT / "node_modules/.bin/cdk"
@@ -54,11 +55,23 @@ def test_no_finding_is_open(checked: Path) -> None:
 
 def test_cfn_lint_finds_nothing(checked: Path) -> None:
     templates = sorted(str(path) for path in checked.glob("*.template.json"))
-    assert len(templates) == 4
+    assert len(templates) == len(stacks_of(checked.parent.name.rstrip("0123456789")))
     done = subprocess.run(
         [BIN / "cfn-lint", *templates], capture_output=True, text=True, check=False, timeout=180
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("controller", ["ecs", "rolling"])
+def test_no_finding_is_open_with_the_other_controllers(
+    project: Path, tmp_path: Path, controller: str
+) -> None:
+    file = project / "environments/prod.toml"
+    file.write_text(file.read_text().replace('controller = "codedeploy"', f'controller = "{controller}"'))
+    app = built(settings.load("prod", project), tmp_path / "out")
+    for stack in app.node.children:
+        result = AwsSolutionsChecks(app).validate_scope(stack)
+        assert result.success, [(each.rule_name, each.violating_constructs) for each in result.violations]
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from sqlalchemy import create_engine
@@ -18,6 +19,18 @@ from tests.services.harness import (
     migrate,
     running,
 )
+
+# Fixtures that start containers.
+DOCKER_FIXTURES = {"mysql", "images", "tls"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what needs Docker, so that a build without privileges can leave it out: `-m "not docker"`."""
+    for item in items:
+        if isinstance(item, pytest.Function) and Path(__file__).parent in item.path.parents:
+            parameters = item.callspec.params if hasattr(item, "callspec") else {}
+            if DOCKER_FIXTURES & set(item.fixturenames) or "mysql" in parameters.values():
+                item.add_marker("docker")
 
 
 @pytest.fixture(scope="session")

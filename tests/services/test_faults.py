@@ -233,6 +233,7 @@ def test_a_file_is_enough_of_a_database(tmp_path: Path) -> None:
         assert VALID["name"] in service.client.get("/admin/suppliers").text
 
 
+@pytest.mark.docker
 def test_a_fresh_process_becomes_healthy_when_the_database_appears(tmp_path: Path) -> None:
     database = tmp_path / "late" / "suppliers.db"
     environment = {"DATABASE_URL": f"sqlite:///{database}"}

@@ -31,6 +31,10 @@ class Aws:
     def __init__(self) -> None:
         self.told: list[dict[str, Any]] = []
         self.addresses = ["127.0.0.1"]
+        self.image = (
+            "000000000000.dkr.ecr.us-east-1.amazonaws.com/cdk-hnb659fds-container-assets-000000000000:abc"
+        )
+        self.label = NEW
         self.task_sets = [
             {"status": "PRIMARY", "taskDefinition": "old:7", "createdAt": 1},
             {"status": "ACTIVE", "taskDefinition": TASK_DEFINITION, "createdAt": 2},
@@ -55,7 +59,7 @@ class Aws:
 
     def describe_task_definition(self, **request: Any) -> Any:
         assert request == {"taskDefinition": TASK_DEFINITION}
-        containers = [{"environment": [{"name": "VERSION", "value": NEW}]}]
+        containers = [{"image": self.image, "dockerLabels": {"version": self.label}}]
         return {
             "taskDefinition": {"family": "suppliers-dev-compute-customer", "containerDefinitions": containers}
         }
@@ -124,6 +128,16 @@ def test_new_tasks_that_answer_everything_let_ecs_go_on(check: tuple[ModuleType,
     module, aws = check
     assert module.handler(ECS_EVENT, None) == {"hookStatus": "SUCCEEDED", "reason": ""}
     assert aws.told == []
+
+
+def test_a_pipelines_image_is_known_by_its_tag_whatever_an_old_label_says(
+    check: tuple[ModuleType, Aws],
+) -> None:
+    module, aws = check
+    aws.image, aws.label = f"000000000000.dkr.ecr.us-east-1.amazonaws.com/suppliers/customer:{NEW}", "0" * 64
+    assert module.handler(ECS_EVENT, None)["hookStatus"] == "SUCCEEDED"
+    aws.image = aws.image.replace(NEW, "0" * 64)
+    assert module.handler(ECS_EVENT, None)["hookStatus"] == "FAILED"
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,8 @@ import pytest
 
 import settings
 
+CONNECTION = "arn:aws:codeconnections:us-east-1:123456789012:connection/01234567-89ab-cdef-0123-456789abcdef"
+
 
 def problems_of(project: Path, environment: str = "dev") -> str:
     with pytest.raises(settings.SettingsError) as raised:
@@ -111,6 +113,37 @@ def test_an_environment_is_named_by_its_file_alone(name: str) -> None:
         ),
         (r"^\[release\]", "services = 1\n[release]", r"database.services: unknown key"),
         (r"^\[release\]", "[services]\ncustomer = 1\n[release]", r"services.customer"),
+        (r"^source.*", 'source = "gitlab"', r"delivery.source: .*'codecommit' or 'github', not 'gitlab'"),
+        (r"^source.*", 'source = "github"', r"delivery: connection_arn is missing; source = 'github' needs"),
+        (
+            r"^source.*",
+            f'source = "github"\nconnection_arn = "{CONNECTION}"',
+            r"delivery: repository 'microservices' is no GitHub repository such as 'owner/name'",
+        ),
+        (
+            r"^source.*",
+            f'source = "github"\nconnection_arn = "{CONNECTION}"\nrepository = "a/b"\ncreate_repository = false',
+            r"delivery: create_repository is for source = 'codecommit'; remove the key",
+        ),
+        (
+            r"^source.*",
+            'source = "github"\nconnection_arn = "arn:x"\nrepository = "a/b"',
+            r"delivery.connection_arn: 'arn:x' is no ARN of a connection; an example is arn:",
+        ),
+        (
+            r"^source.*",
+            f'connection_arn = "{CONNECTION}"',
+            r"delivery: connection_arn is for source = 'github'; remove the key or set the source",
+        ),
+        (r"^source.*", 'repository = "a b"', r"delivery: repository 'a b' is no CodeCommit name"),
+        (r"^source.*", 'repository = "a.git"', r"delivery: repository 'a.git' is no CodeCommit name"),
+        (r"^source.*", 'branch = "a..b"', r"delivery.branch: 'a..b' is no branch name; an example is main"),
+        (r"^source.*", "speed = 1", r"delivery.speed: unknown key; allowed: source, repository,"),
+        (
+            r"^\[delivery\]\nsource.*",
+            "approval = true",
+            r"release.approval: is asked for by a pipeline; add \[delivery\] or remove the key",
+        ),
         (r"^region", 'name = "prod"\nregion', r"name: is the file's name; remove the key"),
         (r"^region", "region =", r"is not TOML"),
     ],
@@ -272,3 +305,35 @@ def test_paths_below_admin_are_restricted_without_being_told_to(project: Path) -
 def test_no_named_networks_means_only_the_vpc() -> None:
     dev = settings.load("dev")
     assert dev.admin_cidrs == dev.test_traffic_cidrs == (dev.network.cidr,)
+
+
+@pytest.mark.parametrize(("name", "expected"), [("local", False), ("dev", True), ("prod", True)])
+def test_an_environment_without_the_section_has_no_pipelines(name: str, expected: bool) -> None:
+    assert (settings.load(name).delivery is not None) == expected
+
+
+@pytest.mark.parametrize("branch", ["main", "release/2026.1", "a_b-c"])
+def test_branches_have_the_names_that_git_allows(project: Path, branch: str) -> None:
+    edit(project / "environments/dev.toml", r"^source.*", f'branch = "{branch}"')
+    delivery = settings.load("dev", project).delivery
+    assert delivery is not None
+    assert delivery.branch == branch
+
+
+@pytest.mark.parametrize(("extra", "refused"), [(11, False), (12, True)])
+def test_more_pipelines_than_compute_has_outputs_for_are_refused(
+    project: Path, extra: int, refused: bool
+) -> None:
+    manifest = (project / "services/customer/service.toml").read_text()
+    for number in range(extra):
+        folder = project / f"services/extra{number}"
+        folder.mkdir()
+        (folder / "Dockerfile").touch()
+        (folder / "service.toml").write_text(
+            manifest.replace("/*", f"/extra{number}").replace("priority = 200", f"priority = {300 + number}")
+        )
+    edit(project / "services/customer/service.toml", r"^priority.*", "priority = 900")
+    if refused:
+        assert "services with pipelines need about 210 outputs" in problems_of(project)
+    else:
+        assert settings.load("dev", project).delivery

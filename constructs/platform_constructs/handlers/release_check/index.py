@@ -19,6 +19,8 @@ import boto3
 _ATTEMPTS = 5
 _PAUSE_SECONDS = 2.0
 _TIMEOUT_SECONDS = 5.0
+# Where `cdk bootstrap` puts images: cdk-<qualifier>-container-assets-<account>-<region>.
+_CDK_REPOSITORY = "-container-assets-"
 _VERSION_HEADER = "X-Service-Version"
 
 
@@ -49,12 +51,19 @@ def check(task_definition: str) -> None:
     paths = json.loads(os.environ["PATHS"]).get(found["family"])
     if not paths:
         raise CheckFailed(f"nothing is known about {found['family']}")
-    variables = {
-        each["name"]: each["value"] for each in found["containerDefinitions"][0].get("environment", [])
-    }
+    version = _version(found["containerDefinitions"][0])
     addresses = _addresses()
     for path in paths:
-        _until_answered(addresses, path, variables["VERSION"])
+        _until_answered(addresses, path, version)
+
+
+def _version(container: Mapping[str, Any]) -> str:
+    # A pipeline tags its images with their version; `cdk deploy` names them otherwise and labels the container. A
+    # label alone would not do: a native release by a pipeline changes the image and leaves the label behind.
+    repository, _, tag = str(container["image"]).rpartition(":")
+    if _CDK_REPOSITORY in repository:
+        return str(container["dockerLabels"]["version"])
+    return tag
 
 
 def _until_answered(addresses: Sequence[str], path: str, version: str) -> None:

@@ -1,0 +1,60 @@
+from typing import cast
+
+from aws_cdk import Duration, RemovalPolicy, Stack
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_s3 as s3
+from constructs import Construct
+
+from platform_constructs.compliance import acknowledge
+from platform_constructs.permissions import allow
+
+
+class ArtifactBucket(s3.Bucket):
+    """A private bucket, encrypted with a customer key, for what a pipeline's stages hand on; kept for 90 days."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        encryption_key: kms.IKey,
+        access_logs: s3.IBucket,
+        removal_policy: RemovalPolicy,
+    ) -> None:
+        super().__init__(
+            scope,
+            construct_id,
+            encryption=s3.BucketEncryption.KMS,
+            encryption_key=encryption_key,
+            bucket_key_enabled=True,
+            block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
+            object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
+            enforce_ssl=True,
+            versioned=True,
+            server_access_logs_bucket=access_logs,
+            server_access_logs_prefix="artifacts/",
+            lifecycle_rules=[
+                s3.LifecycleRule(
+                    expiration=Duration.days(90),
+                    noncurrent_version_expiration=Duration.days(7),
+                    abort_incomplete_multipart_upload_after=Duration.days(7),
+                )
+            ],
+            removal_policy=removal_policy,
+        )
+        self._key = encryption_key
+
+    def grant_artifacts(self, role: iam.Role, *, write: bool = False) -> None:
+        """Let a role take artifacts, and leave its own: less than CDK's grants, which also delete and list."""
+        allow(role, "s3:GetBucketAcl", "s3:GetBucketLocation", "s3:GetBucketVersioning", on=self.bucket_arn)
+        objects = ["s3:GetObject", "s3:GetObjectVersion", *(["s3:PutObject"] if write else [])]
+        allow(role, *objects, on=self.arn_for_objects("*"))
+        use = ["kms:Encrypt", "kms:GenerateDataKey"] if write else []
+        allow(role, "kms:Decrypt", "kms:DescribeKey", *use, on=self._key.key_arn)
+        bucket_id = Stack.of(self).resolve(cast(s3.CfnBucket, self.node.default_child).logical_id)
+        acknowledge(
+            role,
+            f"IAM5[Resource::<{bucket_id}.Arn>/*]",
+            "The bucket holds nothing but artifacts of pipelines, and CodePipeline chooses their names.",
+        )

@@ -1,0 +1,346 @@
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+from aws_cdk import Duration, RemovalPolicy, Stack
+from aws_cdk import aws_codebuild as codebuild
+from aws_cdk import aws_codepipeline as codepipeline
+from aws_cdk import aws_codepipeline_actions as actions
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_ecs as ecs
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from constructs import Construct
+
+from platform_constructs.artifact_bucket import ArtifactBucket
+from platform_constructs.build_project import BuildProject
+from platform_constructs.compliance import acknowledge, readable_account
+from platform_constructs.database_preparation import DatabasePreparation
+from platform_constructs.image_repository import ImageRepository
+from platform_constructs.microservice import Microservice
+from platform_constructs.permissions import allow
+from platform_constructs.source_repository import SourceRepository
+
+_TEST = {
+    "build": [
+        "python -m pip install --quiet -r requirements.txt -r requirements-dev.txt",
+        'python -m pytest tests/services -m "not docker"',
+    ]
+}
+_IMAGE = {
+    "pre_build": ["python -m delivery plan", ". release/release.env"],
+    "build": [
+        'if [ "$BUILD" = yes ]; then'
+        ' aws ecr get-login-password | docker login --username AWS --password-stdin "${REPOSITORY_URI%%/*}"'
+        # Attestations would make an index of the image, which the scan does not support.
+        " && BUILDX_NO_DEFAULT_ATTESTATIONS=1 docker build"
+        ' --build-arg "VERSION=$VERSION" --tag "$IMAGE" --file "release/context/$SERVICE/Dockerfile" release/context'
+        ' && docker push "$IMAGE"; fi',
+        'if [ "$RELEASE" = yes ]; then python -m delivery check-image; fi',
+        "python -m delivery write",
+    ],
+}
+_MIGRATE = {"build": ["python -m delivery migrate"]}
+_EXPORTED = ("VERSION", "IMAGE", "RELEASE", "REASON")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServicePipelineProps:
+    """With `approval`, a person lets each release pass before the database and the tasks change."""
+
+    name: str
+    approval: bool
+    removal_policy: RemovalPolicy
+
+
+class ServicePipeline(Construct):
+    """From a push to a release of one service; a push that leaves it untouched skips approval and deployment."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        source: SourceRepository,
+        microservice: Microservice,
+        cluster: ecs.ICluster,
+        repository: ImageRepository,
+        preparation: DatabasePreparation | None,
+        subnets: ec2.SelectedSubnets,
+        artifacts: ArtifactBucket,
+        encryption_key: kms.IKey,
+        logs_key: kms.IKey,
+        props: ServicePipelineProps,
+    ) -> None:
+        super().__init__(scope, construct_id)
+        self._microservice = microservice
+        self._cluster = cluster
+        self._repository = repository
+        self._artifacts = artifacts
+        self._encryption_key = encryption_key
+        self._logs_key = logs_key
+        self._props = props
+        self._sources = codepipeline.Artifact("Sources")
+        self._release = codepipeline.Artifact("Release")
+        self._in_this_cluster = {"ArnEquals": {"ecs:cluster": cluster.cluster_arn}}
+        self._role = iam.Role(
+            self,
+            "Role",
+            assumed_by=iam.ServicePrincipal("codepipeline.amazonaws.com"),
+            description=f"Fetches sources, starts the builds and the release of {microservice.name}",
+        )
+        artifacts.grant_artifacts(self._role, write=True)
+        source.grant_fetch(self._role, artifacts)
+        self.pipeline = codepipeline.Pipeline(
+            self,
+            "Pipeline",
+            pipeline_name=props.name,
+            pipeline_type=codepipeline.PipelineType.V2,
+            # A newer push overtakes one that still waits, and never one that is under way in a stage.
+            execution_mode=codepipeline.ExecutionMode.SUPERSEDED,
+            artifact_bucket=artifacts,
+            # One role that may just start things; CDK's own would read and write all that the builds do.
+            role=self._role.without_policy_updates(),
+            use_pipeline_role_for_actions=True,
+            stages=self._stages(source, preparation, subnets),
+        )
+        # The grants are a policy of their own; without it the first execution would fail.
+        self.pipeline.node.add_dependency(self._role)
+
+    def _stages(
+        self,
+        source: SourceRepository,
+        preparation: DatabasePreparation | None,
+        subnets: ec2.SelectedSubnets,
+    ) -> list[codepipeline.StageProps]:
+        deployment = [self._deploy_action()]
+        if preparation is not None:
+            deployment.insert(0, self._migrate_action(preparation, subnets))
+        approval = codepipeline.StageProps(
+            stage_name="Approval",
+            actions=[
+                actions.ManualApprovalAction(action_name="Approve", additional_information="#{Build.REASON}")
+            ],
+            before_entry=_only_for_a_release("Approval"),
+        )
+        return [
+            codepipeline.StageProps(stage_name="Source", actions=[source.action(self._sources)]),
+            codepipeline.StageProps(stage_name="Build", actions=[self._test_action(), self._image_action()]),
+            *([approval] if self._props.approval else []),
+            codepipeline.StageProps(
+                stage_name="Deploy", actions=deployment, before_entry=_only_for_a_release("Deploy")
+            ),
+        ]
+
+    def _test_action(self) -> codepipeline.IAction:
+        project = self._project("Test", f"Tests {self._microservice.name}", _TEST)
+        return actions.CodeBuildAction(
+            action_name="Test", project=project, input=self._sources, type=actions.CodeBuildActionType.TEST
+        )
+
+    def _image_action(self) -> codepipeline.IAction:
+        microservice = self._microservice
+        codedeploy = microservice.controller == "codedeploy"
+        hook = microservice.release.hook_function if codedeploy else None
+        project = self._project(
+            "Image",
+            f"Builds, scans and describes the image of {microservice.name}",
+            _IMAGE,
+            variables={
+                "SERVICE": microservice.name,
+                "ARCHITECTURE": microservice.architecture,
+                "CONTAINER_PORT": str(microservice.container_port),
+                "CONTROLLER": microservice.controller,
+                "REPOSITORY_URI": self._repository.repository_uri,
+                "CLUSTER": self._cluster.cluster_name,
+                "ECS_SERVICE": microservice.service.service_name,
+                "FAMILY": microservice.task_definition.family,
+                **({"HOOK": hook.function_arn} if hook else {}),
+            },
+            files=["taskdef.json", "appspec.yaml"] if codedeploy else ["imagedefinitions.json"],
+            docker=True,
+        )
+        role = project.build_role
+        self._repository.grant_pull_push(role)
+        self._repository.grant(role, "ecr:DescribeImages", "ecr:DescribeImageScanFindings")
+        allow(role, "ecs:DescribeServices", on=microservice.service.service_arn)
+        allow(role, "ecs:DescribeTaskDefinition", on="*")
+        acknowledge(
+            role,
+            "IAM5[Resource::*]",
+            "Signing in to the registry (ecr:GetAuthorizationToken) and reading task definitions "
+            "(ecs:DescribeTaskDefinition) know no resource.",
+        )
+        return actions.CodeBuildAction(
+            action_name="Image",
+            project=project,
+            input=self._sources,
+            outputs=[self._release],
+            run_order=2,
+            variables_namespace="Build",
+        )
+
+    def _migrate_action(
+        self, preparation: DatabasePreparation, subnets: ec2.SelectedSubnets
+    ) -> codepipeline.IAction:
+        microservice, stack = self._microservice, Stack.of(self)
+        family = preparation.task_definition.family
+        project = self._project(
+            "Migrate",
+            f"Prepares the database for a new {microservice.name}",
+            _MIGRATE,
+            variables={
+                "SERVICE": microservice.name,
+                "CLUSTER": self._cluster.cluster_name,
+                "PREPARE_FAMILY": family,
+                "SUBNETS": ",".join(subnets.subnet_ids),
+                "SECURITY_GROUPS": ",".join(each.security_group_id for each in preparation.security_groups),
+                "LOG_GROUP": microservice.log_group.log_group_name,
+                "LOG_PREFIX": microservice.log_prefix,
+            },
+        )
+        role = project.build_role
+        revisions = stack.format_arn(service="ecs", resource="task-definition", resource_name=f"{family}:*")
+        allow(role, "ecs:DescribeTaskDefinition", "ecs:RegisterTaskDefinition", on="*")
+        allow(role, "ecs:RunTask", on=revisions, when=self._in_this_cluster)
+        allow(role, "ecs:DescribeTasks", on="*", when=self._in_this_cluster)
+        allow(role, "logs:GetLogEvents", on=microservice.log_group.log_group_arn)
+        _allow_passing_roles(role, preparation.task_definition)
+        acknowledge(
+            role,
+            "IAM5[Resource::*]",
+            "Task definitions are described and registered without a resource; tasks, whose names are not known "
+            "before they exist, only in this cluster.",
+        )
+        acknowledge(
+            role,
+            f"IAM5[Resource::arn:aws:ecs:{stack.region}:{readable_account(stack)}:task-definition/{family}:*]",
+            "The revision to run is the one that the build has just registered.",
+        )
+        return actions.CodeBuildAction(
+            action_name="Migrate",
+            project=project,
+            input=self._sources,
+            environment_variables={
+                name: codebuild.BuildEnvironmentVariable(value=f"#{{Build.{name}}}")
+                for name in ("IMAGE", "VERSION")
+            },
+        )
+
+    def _deploy_action(self) -> codepipeline.IAction:
+        role = iam.Role(
+            self,
+            "DeployRole",
+            assumed_by=iam.ArnPrincipal(self._role.role_arn),
+            description=f"Releases {self._microservice.name}",
+        )
+        allow(self._role, "sts:AssumeRole", on=role.role_arn)
+        allow(role, "ecs:RegisterTaskDefinition", on="*")
+        _allow_passing_roles(role, self._microservice.task_definition)
+        self._artifacts.grant_artifacts(role)
+        acknowledge(
+            role,
+            "IAM5[Resource::*]",
+            "Task definitions are described and registered without a resource; which roles they can name is "
+            "limited to those of this service. Tasks are read in this cluster only.",
+        )
+        # The actions would allow themselves to pass every role of the account and to change every service.
+        narrow = role.without_policy_updates()
+        group = self._microservice.release.deployment_group
+        if group is not None:
+            allow(
+                role,
+                "codedeploy:GetApplication",
+                "codedeploy:GetApplicationRevision",
+                "codedeploy:RegisterApplicationRevision",
+                on=group.application.application_arn,
+            )
+            allow(
+                role, "codedeploy:CreateDeployment", "codedeploy:GetDeployment", on=group.deployment_group_arn
+            )
+            allow(role, "codedeploy:GetDeploymentConfig", on=group.deployment_config.deployment_config_arn)
+            return actions.CodeDeployEcsDeployAction(
+                action_name="Deploy",
+                deployment_group=group,
+                task_definition_template_input=self._release,
+                app_spec_template_input=self._release,
+                role=narrow,
+                run_order=2,
+            )
+        service = self._microservice.service
+        allow(role, "ecs:DescribeTaskDefinition", on="*")
+        allow(role, "ecs:ListTasks", "ecs:DescribeTasks", on="*", when=self._in_this_cluster)
+        allow(role, "ecs:DescribeServices", "ecs:UpdateService", on=service.service_arn)
+        # ECS copies the tags of the revision that it replaces.
+        allow(
+            role,
+            "ecs:TagResource",
+            on="*",
+            when={"StringEquals": {"ecs:CreateAction": "RegisterTaskDefinition"}},
+        )
+        return actions.EcsDeployAction(
+            action_name="Deploy",
+            service=service,
+            input=self._release,
+            deployment_timeout=Duration.minutes(60),
+            role=narrow,
+            run_order=2,
+        )
+
+    def _project(
+        self,
+        construct_id: str,
+        description: str,
+        commands: Mapping[str, list[str]],
+        *,
+        variables: Mapping[str, str] | None = None,
+        files: Sequence[str] = (),
+        docker: bool = False,
+    ) -> BuildProject:
+        project = BuildProject(
+            self,
+            construct_id,
+            description=description,
+            architecture=self._microservice.architecture,
+            variables=variables or {},
+            commands=commands,
+            artifacts=self._artifacts,
+            encryption_key=self._encryption_key,
+            logs_key=self._logs_key,
+            removal_policy=self._props.removal_policy,
+            # What the other stages ask is what this build leaves.
+            exported_variables=_EXPORTED if files else (),
+            files=files,
+            docker=docker,
+        )
+        allow(
+            self._role,
+            "codebuild:StartBuild",
+            "codebuild:StopBuild",
+            "codebuild:BatchGetBuilds",
+            on=project.project_arn,
+        )
+        return project
+
+
+def _allow_passing_roles(role: iam.Role, task_definition: ecs.FargateTaskDefinition) -> None:
+    for passed in (task_definition.task_role, cast(iam.IRole, task_definition.execution_role)):
+        allow(
+            role,
+            "iam:PassRole",
+            on=passed.role_arn,
+            when={"StringEquals": {"iam:PassedToService": "ecs-tasks.amazonaws.com"}},
+        )
+
+
+def _only_for_a_release(stage: str) -> codepipeline.Conditions:
+    """The condition that shows a stage as skipped where the build found nothing to release."""
+    rule = codepipeline.Rule(
+        name=f"{stage}OfAChangedService",
+        provider="VariableCheck",
+        version="1",
+        configuration={"Variable": "#{Build.RELEASE}", "Operator": "EQ", "Value": "yes"},
+    )
+    return codepipeline.Conditions(
+        conditions=[codepipeline.Condition(result=codepipeline.Result.SKIP, rules=[rule])]
+    )

@@ -1,0 +1,101 @@
+from dataclasses import dataclass
+from typing import Literal
+
+from aws_cdk import RemovalPolicy
+from aws_cdk import aws_codecommit as codecommit
+from aws_cdk import aws_codepipeline as codepipeline
+from aws_cdk import aws_codepipeline_actions as actions
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from constructs import Construct
+
+from platform_constructs.artifact_bucket import ArtifactBucket
+from platform_constructs.permissions import allow
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceRepositoryProps:
+    """`repository` is a name in CodeCommit, or owner/name with the ARN of a connection to GitHub."""
+
+    source: Literal["codecommit", "github"]
+    repository: str
+    create: bool
+    branch: str
+    connection_arn: str | None
+
+
+class SourceRepository(Construct):
+    """The one repository of all services, in CodeCommit or on GitHub; a push to its branch starts the pipelines."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        encryption_key: kms.IKey,
+        removal_policy: RemovalPolicy,
+        props: SourceRepositoryProps,
+    ) -> None:
+        super().__init__(scope, construct_id)
+        self._props = props
+        self.repository: codecommit.Repository | codecommit.IRepository | None = None
+        if props.source == "codecommit" and props.create:
+            repository = codecommit.Repository(
+                self,
+                "Repository",
+                repository_name=props.repository,
+                description="Sources of the services and of their platform",
+                kms_key=encryption_key,
+            )
+            repository.apply_removal_policy(removal_policy)
+            self.repository = repository
+        elif props.source == "codecommit":
+            self.repository = codecommit.Repository.from_repository_name(self, "Repository", props.repository)
+
+    def grant_fetch(self, role: iam.Role, artifacts: ArtifactBucket) -> None:
+        """Let a pipeline's role take commits of the repository."""
+        if self.repository is not None:
+            allow(
+                role,
+                "codecommit:GetBranch",
+                "codecommit:GetCommit",
+                "codecommit:UploadArchive",
+                "codecommit:GetUploadArchiveStatus",
+                "codecommit:CancelUploadArchive",
+                on=self.repository.repository_arn,
+            )
+            return
+        connection = str(self._props.connection_arn)
+        # The service was renamed, its permissions still go by both names:
+        # https://docs.aws.amazon.com/dtconsole/latest/userguide/rename.html
+        allow(
+            role,
+            "codestar-connections:UseConnection",
+            "codeconnections:UseConnection",
+            on=connection,
+        )
+        # Connections set the owner of what they leave in the bucket.
+        allow(role, "s3:PutObjectAcl", on=artifacts.arn_for_objects("*"))
+
+    def action(self, output: codepipeline.Artifact) -> codepipeline.IAction:
+        """The action that takes each commit of the branch, for one pipeline."""
+        props = self._props
+        if self.repository is not None:
+            return actions.CodeCommitSourceAction(
+                action_name="Commit",
+                repository=self.repository,
+                branch=props.branch,
+                trigger=actions.CodeCommitTrigger.EVENTS,
+                output=output,
+                variables_namespace="Source",
+            )
+        owner, _, name = props.repository.partition("/")
+        return actions.CodeStarConnectionsSourceAction(
+            action_name="Commit",
+            connection_arn=str(props.connection_arn),
+            owner=owner,
+            repo=name,
+            branch=props.branch,
+            output=output,
+            variables_namespace="Source",
+        )

@@ -1,0 +1,423 @@
+"""The Delivery stack, for both sources and every release controller."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import aws_cdk as cdk
+import pytest
+
+import app as platform_app
+import checks
+import settings
+from tests.conftest import Synthesize, synthesize
+from tests.resources import by_path, of_type, only
+
+WITH_PIPELINES = [name for name in settings.environment_names() if settings.load(name).delivery]
+SERVICES = ("customer", "employee")
+CONNECTION = "arn:aws:codeconnections:us-east-1:123456789012:connection/01234567-89ab-cdef-0123-456789abcdef"
+GITHUB = f'source = "github"\nrepository = "company/microservices"\nbranch = "live"\nconnection_arn = "{CONNECTION}"'
+
+Dev = Callable[..., settings.Environment]
+
+
+@pytest.fixture
+def dev(project: Path) -> Dev:
+    """The settings of dev with a line of its file replaced."""
+
+    def load(**lines: str) -> settings.Environment:
+        file = project / "environments/dev.toml"
+        for key, line in lines.items():
+            changed = re.sub(rf"^{key} = .*", line, file.read_text(), flags=re.M)
+            assert changed != file.read_text(), key
+            file.write_text(changed)
+        return settings.load("dev", project)
+
+    return load
+
+
+def pipelines_of(template: Mapping[str, Any]) -> dict[str, Any]:
+    found = of_type(template, "AWS::CodePipeline::Pipeline").values()
+    return {pipeline["Name"].rpartition("-")[2]: pipeline for pipeline in found}
+
+
+def stages_of(pipeline: Mapping[str, Any]) -> dict[str, Any]:
+    return {stage["Name"]: stage for stage in pipeline["Stages"]}
+
+
+def actions_of(stage: Mapping[str, Any]) -> list[tuple[int, str, str]]:
+    """Order, name and provider of a stage's actions."""
+    return sorted(
+        (action["RunOrder"], action["Name"], action["ActionTypeId"]["Provider"])
+        for action in stage["Actions"]
+    )
+
+
+def build_specification(template: Mapping[str, Any], path: str) -> Any:
+    projects = by_path(template, path).values()
+    (project,) = (each["Properties"] for each in projects if each["Type"] == "AWS::CodeBuild::Project")
+    return json.loads(project["Source"]["BuildSpec"])
+
+
+def statements_of(template: Mapping[str, Any], path: str) -> list[Any]:
+    return [
+        statement
+        for resource in by_path(template, path).values()
+        if resource["Type"] == "AWS::IAM::Policy"
+        for statement in resource["Properties"]["PolicyDocument"]["Statement"]
+    ]
+
+
+def test_an_environment_without_the_section_has_no_stack(templates: Synthesize) -> None:
+    assert "Delivery" not in templates("local")
+
+
+@pytest.mark.parametrize("name", WITH_PIPELINES)
+def test_each_service_has_a_pipeline_of_the_second_kind(templates: Synthesize, name: str) -> None:
+    pipelines = pipelines_of(templates(name)["Delivery"])
+    assert set(pipelines) == set(SERVICES)
+    for service, pipeline in pipelines.items():
+        assert pipeline["PipelineType"] == "V2"
+        assert pipeline["Name"] == f"suppliers-{name}-{service}"
+        assert pipeline["ArtifactStore"]["EncryptionKey"]["Type"] == "KMS"
+
+
+def test_a_pipeline_is_source_build_deploy(templates: Synthesize) -> None:
+    pipelines = pipelines_of(templates("dev")["Delivery"])
+    for pipeline in pipelines.values():
+        assert [stage["Name"] for stage in pipeline["Stages"]] == ["Source", "Build", "Deploy"]
+        stages = stages_of(pipeline)
+        assert actions_of(stages["Source"]) == [(1, "Commit", "CodeCommit")]
+        assert actions_of(stages["Build"]) == [(1, "Test", "CodeBuild"), (2, "Image", "CodeBuild")]
+        assert stages["Build"]["Actions"][0]["ActionTypeId"]["Category"] == "Test"
+    assert actions_of(stages_of(pipelines["customer"])["Deploy"]) == [(2, "Deploy", "CodeDeployToECS")]
+    assert actions_of(stages_of(pipelines["employee"])["Deploy"]) == [
+        (1, "Migrate", "CodeBuild"),
+        (2, "Deploy", "CodeDeployToECS"),
+    ]
+
+
+def test_with_approval_a_person_is_asked_before_the_database_changes(templates: Synthesize) -> None:
+    for pipeline in pipelines_of(templates("prod")["Delivery"]).values():
+        names = [stage["Name"] for stage in pipeline["Stages"]]
+        assert names == ["Source", "Build", "Approval", "Deploy"]
+        stage = stages_of(pipeline)["Approval"]
+        assert actions_of(stage) == [(1, "Approve", "Manual")]
+        assert stage["Actions"][0]["Configuration"]["CustomData"] == "#{Build.REASON}"
+
+
+@pytest.mark.parametrize("name", WITH_PIPELINES)
+def test_an_untouched_service_skips_approval_and_deployment_visibly(templates: Synthesize, name: str) -> None:
+    for pipeline in pipelines_of(templates(name)["Delivery"]).values():
+        for stage in pipeline["Stages"]:
+            if stage["Name"] in ("Source", "Build"):
+                assert "BeforeEntry" not in stage
+                continue
+            (condition,) = stage["BeforeEntry"]["Conditions"]
+            assert condition["Result"] == "SKIP"
+            (rule,) = condition["Rules"]
+            assert rule["RuleTypeId"]["Provider"] == "VariableCheck"
+            assert rule["Configuration"] == {
+                "Variable": "#{Build.RELEASE}",
+                "Operator": "EQ",
+                "Value": "yes",
+            }
+
+
+@pytest.mark.parametrize("name", WITH_PIPELINES)
+def test_the_variables_that_stages_ask_for_are_exported_by_the_build(
+    templates: Synthesize, name: str
+) -> None:
+    template = templates(name)["Delivery"]
+    for service, pipeline in pipelines_of(template).items():
+        asked = set(re.findall(r"#\{Build\.(\w+)\}", json.dumps(pipeline["Stages"])))
+        (image,) = (a for a in stages_of(pipeline)["Build"]["Actions"] if a["Name"] == "Image")
+        assert image["Namespace"] == "Build"
+        specification = build_specification(template, f"Delivery/{service.capitalize()}/Image/")
+        assert {"RELEASE"} <= asked <= set(specification["env"]["exported-variables"])
+
+
+def test_codedeploy_reads_the_generated_files_of_the_group_in_compute(templates: Synthesize) -> None:
+    template = templates("dev")["Delivery"]
+    for service, pipeline in pipelines_of(template).items():
+        deploy = stages_of(pipeline)["Deploy"]["Actions"][-1]
+        configuration = deploy["Configuration"]
+        assert configuration["TaskDefinitionTemplatePath"] == "taskdef.json"
+        assert configuration["AppSpecTemplatePath"] == "appspec.yaml"
+        group = configuration["DeploymentGroupName"]["Fn::GetStackOutput"]
+        assert group["StackName"] == "suppliers-dev-compute"
+        assert f"{service.capitalize()}ReleaseDeploymentGroup" in group["OutputName"]
+        files = build_specification(template, f"Delivery/{service.capitalize()}/Image/")["artifacts"]["files"]
+        assert files == ["taskdef.json", "appspec.yaml"]
+
+
+@pytest.mark.parametrize("controller", ["ecs", "rolling"])
+def test_ecs_controllers_get_the_image_definitions(dev: Dev, tmp_path: Path, controller: str) -> None:
+    template = synthesize(dev(controller=f'controller = "{controller}"'), tmp_path / "out")["Delivery"]
+    for service, pipeline in pipelines_of(template).items():
+        stages = stages_of(pipeline)
+        assert list(stages) == ["Source", "Build", "Deploy"]
+        deploy = stages["Deploy"]["Actions"][-1]
+        assert (deploy["RunOrder"], deploy["ActionTypeId"]["Provider"]) == (2, "ECS")
+        assert (
+            deploy["Configuration"]["ServiceName"]["Fn::GetStackOutput"]["StackName"]
+            == "suppliers-dev-compute"
+        )
+        files = build_specification(template, f"Delivery/{service.capitalize()}/Image/")["artifacts"]["files"]
+        assert files == ["imagedefinitions.json"]
+
+
+def test_a_push_to_the_branch_of_codecommit_starts_every_pipeline(dev: Dev, tmp_path: Path) -> None:
+    template = synthesize(dev(source='branch = "live"'), tmp_path / "out")["Delivery"]
+    assert only(of_type(template, "AWS::CodeCommit::Repository"))["RepositoryName"] == "microservices"
+    rules = of_type(template, "AWS::Events::Rule").values()
+    assert len(rules) == len(SERVICES)
+    for rule in rules:
+        assert rule["EventPattern"]["detail"]["referenceName"] == ["live"]
+    for pipeline in pipelines_of(template).values():
+        (source,) = stages_of(pipeline)["Source"]["Actions"]
+        assert source["Configuration"]["BranchName"] == "live"
+        assert source["Configuration"]["PollForSourceChanges"] is False
+
+
+def test_a_repository_of_another_environment_is_used_as_it_is(dev: Dev, tmp_path: Path) -> None:
+    template = synthesize(dev(source="create_repository = false"), tmp_path / "out")["Delivery"]
+    assert not of_type(template, "AWS::CodeCommit::Repository")
+    for pipeline in pipelines_of(template).values():
+        (source,) = stages_of(pipeline)["Source"]["Actions"]
+        assert source["Configuration"]["RepositoryName"] == "microservices"
+
+
+def test_a_push_to_github_comes_through_the_connection(dev: Dev, tmp_path: Path) -> None:
+    template = synthesize(dev(source=GITHUB), tmp_path / "out")["Delivery"]
+    assert not of_type(template, "AWS::CodeCommit::Repository")
+    for pipeline in pipelines_of(template).values():
+        assert [stage["Name"] for stage in pipeline["Stages"]] == ["Source", "Build", "Deploy"]
+        (source,) = stages_of(pipeline)["Source"]["Actions"]
+        assert source["ActionTypeId"]["Provider"] == "CodeStarSourceConnection"
+        assert source["Configuration"] == {
+            "ConnectionArn": CONNECTION,
+            "FullRepositoryId": "company/microservices",
+            "BranchName": "live",
+        }
+        assert "UseConnection" in json.dumps(statements_of(template, "/Customer/Role/"))
+
+
+@pytest.mark.parametrize(
+    ("source", "controller"), [("github", "codedeploy"), ("github", "ecs"), ("codecommit", "rolling")]
+)
+def test_no_finding_is_open_in_compositions_that_no_environment_has(
+    dev: Dev, tmp_path: Path, source: str, controller: str
+) -> None:
+    lines = {"source": GITHUB} if source == "github" else {}
+    if controller != "codedeploy":
+        lines["controller"] = f'controller = "{controller}"'
+    context = json.loads((settings.ROOT / "cdk.json").read_text())["context"]
+    app = cdk.App(outdir=str(tmp_path / "out"), context=context, analytics_reporting=False)
+    platform_app.build(app, dev(**lines))
+    checks.attach(app)
+    # Raises for a finding in any stack.
+    with suppress(RuntimeError):
+        app.synth()
+    report = json.loads((tmp_path / "out/validation-report.json").read_text())
+    assert report["pluginReports"]
+    found = [
+        (violation["ruleName"], construct["constructPath"])
+        for plugin in report["pluginReports"]
+        if plugin["conclusion"] != "success"
+        for violation in plugin["violations"]
+        if violation["severity"] == "error"
+        for construct in violation["violatingConstructs"]
+        if construct["constructPath"].startswith("Delivery/")
+    ]
+    assert found == []
+
+
+@pytest.mark.parametrize("name", WITH_PIPELINES)
+def test_images_are_immutable_scanned_encrypted_and_limited_in_number(
+    templates: Synthesize, name: str
+) -> None:
+    template = templates(name)["Delivery"]
+    repositories = of_type(template, "AWS::ECR::Repository")
+    assert {each["RepositoryName"] for each in repositories.values()} == {
+        f"suppliers-{name}/{service}" for service in SERVICES
+    }
+    for logical_id, repository in repositories.items():
+        assert repository["ImageTagMutability"] == "IMMUTABLE"
+        assert repository["ImageScanningConfiguration"] == {"ScanOnPush": True}
+        assert repository["EncryptionConfiguration"]["EncryptionType"] == "KMS"
+        assert json.loads(repository["LifecyclePolicy"]["LifecyclePolicyText"])["rules"]
+        kept = settings.load(name).protected
+        assert template["Resources"][logical_id]["DeletionPolicy"] == ("Retain" if kept else "Delete")
+        assert repository.get("EmptyOnDelete", False) is not kept
+
+
+@pytest.mark.parametrize("name", WITH_PIPELINES)
+def test_keys_rotate_and_artifacts_are_private(templates: Synthesize, name: str) -> None:
+    template = templates(name)["Delivery"]
+    for key in of_type(template, "AWS::KMS::Key").values():
+        assert key["EnableKeyRotation"] is True
+    (bucket,) = (
+        each["Properties"]
+        for each in by_path(template, "Delivery/Artifacts/Resource").values()
+        if each["Type"] == "AWS::S3::Bucket"
+    )
+    (rule,) = bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+    assert rule["ServerSideEncryptionByDefault"]["SSEAlgorithm"] == "aws:kms"
+    assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
+
+
+@pytest.mark.parametrize("name", WITH_PIPELINES)
+def test_only_the_project_that_builds_images_is_privileged(templates: Synthesize, name: str) -> None:
+    template = templates(name)["Delivery"]
+    privileged = {
+        resource["Metadata"]["aws:cdk:path"].split("/")[2]: resource["Properties"]["Environment"][
+            "PrivilegedMode"
+        ]
+        for resource in template["Resources"].values()
+        if resource["Type"] == "AWS::CodeBuild::Project"
+    }
+    assert privileged == {"Test": False, "Image": True, "Migrate": False}
+
+
+@pytest.mark.parametrize(
+    ("architecture", "kind"), [("arm64", "ARM_CONTAINER"), ("x86_64", "LINUX_CONTAINER")]
+)
+def test_builds_run_on_the_processor_of_the_service(
+    project: Path, tmp_path: Path, architecture: str, kind: str
+) -> None:
+    with (project / "environments/dev.toml").open("a") as file:
+        file.write(f'[services.customer]\narchitecture = "{architecture}"\n')
+    template = synthesize(settings.load("dev", project), tmp_path / "out")["Delivery"]
+    for resource in by_path(template, "Delivery/Customer/").values():
+        if resource["Type"] == "AWS::CodeBuild::Project":
+            assert resource["Properties"]["Environment"]["Type"] == kind
+
+
+@pytest.mark.parametrize("name", WITH_PIPELINES)
+def test_no_role_may_pass_other_roles_than_those_of_its_service(templates: Synthesize, name: str) -> None:
+    template = templates(name)["Delivery"]
+    passing = 0
+    for logical_id, policy in of_type(template, "AWS::IAM::Policy").items():
+        for statement in policy["PolicyDocument"]["Statement"]:
+            if "iam:PassRole" in statement["Action"]:
+                passing += 1
+                service = re.match(r"Customer|Employee", logical_id)
+                assert service is not None
+                for role in statement["Resource"]:
+                    assert role["Fn::GetStackOutput"]["OutputName"].startswith(
+                        f"PublishOutputFnGetAtt{service[0]}"
+                    )
+                assert (
+                    statement["Condition"]["StringEquals"]["iam:PassedToService"] == "ecs-tasks.amazonaws.com"
+                )
+    assert passing == 3
+
+
+def test_a_new_image_can_be_pulled_by_the_services_task(templates: Synthesize) -> None:
+    for service in ("Customer", "Employee"):
+        statements = statements_of(templates("dev")["Delivery"], f"Delivery/{service}ExecutionRole/")
+        pulling = [each for each in statements if "ecr:BatchGetImage" in each["Action"]]
+        assert len(pulling) == 1
+        assert pulling[0]["Resource"]["Fn::GetAtt"][0].startswith(f"{service}Images")
+
+
+def test_failures_and_waiting_approvals_are_told_on_an_encrypted_topic(templates: Synthesize) -> None:
+    template = templates("dev")["Delivery"]
+    topic = next(iter(of_type(template, "AWS::SNS::Topic")))
+    assert only(of_type(template, "AWS::SNS::Topic"))["KmsMasterKeyId"]
+    rules = of_type(template, "AWS::CodeStarNotifications::NotificationRule").values()
+    assert len(rules) == len(SERVICES)
+    for rule in rules:
+        assert "codepipeline-pipeline-pipeline-execution-failed" in rule["EventTypeIds"]
+        assert [target["TargetAddress"] for target in rule["Targets"]] == [{"Ref": topic}]
+    sender = "codestar-notifications.amazonaws.com"
+    assert sender in json.dumps(only(of_type(template, "AWS::SNS::TopicPolicy")))
+    assert sender in json.dumps(by_path(template, "/Notifications/Key/"))
+
+
+def test_compute_does_not_need_delivery(templates: Synthesize) -> None:
+    assert "suppliers-dev-delivery" not in json.dumps(templates("dev")["Compute"])
+
+
+def test_the_stack_grows_slower_than_compute_whose_limit_is_checked(templates: Synthesize) -> None:
+    count = len(templates("dev")["Delivery"]["Resources"])
+    assert count <= (
+        settings.COMPUTE_RESOURCES_SHARED + len(SERVICES) * settings.COMPUTE_RESOURCES_PER_SERVICE
+    )
+
+
+def test_the_number_of_outputs_in_the_settings_is_that_of_the_templates(templates: Synthesize) -> None:
+    outputs = templates("dev")["Compute"]["Outputs"]
+    assert len(outputs) <= (
+        settings.COMPUTE_OUTPUTS_SHARED
+        + settings.COMPUTE_OUTPUTS_PER_SERVICE * len(SERVICES)
+        + settings.COMPUTE_OUTPUTS_PER_MIGRATION
+    )
+
+
+def test_the_build_does_what_the_plan_says_and_stops_at_the_first_failure(
+    templates: Synthesize, tmp_path: Path
+) -> None:
+    """The real commands in a real shell, with stand-ins for docker, aws and python that note their calls."""
+    specification = build_specification(templates("dev")["Delivery"], "Delivery/Customer/Image/")
+    commands = [
+        *specification["phases"]["pre_build"]["commands"],
+        *specification["phases"]["build"]["commands"],
+    ]
+    (tmp_path / "release").mkdir()
+
+    def run(plan: str, *, failing: str = "none") -> tuple[int, list[str]]:
+        (tmp_path / "release/release.env").write_text(
+            "".join(f"export {line}\n" for line in (*plan.split(), "IMAGE=registry/customer:v", "VERSION=v"))
+        )
+        calls = tmp_path / "calls"
+        calls.write_text("")
+        stand_ins = "".join(
+            f'{tool}() {{ echo "{tool} $*" >> {calls}; [[ "{tool} $*" != *"{failing}"* ]]; }}\n'
+            for tool in ("python", "docker", "aws")
+        )
+        # CodeBuild stops at the first command that fails.
+        script = f"set -o pipefail\n{stand_ins}" + "".join(f"{{ {line}\n}} || exit 1\n" for line in commands)
+        done = subprocess.run(
+            ["bash", "-c", script],
+            cwd=tmp_path,
+            env={"PATH": "/usr/bin:/bin", "REPOSITORY_URI": "registry/customer", "SERVICE": "customer"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return done.returncode, calls.read_text().splitlines()
+
+    status, calls = run("RELEASE=yes BUILD=yes")
+    assert status == 0
+    # The two sides of the pipe that signs in run at once.
+    login = {"aws ecr get-login-password", "docker login --username AWS --password-stdin registry"}
+    assert login <= set(calls)
+    assert [call for call in calls if call not in login] == [
+        "python -m delivery plan",
+        "docker build --build-arg VERSION=v --tag registry/customer:v"
+        " --file release/context/customer/Dockerfile release/context",
+        "docker push registry/customer:v",
+        "python -m delivery check-image",
+        "python -m delivery write",
+    ]
+    status, calls = run("RELEASE=yes BUILD=no")
+    assert (status, calls) == (
+        0,
+        ["python -m delivery plan", "python -m delivery check-image", "python -m delivery write"],
+    )
+    status, calls = run("RELEASE=no BUILD=no")
+    assert (status, calls) == (0, ["python -m delivery plan", "python -m delivery write"])
+    status, calls = run("RELEASE=yes BUILD=yes", failing="docker build")
+    assert status == 1
+    assert not any(call.startswith("docker push") or "write" in call for call in calls)
+    status, calls = run("RELEASE=yes BUILD=yes", failing="check-image")
+    assert status == 1
+    assert "python -m delivery write" not in calls
