@@ -16,6 +16,9 @@ LEGEND = {
 RUNNING_TYPES = frozenset(
     {
         "AWS::CloudFormation::Stack",
+        "AWS::CodeDeploy::Application",
+        "AWS::CodeDeploy::DeploymentConfig",
+        "AWS::CodeDeploy::DeploymentGroup",
         "AWS::DynamoDB::Table",
         "AWS::ECS::Cluster",
         "AWS::ECS::Service",

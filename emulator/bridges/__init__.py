@@ -36,6 +36,7 @@ def install(context: Context) -> None:
     """Install every bridge; before ministack serves its first request."""
     from emulator.bridges import (
         certificates,
+        codedeploy,
         containers,
         custom_resources,
         database,
@@ -45,6 +46,7 @@ def install(context: Context) -> None:
         services,
         stack_status,
         target_health,
+        task_sets,
         weighted_forward,
     )
 
@@ -54,7 +56,9 @@ def install(context: Context) -> None:
     registry.install(context)
     database.install(context)
     containers.install(context)
+    task_sets.install(context)
     services.install(context)
+    codedeploy.install(context)
     stack_status.install(context)
     weighted_forward.install(context)
     target_health.install(context)

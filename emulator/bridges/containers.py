@@ -260,12 +260,24 @@ def _remove(docker_client: Any, container_or_id: Any) -> None:
         ]
         load_balancer.wait_until_idle([address for address in addresses if address])
         container.stop(timeout=int(container.labels.get(f"{LABEL}.stop-timeout", STOP_TIMEOUT_SECONDS)))
+        container.reload()
+        _record_exit(container)
         drain_logs([container.id])
         container.remove(v=True, force=True)
     except NotFound:
         logger.debug("the container %s is gone already", container_or_id)
     except DockerException as error:
         logger.warning("the container %s could not be removed: %s", container_or_id, error)
+
+
+def _record_exit(container: Any) -> None:
+    """The status that a stopped container ended with, where ministack supposes 0 before it stops it."""
+    from ministack.services import ecs
+
+    task = ecs._tasks.get(container.labels.get("com.amazonaws.ecs.task-arn", "")) or {}
+    for item in task.get("containers") or []:
+        if item.get("runtimeId") == container.id[:12]:
+            item["exitCode"] = container.attrs["State"]["ExitCode"]
 
 
 def _watch(task: dict[str, Any], docker_client: Any, account_id: str, region: str) -> None:

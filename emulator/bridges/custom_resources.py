@@ -51,7 +51,7 @@ def _invoke(
     from ministack.core.responses import new_uuid
     from ministack.services.cloudformation import custom_resource
 
-    function = _function(str(props.get("ServiceToken", "")))
+    function = find_function(str(props.get("ServiceToken", "")))
     variables = _variables(function)
     runs = function is not None and (_is_python(function) or ON_EVENT_VARIABLE in variables)
     if function is None or not runs or resource_type.startswith(CDK_INTERNAL_PREFIX):
@@ -81,7 +81,7 @@ def _invoke(
     return str(result.get("PhysicalResourceId") or physical_id or token), dict(result.get("Data") or {})
 
 
-def _function(service_token: str) -> dict[str, Any] | None:
+def find_function(service_token: str) -> dict[str, Any] | None:
     from ministack.services import lambda_svc
 
     record_, config, _ = lambda_svc._get_func_record_for_ref(service_token)
@@ -100,7 +100,7 @@ def _is_python(function: dict[str, Any]) -> bool:
     return str(function["config"].get("Runtime", "")).startswith("python")
 
 
-def _call(function: dict[str, Any], event: dict[str, Any]) -> Any:
+def call_function(function: dict[str, Any], event: dict[str, Any]) -> Any:
     """The handler's answer; a handler's exception is an error of the resource, with its message."""
     from ministack.services import lambda_svc
 
@@ -127,7 +127,7 @@ def _through_callback(
 
     answered = custom_resource.register_token(token)
     try:
-        _call(function, event)
+        call_function(function, event)
         if not answered.wait(timeout=timeout):
             raise TimeoutError(
                 f"no answer from the handler of {event['LogicalResourceId']} in {timeout:.0f} s"
@@ -147,14 +147,14 @@ def _through_provider(event: dict[str, Any], variables: dict[str, str], timeout:
     https://docs.aws.amazon.com/cdk/api/v2/docs/aws-cdk-lib.custom_resources-readme.html
     """
     on_event = _user_function(variables[ON_EVENT_VARIABLE])
-    result = dict(_call(on_event, event) or {})
+    result = dict(call_function(on_event, event) or {})
     result.setdefault("PhysicalResourceId", event.get("PhysicalResourceId") or event["RequestId"])
     if IS_COMPLETE_VARIABLE not in variables:
         return result
     is_complete = _user_function(variables[IS_COMPLETE_VARIABLE])
     deadline = time.monotonic() + timeout
     while time.monotonic() < deadline:
-        answer = dict(_call(is_complete, {**event, **result}) or {})
+        answer = dict(call_function(is_complete, {**event, **result}) or {})
         if answer.get("IsComplete"):
             result["Data"] = {**(result.get("Data") or {}), **(answer.get("Data") or {})}
             return result
@@ -163,7 +163,7 @@ def _through_provider(event: dict[str, Any], variables: dict[str, str], timeout:
 
 
 def _user_function(arn: str) -> dict[str, Any]:
-    function = _function(arn)
+    function = find_function(arn)
     if function is None:
         raise RuntimeError(f"the provider's function {arn} does not exist")
     return function

@@ -20,7 +20,7 @@ import time
 from collections import defaultdict, deque
 from typing import Any
 
-from emulator.bridges import Context, replace, target_health
+from emulator.bridges import Context, replace, target_health, task_sets
 from emulator.bridges.containers import camel_case
 
 logger = logging.getLogger("emulator.services")
@@ -211,28 +211,49 @@ def _checked(response: Any, action: str) -> None:
         raise ValueError(f"AWS::ECS::Service {action} failed: {message}")
 
 
+class Rollout:
+    """Follows the deployment that a service, or a task set of one, is in."""
+
+    def __init__(self, key: str) -> None:
+        from ministack.services import ecs
+
+        self._key = key
+        self._name = key.rsplit("/", 1)[-1]
+        self._deployment = str((ecs._primary_deployment(ecs._services[key]) or {}).get("id"))
+        self._failed_before = _failed_tasks[self._deployment]
+
+    def is_complete(self) -> bool:
+        """Whether its tasks run, are healthy and alone; raises RuntimeError when they fail or are rolled back."""
+        from ministack.services import ecs
+
+        service = ecs._services.get(self._key)
+        if service is None or service.get("status") != "ACTIVE":
+            return True
+        primary = ecs._primary_deployment(service) or {}
+        if primary.get("id") != self._deployment:
+            raise RuntimeError(f"service {self._name} was rolled back: {self.why()}")
+        if _is_steady(self._key, service, primary):
+            return True
+        failures = _failed_tasks[self._deployment] - self._failed_before
+        if primary.get("rolloutState") == "FAILED" or failures >= FAILURES_ALLOWED:
+            raise RuntimeError(f"service {self._name} did not become stable: {self.why()}")
+        return False
+
+    def why(self) -> str:
+        """What its last stopped task said."""
+        return _why(self._name)
+
+
 def _wait_until_steady(key: str) -> None:
     """Return when the service's deployment is complete and alone; raise when it fails or is rolled back."""
-    from ministack.services import ecs
-
-    name = key.rsplit("/", 1)[-1]
-    deployment = str((ecs._primary_deployment(ecs._services[key]) or {}).get("id"))
-    failed_before = _failed_tasks[deployment]
+    key = task_sets.serving(key)
+    rollout = Rollout(key)
     deadline = time.monotonic() + STEADY_SECONDS
-    while time.monotonic() < deadline:
-        service = ecs._services.get(key)
-        if service is None or service.get("status") != "ACTIVE":
-            return
-        primary = ecs._primary_deployment(service) or {}
-        if primary.get("id") != deployment:
-            raise RuntimeError(f"service {name} was rolled back: {_why(name)}")
-        if _is_steady(key, service, primary):
-            return
-        failures = _failed_tasks[deployment] - failed_before
-        if primary.get("rolloutState") == "FAILED" or failures >= FAILURES_ALLOWED:
-            raise RuntimeError(f"service {name} did not become stable: {_why(name)}")
+    while not rollout.is_complete():
+        if time.monotonic() > deadline:
+            name = key.rsplit("/", 1)[-1]
+            raise TimeoutError(f"service {name} was not stable after {STEADY_SECONDS:.0f} s: {rollout.why()}")
         time.sleep(0.1)
-    raise TimeoutError(f"service {name} was not stable after {STEADY_SECONDS:.0f} s: {_why(name)}")
 
 
 def _is_steady(key: str, service: dict[str, Any], primary: dict[str, Any]) -> bool:

@@ -19,7 +19,9 @@ def handlers(monkeypatch: pytest.MonkeyPatch) -> dict[str, Handler]:
     """The user's functions by name, called where the provider would invoke them."""
     functions: dict[str, Handler] = {}
     monkeypatch.setattr(custom_resources, "_user_function", lambda arn: {"name": arn})
-    monkeypatch.setattr(custom_resources, "_call", lambda function, event: functions[function["name"]](event))
+    monkeypatch.setattr(
+        custom_resources, "call_function", lambda function, event: functions[function["name"]](event)
+    )
     monkeypatch.setattr(custom_resources, "POLL_SECONDS", 0.0)
     return functions
 
