@@ -1,0 +1,118 @@
+"""A copy of the project that end-to-end tests deploy, edit and spoil."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+import settings
+from ops.aws import Clients
+from ops.endpoint import Endpoint
+
+
+@dataclass(frozen=True)
+class Checkout:
+    """A copy of the project in a folder of its own, with an emulator of its own."""
+
+    folder: Path
+    port: int
+
+    def make(self, *arguments: str, port: int | None = None, check: bool = True) -> str:
+        """What `make` prints; the test fails with it if make fails."""
+        variables = {
+            name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "PYTEST_"))
+        }
+        done = subprocess.run(
+            ["make", *arguments],
+            cwd=self.folder,
+            env={**variables, "EMULATOR_PORT": str(port or self.port)},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+            timeout=600,
+        )
+        if check:
+            assert done.returncode == 0, done.stdout
+        return done.stdout
+
+    def docker(self, *arguments: str, port: int | None = None) -> list[str]:
+        """What Docker lists of this checkout's emulator."""
+        label = f"label=emulator.instance={self.folder}/.local/emulator-{port or self.port}"
+        command = ["docker", *arguments, "--filter", label]
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout.split(
+            "\n"
+        )[:-1]
+
+    def tasks(self) -> dict[str, set[str]]:
+        """Container ids by service."""
+        found: dict[str, set[str]] = {}
+        for line in self.docker("ps", "--format", "{{.ID}} {{.Names}}"):
+            container, name = line.split()
+            service = re.fullmatch(r"ministack-ecs-\w+-(\w+)", name)
+            if service:
+                found.setdefault(service[1], set()).add(container)
+        return found
+
+    def client(self) -> httpx.Client:
+        """Of the environment `local`."""
+        return Endpoint(f"http://suppliers-local.alb.localhost:{self.port}").client(timeout=10)
+
+    def outputs(self) -> dict[str, dict[str, str]]:
+        """The outputs of the stacks that were deployed last."""
+        found: dict[str, dict[str, str]] = json.loads((self.folder / "cdk-outputs.json").read_text())
+        return found
+
+    def aws(self) -> Clients:
+        return Clients(
+            "us-east-1",
+            {
+                "AWS_ENDPOINT_URL": f"http://localhost:{self.port}",
+                "AWS_ACCESS_KEY_ID": "000000000000",
+                "AWS_SECRET_ACCESS_KEY": "emulator",
+            },
+        )
+
+
+def free_port(start: int) -> int:
+    """A port from `start` on that is free, with the one for TLS 10000 above it."""
+    for port in range(start, start + 200):
+        with socket.socket() as plain, socket.socket() as tls:
+            try:
+                plain.bind(("127.0.0.1", port))
+                tls.bind(("127.0.0.1", port + 10_000))
+            except OSError:
+                continue
+            return port
+    raise AssertionError(f"no free port from {start} on")
+
+
+def copy_project(folder: Path) -> Checkout:
+    """The working tree in an empty folder; only what `make setup` and Docker keep is shared with it."""
+    # The copy finds the packages that its requirements name, so that it installs none over ours.
+    subprocess.run(["make", "setup"], cwd=settings.ROOT, check=True, timeout=600, stdin=subprocess.DEVNULL)
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=settings.ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=30,
+    ).stdout.splitlines()
+    for name in listed:
+        source, target = settings.ROOT / name, folder / name
+        if source.is_file():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source, target)
+    for name in (".venv", "node_modules"):
+        (folder / name).symlink_to(settings.ROOT / name)
+    return Checkout(folder, free_port(int(os.environ.get("EMULATOR_PORT") or 4666)))

@@ -1,0 +1,307 @@
+"""New versions of a service, good and bad, released by CodeDeploy under load, with real containers."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import time
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.checkout import Checkout
+from tests.e2e.load import REQUESTS_PER_SECOND, Load
+
+pytestmark = pytest.mark.timeout(900)
+
+ENVIRONMENT = """
+region = "us-east-1"
+availability_zones = ["us-east-1a", "us-east-1b"]
+emulator = true
+
+[database]
+sample_data = true
+
+[access]
+admin_cidrs = ["127.0.0.0/8", "172.16.0.0/12"]
+
+[release]
+controller = "codedeploy"
+strategy = "all-at-once"
+bake_minutes = 3
+
+[services.employee.scaling]
+min_tasks = 1
+"""
+HOOK = "test-new-tasks"
+SECONDS = 120.0
+
+# A service whose home page, which its health check asks for, is fine, and whose list is not.
+WITHOUT_LIST = """
+from customer.app import create_app
+from directory.server import main
+
+
+class WithoutList:
+    def __init__(self, application):
+        self._application = application
+
+    def __getattr__(self, name):
+        return getattr(self._application, name)
+
+    async def __call__(self, scope, receive, send):
+        if scope["type"] == "http" and scope["path"] == "/suppliers":
+            await send({"type": "http.response.start", "status": 500, "headers": [(b"content-length", b"0")]})
+            await send({"type": "http.response.body", "body": b""})
+        else:
+            await self._application(scope, receive, send)
+
+
+main("customer", lambda settings: WithoutList(create_app(settings)))
+"""
+
+
+@dataclass(frozen=True)
+class Site:
+    """The deployed environment, with the deployment group of customer."""
+
+    checkout: Checkout
+    outputs: Mapping[str, str]
+    application: str
+    group: Mapping[str, Any]
+
+    def client(self, service: str) -> Any:
+        return self.checkout.aws().client(service)
+
+    def load(self) -> Load:
+        return Load(self.checkout.port, "suppliers-release.alb.localhost")
+
+    def service(self) -> dict[str, Any]:
+        (found,) = self.client("ecs").describe_services(
+            cluster=self.outputs["ClusterName"], services=[self.outputs["CustomerServiceName"]]
+        )["services"]
+        return dict(found)
+
+    def definition(self) -> dict[str, Any]:
+        """The task definition that serves."""
+        (primary,) = (item for item in self.service()["taskSets"] if item["status"] == "PRIMARY")
+        found = self.client("ecs").describe_task_definition(taskDefinition=primary["taskDefinition"])
+        return dict(found["taskDefinition"])
+
+    def version(self) -> str:
+        """The version that serves."""
+        variables = self.definition()["containerDefinitions"][0]["environment"]
+        return str(next(item["value"] for item in variables if item["name"] == "VERSION"))
+
+    def tasks(self, status: str = "RUNNING") -> list[dict[str, Any]]:
+        ecs, cluster = self.client("ecs"), self.outputs["ClusterName"]
+        arns = ecs.list_tasks(
+            cluster=cluster, serviceName=self.outputs["CustomerServiceName"], desiredStatus=status
+        )["taskArns"]
+        return list(ecs.describe_tasks(cluster=cluster, tasks=arns)["tasks"]) if arns else []
+
+    def live_groups(self) -> set[str]:
+        """Target groups of the pair to which the production listener sends requests."""
+        pair = {self.outputs["CustomerBlueTargetGroupArn"], self.outputs["CustomerGreenTargetGroupArn"]}
+        rules = self.client("elbv2").describe_rules(ListenerArn=self.outputs["ProductionListenerArn"])[
+            "Rules"
+        ]
+        found = set()
+        for action in (action for rule in rules for action in rule["Actions"] if action["Type"] == "forward"):
+            weighted = action.get("ForwardConfig", {}).get("TargetGroups", [])
+            found |= {item["TargetGroupArn"] for item in weighted if item["Weight"]}
+            found |= {action.get("TargetGroupArn")}
+        return found & pair
+
+    def release(self, version: str, dockerfile: str, files: Mapping[str, str], folder: Path) -> str:
+        """Start the release of an image made from the one that serves; the deployment's id."""
+        definition = self.definition()
+        (container,) = definition["containerDefinitions"]
+        # Under the name of the account's registry, so that the emulator removes it with the others.
+        image = f"{container['image'].partition('/')[0]}/customer:{version}"
+        for name, text in files.items():
+            (folder / name).write_text(text)
+        (folder / "Dockerfile").write_text(f"FROM {container['image']}\n{dockerfile}\n")
+        build = ["docker", "build", "-q", "-t", image, str(folder)]
+        subprocess.run(build, check=True, timeout=120, stdout=subprocess.DEVNULL)
+        variables = [item for item in container["environment"] if item["name"] != "VERSION"]
+        container |= {"image": image, "environment": [*variables, {"name": "VERSION", "value": version}]}
+        kept = ("family", "taskRoleArn", "executionRoleArn", "networkMode", "requiresCompatibilities")
+        registered = self.client("ecs").register_task_definition(
+            **{name: definition[name] for name in (*kept, "cpu", "memory", "runtimePlatform")},
+            containerDefinitions=[container],
+        )
+        properties = {
+            "TaskDefinition": registered["taskDefinition"]["taskDefinitionArn"],
+            "LoadBalancerInfo": {"ContainerName": "customer", "ContainerPort": 8080},
+        }
+        target = {"TargetService": {"Type": "AWS::ECS::Service", "Properties": properties}}
+        content = {"version": 0.0, "Resources": [target], "Hooks": [{"AfterAllowTestTraffic": HOOK}]}
+        answer = self.client("codedeploy").create_deployment(
+            applicationName=self.application,
+            deploymentGroupName=self.group["deploymentGroupName"],
+            revision={"revisionType": "AppSpecContent", "appSpecContent": {"content": json.dumps(content)}},
+        )
+        return str(answer["deploymentId"])
+
+    def deployment(self, identifier: str) -> dict[str, Any]:
+        found = self.client("codedeploy").get_deployment(deploymentId=identifier)
+        return dict(found["deploymentInfo"])
+
+    def events(self, identifier: str) -> dict[str, str]:
+        """The lifecycle events of a deployment with their states."""
+        codedeploy = self.client("codedeploy")
+        (target,) = codedeploy.list_deployment_targets(deploymentId=identifier)["targetIds"]
+        found = codedeploy.get_deployment_target(deploymentId=identifier, targetId=target)
+        events = found["deploymentTarget"]["ecsTarget"]["lifecycleEvents"]
+        return {event["lifecycleEventName"]: event["status"] for event in events}
+
+    def end(self, identifier: str) -> tuple[dict[str, Any], set[str]]:
+        """The deployment once it has ended, its rollback included, and the groups that were live until then."""
+        live: set[str] = set()
+        deadline = time.monotonic() + SECONDS
+        while time.monotonic() < deadline:
+            live |= self.live_groups()
+            info = self.deployment(identifier)
+            if "completeTime" in info:
+                rollback = info.get("rollbackInfo", {}).get("rollbackDeploymentId")
+                if not rollback or "completeTime" in self.deployment(rollback):
+                    return info, live
+            time.sleep(0.2)
+        raise AssertionError(f"{identifier} has not ended: {self.events(identifier)}")
+
+
+@pytest.fixture(scope="module")
+def site(checkout: Checkout) -> Site:
+    (checkout.folder / "environments/release.toml").write_text(ENVIRONMENT)
+    checkout.make("deploy", "ENV=release")
+    outputs = checkout.outputs()["suppliers-release-compute"]
+    codedeploy = checkout.aws().client("codedeploy")
+    for application in codedeploy.list_applications()["applications"]:
+        (name,) = codedeploy.list_deployment_groups(applicationName=application)["deploymentGroups"]
+        group = codedeploy.get_deployment_group(applicationName=application, deploymentGroupName=name)[
+            "deploymentGroupInfo"
+        ]
+        if group["ecsServices"][0]["serviceName"] == outputs["CustomerServiceName"]:
+            break
+    else:
+        raise AssertionError("customer has no deployment group")
+    code = io.BytesIO()
+    with zipfile.ZipFile(code, "w") as file:
+        file.write(Path(__file__).with_name("hook_function.py"), "hook_function.py")
+    checkout.aws().client("lambda").create_function(
+        FunctionName=HOOK,
+        Runtime="python3.13",
+        Role="arn:aws:iam::000000000000:role/hook",
+        Handler="hook_function.handler",
+        Code={"ZipFile": code.getvalue()},
+        Timeout=60,
+        Environment={
+            "Variables": {
+                "URL": f"http://127.0.0.1:{checkout.port}",
+                "HOST": "suppliers-release--8080.alb.localhost",
+                "CLUSTER": outputs["ClusterName"],
+                "SERVICE": outputs["CustomerServiceName"],
+            }
+        },
+    )
+    return Site(checkout, outputs, application, group)
+
+
+def test_a_new_version_takes_over_without_a_failed_request(site: Site, tmp_path: Path) -> None:
+    old, tasks, live = site.version(), site.tasks(), site.live_groups()
+    assert len(tasks) == 2
+    files = {"__init__.py": '"""The new version."""\n'}
+    with site.load() as load:
+        time.sleep(1)
+        identifier = site.release("new", "COPY __init__.py customer/__init__.py", files, tmp_path)
+        info, _ = site.end(identifier)
+        time.sleep(1)
+    assert info["status"] == "Succeeded", info
+    assert load.failures == []
+    assert load.rate > 0.95 * REQUESTS_PER_SECOND
+    assert load.versions == [[old, "new"]] * len(load.clients), "all at once, once for each client"
+    assert site.version() == "new"
+    assert not site.live_groups() & live
+    stopped = {task["taskArn"]: task for task in site.tasks("STOPPED")}
+    for task in tasks:
+        # A container that SIGKILL ends has status 137.
+        assert [item["exitCode"] for item in stopped[task["taskArn"]]["containers"]] == [0]
+    assert len(site.tasks()) == 2
+    assert site.events(identifier)["AfterAllowTestTraffic"] == "Succeeded"
+
+
+def test_an_image_that_does_not_start_gets_no_request(site: Site, tmp_path: Path) -> None:
+    words = "the settings are missing"
+    with site.load() as load:
+        identifier = site.release(
+            "stillborn", f"""CMD ["python", "-c", "raise SystemExit('{words}')"]""", {}, tmp_path
+        )
+        info, live = site.end(identifier)
+    unharmed(site, load, live)
+    assert info["status"] == "Failed"
+    assert info["errorInformation"]["code"] == "ECS_UPDATE_ERROR"
+    assert words in info["errorInformation"]["message"]
+    assert site.events(identifier)["AllowTestTraffic"] == "Skipped"
+
+
+def test_an_image_whose_list_fails_is_found_by_the_hook_before_traffic_moves(
+    site: Site, tmp_path: Path
+) -> None:
+    with site.load() as load:
+        identifier = site.release(
+            "without-list", "COPY main.py customer/__main__.py", {"main.py": WITHOUT_LIST}, tmp_path
+        )
+        info, live = site.end(identifier)
+    unharmed(site, load, live)
+    assert info["status"] == "Failed"
+    assert info["errorInformation"]["code"] == "HOOK_EXECUTION_FAILURE"
+    assert "AfterAllowTestTraffic" in info["errorInformation"]["message"]
+    events = site.events(identifier)
+    assert (events["AfterAllowTestTraffic"], events["AllowTraffic"]) == ("Failed", "Skipped")
+
+
+def test_an_alarm_after_the_change_sends_the_users_back(site: Site, tmp_path: Path) -> None:
+    old, live = site.version(), site.live_groups()
+    alarm = site.group["alarmConfiguration"]["alarms"][0]["name"]
+    cloudwatch = site.client("cloudwatch")
+    cloudwatch.put_metric_alarm(
+        AlarmName=alarm,
+        Namespace="test",
+        MetricName="errors",
+        Statistic="Sum",
+        Period=60,
+        EvaluationPeriods=1,
+        Threshold=0,
+        ComparisonOperator="GreaterThanThreshold",
+    )
+    with site.load() as load:
+        identifier = site.release("alarming", "", {}, tmp_path)
+        while site.live_groups() == live:
+            assert "completeTime" not in site.deployment(identifier)
+            time.sleep(0.1)
+        time.sleep(1)
+        cloudwatch.set_alarm_state(AlarmName=alarm, StateValue="ALARM", StateReason="the test says so")
+        info, _ = site.end(identifier)
+        time.sleep(1)
+    cloudwatch.delete_alarms(AlarmNames=[alarm])
+    assert (info["status"], info["errorInformation"]["code"]) == ("Stopped", "ALARM_ACTIVE")
+    assert alarm in info["errorInformation"]["message"]
+    assert load.failures == []
+    assert load.versions == [[old, "alarming", old]] * len(load.clients)
+    assert site.live_groups() == live
+    assert (site.version(), len(site.tasks())) == (old, 2)
+
+
+def unharmed(site: Site, load: Load, live: set[str]) -> None:
+    """No request failed or saw another version, and the production listener never sent one elsewhere."""
+    assert load.failures == []
+    assert load.versions == [[site.version()]] * len(load.clients)
+    assert live == site.live_groups()
+    assert len(live) == 1
+    assert len(site.tasks()) == 2
