@@ -195,8 +195,6 @@ def _deployment(params: Record) -> Deployment:
 
 
 def _create_deployment(params: Record) -> dict[str, Any]:
-    from ministack.core.concurrency import spawn_background
-
     group = _group(params)
     revision = params.get("revision")
     if not revision:
@@ -230,8 +228,14 @@ def _create_deployment(params: Record) -> dict[str, Any]:
     world = EcsService(deployment)
     _store().deployments[deployment.id] = deployment
     _store().worlds[deployment.id] = world
-    spawn_background(_run, deployment, world, thread_name=f"codedeploy-{deployment.id}")
+    _start(deployment, world)
     return {"deploymentId": deployment.id}
+
+
+def _start(deployment: Deployment, world: EcsService) -> None:
+    from ministack.core.concurrency import spawn_background
+
+    spawn_background(_run, deployment, world, thread_name=f"codedeploy-{deployment.id}")
 
 
 def _run(deployment: Deployment, world: EcsService) -> None:

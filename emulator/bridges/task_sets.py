@@ -136,6 +136,10 @@ def remove(own_key: str) -> None:
         ecs._services[own_key]["_draining"] = True
         ecs._delete_service({"cluster": cluster, "service": own_name, "force": True})
         ecs._services.pop(own_key, None)
+        for task in list(ecs._tasks.values()):
+            if task.get("group") == f"service:{own_name}" and task.get("stoppedReason") == "Service deleted":
+                number = own_name.split(MARK, 1)[1]
+                task["stoppedReason"] = f"Scaling activity initiated by (deployment ecs-svc/{number})"
 
 
 def shown(record: Mapping[str, Any], service: Mapping[str, Any]) -> dict[str, Any]:
