@@ -312,6 +312,7 @@ def _reconciling(original: Any) -> Any:
         if not is_released_by_codedeploy(service):
             return original(cluster, key)
         for own_key, record in sets_of(key).items():
+            record["healthCheckGracePeriodSeconds"] = service.get("healthCheckGracePeriodSeconds", 0)
             if record["desiredCount"] != service["desiredCount"] and not record.get("_draining"):
                 own_name = own_key.split("/", 1)[1]
                 count = service["desiredCount"]
