@@ -129,7 +129,7 @@ class Site:
             (folder / name).write_text(text)
         (folder / "Dockerfile").write_text(f"FROM {container['image']}\n{dockerfile}\n")
         build = ["docker", "build", "-q", "-t", image, str(folder)]
-        subprocess.run(build, check=True, timeout=120, stdout=subprocess.DEVNULL)
+        subprocess.run(build, check=True, timeout=120, capture_output=True)
         variables = [item for item in container["environment"] if item["name"] != "VERSION"]
         container |= {"image": image, "environment": [*variables, {"name": "VERSION", "value": version}]}
         kept = ("family", "taskRoleArn", "executionRoleArn", "networkMode", "requiresCompatibilities")
