@@ -74,7 +74,14 @@ async def serve(context: Context) -> None:
     from ministack import app as ministack_app
 
     from emulator import bridges
-    from emulator.bridges import certificates, database, load_balancer, record_only, target_health
+    from emulator.bridges import (
+        certificates,
+        database,
+        load_balancer,
+        private_addresses,
+        record_only,
+        target_health,
+    )
 
     bridges.install(context)
     balancer = load_balancer.LoadBalancers(context)
@@ -116,7 +123,7 @@ async def serve(context: Context) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    async with balancer, target_health.Prober():
+    async with balancer, target_health.Prober(), private_addresses.PrivateListeners(context):
         await hypercorn_serve(application, config, shutdown_trigger=stop.wait)  # type: ignore[arg-type,unused-ignore]
 
 

@@ -41,6 +41,7 @@ def install(context: Context) -> None:
         custom_resources,
         database,
         load_balancer,
+        private_addresses,
         record_only,
         registry,
         services,
@@ -63,3 +64,4 @@ def install(context: Context) -> None:
     weighted_forward.install(context)
     target_health.install(context)
     load_balancer.install(context)
+    private_addresses.install(context)

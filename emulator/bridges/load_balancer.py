@@ -28,7 +28,7 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from emulator import routing
-from emulator.bridges import Context, replace, target_health
+from emulator.bridges import Context, private_addresses, replace, target_health
 
 logger = logging.getLogger("emulator.load_balancer")
 
@@ -111,6 +111,9 @@ class LoadBalancers:
 
     @staticmethod
     def _address(scope: Scope) -> routing.Address | None:
+        entrance = private_addresses.entrance_of(scope.get("client"))
+        if entrance is not None:
+            return routing.Address(entrance.load_balancer, entrance.port, scope["path"])
         host = next((value for name, value in scope["headers"] if name == b"host"), b"").decode("latin-1")
         return routing.address_of(host, scope["path"])
 
@@ -179,7 +182,9 @@ class LoadBalancers:
             headers[key] = (
                 f"{headers[key]}{'; ' if key == 'cookie' else ', '}{text}" if key in headers else text
             )
-        source = headers.pop(SOURCE_HEADER, None) or (scope.get("client") or ("127.0.0.1",))[0]
+        entrance = private_addresses.entrance_of(scope.get("client"))
+        connected_from = entrance.source if entrance else (scope.get("client") or ("127.0.0.1",))[0]
+        source = headers.pop(SOURCE_HEADER, None) or connected_from
         query_string = scope.get("query_string", b"").decode("latin-1")
         request = routing.Request(
             method=scope["method"],
