@@ -239,6 +239,7 @@ class World(Protocol):
 
     def green_is_healthy(self) -> bool:
         """Whether all of them run and pass their checks."""
+        ...
 
     def move_test_traffic(self) -> None:
         """Send the test listener's requests to the new tasks."""
@@ -251,6 +252,7 @@ class World(Protocol):
 
     def alarms(self) -> list[str]:
         """The deployment group's alarms that fire."""
+        ...
 
     def stop_blue(self) -> None:
         """Stop the old tasks, which get no request any more."""

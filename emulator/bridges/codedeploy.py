@@ -459,7 +459,9 @@ class EcsService:
 def deployment_info(deployment: Deployment) -> dict[str, Any]:
     """A deployment as GetDeployment shows it."""
     settings = deployment.settings
-    states = dict.fromkeys(("Pending", "InProgress", "Succeeded", "Failed", "Skipped", "Ready"), 0)
+    states: dict[str, int] = dict.fromkeys(
+        ("Pending", "InProgress", "Succeeded", "Failed", "Skipped", "Ready"), 0
+    )
     state = {"Created": "Pending", "Queued": "Pending", "Stopped": "Failed", "Baking": "InProgress"}
     states[state.get(deployment.status, deployment.status)] += 1
     info: dict[str, Any] = {
