@@ -74,7 +74,7 @@ def guard(
         print(swap_guard.as_json(plan))
     else:
         print(*swap_guard.report(plan), sep="\n")
-    if plan.refused:
+    if plan.refused or plan.switches:
         raise typer.Exit(1)
 
 

@@ -84,11 +84,15 @@ class Finding:
 
 @dataclass(frozen=True)
 class Plan:
-    """What deploying a template does to the rules of a stack; nothing of it where nothing is deployed."""
+    """What deploying a template does to the rules of a stack; nothing of it where nothing is deployed.
+
+    `switches` names the services that would change their release controller, each with the way to do it.
+    """
 
     stack: str
     deployed: bool
     findings: tuple[Finding, ...] = ()
+    switches: tuple[str, ...] = ()
 
     @property
     def refused(self) -> tuple[Finding, ...]:
@@ -164,7 +168,31 @@ def plan(deployed: Deployed, template: Template) -> Plan:
     Refused is whatever would send requests elsewhere than they go now, and whatever touches a rule while
     a release is moving it.
     """
-    return Plan(deployed.stack, deployed=True, findings=tuple(_Comparison(deployed, template).findings()))
+    return Plan(
+        deployed.stack,
+        deployed=True,
+        findings=tuple(_Comparison(deployed, template).findings()),
+        switches=tuple(_switches(deployed.template, template)),
+    )
+
+
+def _switches(before: Template, after: Template) -> Iterator[str]:
+    for logical_id, resource in before["Resources"].items():
+        following = after["Resources"].get(logical_id)
+        if resource["Type"] != "AWS::ECS::Service" or following is None:
+            continue
+        old, new = _controller(resource), _controller(following)
+        if "CODE_DEPLOY" in (old, new) and old != new:
+            yield (
+                f"{logical_id}: a service that exists cannot change its release controller from {old} to {new} "
+                "(https://github.com/aws/aws-cdk/issues/36012). Remedy: set release.controller back, or bring the "
+                "service anew: a copy of its folder under another name and with a lower priority takes its paths "
+                "over, then the old folder is removed"
+            )
+
+
+def _controller(service: Mapping[str, Any]) -> str:
+    return str(service.get("Properties", {}).get("DeploymentController", {}).get("Type", "ECS"))
 
 
 def report(found: Plan) -> Iterator[str]:
@@ -174,25 +202,24 @@ def report(found: Plan) -> Iterator[str]:
         return
     for finding in found.findings:
         yield f"{'refused' if finding.problem else 'safe'}: {finding}"
-    if not found.refused:
+    for switch in found.switches:
+        yield f"refused: {switch}"
+    if not found.refused and not found.switches:
         yield f"{found.stack}: deploying moves no traffic"
 
 
 def as_json(found: Plan) -> str:
     """The plan for programs."""
-    return json.dumps({**asdict(found), "refused": bool(found.refused)}, indent=2)
+    return json.dumps({**asdict(found), "refused": bool(found.refused or found.switches)}, indent=2)
 
 
 def refuse(found: Plan) -> None:
-    """Raise `OpsError` with a line for each rule that deploying would move."""
-    if found.refused:
+    """Raise `OpsError` with a line for each rule that deploying would move, and each switch of controller."""
+    refused = [f"refused: {each}" for each in (*found.refused, *found.switches)]
+    if refused:
+        what = "move traffic" if found.refused else "fail half way"
         raise OpsError(
-            "\n".join(
-                [
-                    *(f"refused: {finding}" for finding in found.refused),
-                    f"{found.stack}: deploying would move traffic, so nothing was deployed",
-                ]
-            )
+            "\n".join([*refused, f"{found.stack}: deploying would {what}, so nothing was deployed"])
         )
 
 

@@ -125,6 +125,28 @@ def test_switching_to_weights_before_any_release_moves_nothing(
     assert refused(plan) == []
 
 
+@pytest.mark.parametrize(("before", "after"), [("codedeploy", "native"), ("rolling", "codedeploy")])
+def test_a_service_that_exists_cannot_change_to_or_from_codedeploy(
+    before: str, after: str, request: pytest.FixtureRequest
+) -> None:
+    old, new = request.getfixturevalue(before), request.getfixturevalue(after)
+    plan = compared(Recorded(template=old), new)
+    assert len(plan.switches) == 2
+    assert "cannot change its release controller" in plan.switches[0]
+    assert "Remedy: set release.controller back, or bring the service anew" in plan.switches[0]
+    assert json.loads(guard.as_json(plan))["refused"] is True
+    with pytest.raises(OpsError, match="deploying would fail half way, so nothing was deployed"):
+        guard.refuse(plan)
+
+
+@pytest.mark.parametrize(("before", "after"), [("codedeploy", "codedeploy"), ("rolling", "native")])
+def test_other_changes_of_the_controller_are_not_in_the_way(
+    before: str, after: str, request: pytest.FixtureRequest
+) -> None:
+    plan = compared(Recorded(template=request.getfixturevalue(before)), request.getfixturevalue(after))
+    assert plan.switches == ()
+
+
 # Swapped.
 
 
