@@ -9,12 +9,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 import yaml
 from botocore.exceptions import NoCredentialsError
+from moto import mock_aws
 
 import settings
 from delivery.__main__ import main
+from delivery.task_definition import with_image
 from platform_constructs import build_context
 from tests.unit.delivery.conftest import REPOSITORY, VARIABLES, Ecr, Ecs, definition
 
@@ -61,6 +64,24 @@ def test_codedeploy_gets_its_two_files(version: str) -> None:
     document = yaml.safe_load(Path("release/appspec.yaml").read_text())
     assert document["Hooks"] == [{"AfterAllowTestTraffic": "arn:hook"}]
     assert not Path("release/imagedefinitions.json").exists()
+
+
+def test_what_codedeploy_registers_is_the_live_task_with_the_new_image(
+    version: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    with mock_aws():
+        ecs = boto3.client("ecs")
+        first = with_image(definition(f"{REPOSITORY}:{OLD}"), container="customer", image="old", version=OLD)
+        ecs.register_task_definition(**first)
+        assert main(["write"], {**VARIABLES, "VERSION": version}, boto3.client) == 0
+        registered = ecs.register_task_definition(**json.loads(Path("release/taskdef.json").read_text()))
+    after = registered["taskDefinition"]
+    assert (after["family"], after["revision"]) == ("suppliers-dev-compute-customer", 2)
+    assert after["containerDefinitions"][0]["image"] == f"{REPOSITORY}:{version}"
+    assert after["executionRoleArn"] == first["executionRoleArn"]
 
 
 @pytest.mark.parametrize("controller", ["ecs", "rolling"])
