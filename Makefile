@@ -25,13 +25,12 @@ destroy: setup ## Remove ENV; local removes all that runs here, rehearsals inclu
 	@python -m ops destroy --env $(ENV)
 
 test: setup check images browser ## Run every check and test a pull request needs
-	pytest
+	pytest -n 2
 
 check: setup ## Run the static checks: format, lint, types
 	ruff format --check $(PYTHON_SOURCES)
 	ruff check $(PYTHON_SOURCES)
-	mypy
-	pyright
+	@echo mypy and pyright; mypy & types=$$!; pyright; more=$$?; wait $$types && exit $$more
 	@test ! -e constructs/__init__.py || { echo "constructs/__init__.py hides the package constructs that aws_cdk imports: remove it"; exit 1; }
 
 format: setup ## Format the sources and mend what the linter can
