@@ -17,6 +17,9 @@ import settings
 from ops.aws import Clients
 from ops.endpoint import Endpoint
 
+# What a user's shell would not have: this run's own make and pytest among it.
+_OF_THIS_RUN = ("AWS_", "PYTEST_", "MAKE", "MFLAGS")
+
 
 @dataclass(frozen=True)
 class Checkout:
@@ -27,9 +30,7 @@ class Checkout:
 
     def make(self, *arguments: str, port: int | None = None, check: bool = True) -> str:
         """What `make` prints; the test fails with it if make fails."""
-        variables = {
-            name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "PYTEST_"))
-        }
+        variables = {name: value for name, value in os.environ.items() if not name.startswith(_OF_THIS_RUN)}
         done = subprocess.run(
             ["make", *arguments],
             cwd=self.folder,

@@ -46,5 +46,5 @@ def version_of(deployment: str) -> str:
     ]
     (green,) = (item for item in service["taskSets"] if item["status"] == "ACTIVE")
     definition = ecs.describe_task_definition(taskDefinition=green["taskDefinition"])["taskDefinition"]
-    variables = definition["containerDefinitions"][0]["environment"]
-    return str(next(item["value"] for item in variables if item["name"] == "VERSION"))
+    labels = definition["containerDefinitions"][0]["dockerLabels"]
+    return str(labels["version"])
