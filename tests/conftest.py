@@ -42,6 +42,7 @@ def synthesize(environment: settings.Environment, folder: Path) -> dict[str, Tem
     return {stack.stack_name.rpartition("-")[2].capitalize(): stack.template for stack in assembly.stacks}
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep a file's tests together when they are spread over processes, and all that need an emulator too."""
     for item in items:
