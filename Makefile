@@ -1,7 +1,5 @@
 # `make help` lists the targets. The environment is ENV, for example `make deploy ENV=dev`.
 ENV ?= local
-# Processes that run the tests; 0 is one after the other.
-WORKERS ?= 2
 PYTHON ?= python3
 SHELL := /bin/bash
 BIN := $(CURDIR)/.venv/bin
@@ -27,7 +25,7 @@ destroy: setup ## Remove ENV; local removes all that runs here, rehearsals inclu
 	@python -m ops destroy --env $(ENV)
 
 test: setup check images browser ## Run every check and test a pull request needs
-	pytest -n $(WORKERS)
+	pytest
 
 check: setup ## Run the static checks: format, lint, types
 	ruff format --check $(PYTHON_SOURCES)

@@ -42,14 +42,6 @@ def synthesize(environment: settings.Environment, folder: Path) -> dict[str, Tem
     return {stack.stack_name.rpartition("-")[2].capitalize(): stack.template for stack in assembly.stacks}
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep a file's tests together when they are spread over processes, and all that need an emulator too."""
-    for item in items:
-        emulated = item.path.is_relative_to(settings.ROOT / "tests/e2e")
-        item.add_marker(pytest.mark.xdist_group("emulator" if emulated else str(item.path)))
-
-
 @pytest.fixture(scope="session")
 def templates(tmp_path_factory: pytest.TempPathFactory) -> Synthesize:
     """The templates of a named environment."""
