@@ -93,6 +93,9 @@ def free_port(start: int) -> int:
                 tls.bind(("127.0.0.1", port + 10_000))
             except OSError:
                 continue
+        # What a run that was killed has left may still have the port's name.
+        network = ["docker", "network", "inspect", f"emulator-{port}"]
+        if subprocess.run(network, capture_output=True, check=False, timeout=30).returncode:
             return port
     raise AssertionError(f"no free port from {start} on")
 

@@ -235,7 +235,7 @@ def test_a_new_version_takes_over_without_a_failed_request(site: Site, tmp_path:
     assert info["status"] == "Succeeded", info
     assert load.failures == []
     # A busy machine sends fewer; with far fewer nothing would be shown.
-    assert load.rate > 0.4 * REQUESTS_PER_SECOND
+    assert load.rate > 0.1 * REQUESTS_PER_SECOND
     assert load.versions == [[old, "new"]] * len(load.clients), "all at once, once for each client"
     assert site.version() == "new"
     assert not site.live_groups() & live
