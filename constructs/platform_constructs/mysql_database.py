@@ -98,13 +98,12 @@ class MysqlDatabase(Construct):
             performance_insight_retention=rds.PerformanceInsightRetention.DEFAULT,
         )
         if not props.deletion_protection:
-            for rule in ("RDS10", "RDSInstanceDeletionProtectionEnabled"):
-                acknowledge(
-                    self.instance,
-                    rule,
-                    "By setting (database.deletion_protection): an environment that holds sample data only and "
-                    "is destroyed and made again at will.",
-                )
+            acknowledge(
+                self.instance,
+                ("RDS10", "RDSInstanceDeletionProtectionEnabled"),
+                "By setting (database.deletion_protection): an environment that holds sample data only and "
+                "is destroyed and made again at will.",
+            )
         self.client_security_group = ec2.SecurityGroup(
             self,
             "ClientSecurityGroup",

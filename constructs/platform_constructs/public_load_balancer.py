@@ -88,7 +88,7 @@ class PublicLoadBalancer(Construct):
             self._redirect_to_https()
         acknowledge(
             self.security_group,
-            "EC23",
+            ("EC23", "CKV_AWS_260"),
             "A public directory is read by everybody: only the production ports of the load balancer are "
             "open to the world, and nothing behind it has a public address.",
         )
@@ -111,13 +111,12 @@ class PublicLoadBalancer(Construct):
             default_action=_NOT_FOUND,
         )
         if not certificates:
-            for rule in ("ELBv2ACMCertificateRequired", "ALBHttpToHttpsRedirection"):
-                acknowledge(
-                    listener,
-                    rule,
-                    "By setting (no [tls]): without a domain of its own an environment has no certificate, and says in "
-                    "its outputs that it speaks plain HTTP.",
-                )
+            acknowledge(
+                listener,
+                ("ELBv2ACMCertificateRequired", "ALBHttpToHttpsRedirection", "CKV_AWS_2", "CKV_AWS_103"),
+                "By setting (no [tls]): without a domain of its own an environment has no certificate, and says in its "
+                "outputs that it speaks plain HTTP.",
+            )
         return listener
 
     def _open(self, port: int, peer: ec2.IPeer, who: str) -> None:

@@ -82,6 +82,17 @@ class ReleaseCheck(Construct):
         )
 
         acknowledge(self.function, *UNRESERVED_CONCURRENCY)
+        acknowledge(
+            self.function,
+            "CKV_AWS_173",
+            "The variables name the load balancer and the paths to request; none is secret, and Lambda encrypts them at rest.",
+        )
+        acknowledge(
+            cast(iam.Policy, role.node.find_child("DefaultPolicy")),
+            "CKV_AWS_111",
+            "Lambda makes and removes the network interfaces of a function in a VPC in the name of its role, before there "
+            "is anything to name: the actions are those of AWSLambdaVPCAccessExecutionRole.",
+        )
 
     def _role(self, cluster: ecs.ICluster, log_group: logs.LogGroup) -> iam.Role:
         cluster_id = Stack.of(self).resolve(cast(ecs.CfnCluster, cluster.node.default_child).logical_id)

@@ -9,6 +9,9 @@ from constructs import Construct
 
 from platform_constructs.compliance import acknowledge
 
+# What ec2.Vpc(restrict_default_security_group=True) adds to the stack.
+_DEFAULT_GROUP_PROVIDER = "Custom::VpcRestrictDefaultSGCustomResourceProvider"
+
 # What tasks call when there is no NAT gateway.
 _INTERFACE_ENDPOINTS = {
     "EcrApi": ec2.InterfaceVpcEndpointAwsService.ECR,
@@ -63,6 +66,12 @@ class ZonedVpc(Construct):
                     name="Data", subnet_type=ec2.SubnetType.PRIVATE_ISOLATED, cidr_mask=26
                 ),
             ],
+        )
+        acknowledge(
+            Stack.of(self).node.find_child(_DEFAULT_GROUP_PROVIDER).node.find_child("Handler"),
+            ("CKV_AWS_115", "CKV_AWS_116", "CKV_AWS_117"),
+            "CDK's own function, which takes the rules from the default security group. CloudFormation calls it when the "
+            "VPC is made or goes, waits for its answer, and fails with it; it reaches nothing inside the VPC.",
         )
         for subnet in self.vpc.public_subnets:
             acknowledge(
