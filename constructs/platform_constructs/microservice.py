@@ -18,6 +18,7 @@ from platform_constructs.cpu_scaling import CpuScaling
 from platform_constructs.listener_rules import ListenerRules
 from platform_constructs.public_load_balancer import PublicLoadBalancer
 from platform_constructs.service_image import ServiceImage
+from platform_constructs.sign_in import SignIn
 from platform_constructs.target_group_pair import TargetGroupPair
 
 # The server inside finishes requests under way within 25 s; the platform kills it after this.
@@ -33,6 +34,7 @@ class MicroserviceProps:
     priority: int
     source_cidrs: Sequence[str]
     test_source_cidrs: Sequence[str]
+    sign_in: SignIn | None
     container_port: int
     cpu: int
     memory_mib: int
@@ -271,6 +273,8 @@ class Microservice(Construct):
             )
         else:
             action = elbv2.ListenerAction.forward([groups.blue])
+        if props.sign_in is not None:
+            action = props.sign_in.before(action)
         return ListenerRules(
             self,
             construct_id,
