@@ -20,7 +20,8 @@ def build(app: cdk.App, env: Environment) -> None:
         "env": cdk.Environment(account=env.account, region=env.region),
     }
     network = NetworkStack(app, "Network", zones=env.availability_zones, network=env.network, **common)
-    data = DataStack(app, "Data", vpc=network.vpc, database=env.database, users=env.database_users, **common)
+    where: dict[str, Any] = {"vpc": network.vpc, "endpoints": network.endpoints}
+    data = DataStack(app, "Data", database=env.database, users=env.database_users, **where, **common)
     compute = ComputeStack(app, "Compute", network=network, data=data, settings=env.compute, **common)
     if env.delivery:
         pipelines: dict[str, Any] = {"delivery": env.delivery, "release": env.release, "alarms": env.alarms}

@@ -103,6 +103,11 @@ class ComputeStack(Stack):
                 removal_policy=self._removal_policy,
             ).function
         self.microservices = {service.name: self._microservice(service) for service in settings.services}
+        way_out = network.endpoints.admit(
+            self,
+            *(each.security_group for each in self.microservices.values()),
+            *(self._release_check.connections.security_groups if self._release_check else ()),
+        )
         rights = {
             service.name: UserRights(access=service.database, tables=service.tables)
             for service in settings.services
@@ -122,8 +127,11 @@ class ComputeStack(Stack):
             for service in settings.services
             if service.migrations
         }
+        for preparation in self.preparations.values():
+            preparation.done.node.add_dependency(way_out)
         for service in settings.services:
             microservice = self.microservices[service.name]
+            microservice.service.node.add_dependency(way_out)
             if service.database != "none":
                 microservice.service.node.add_dependency(*(each.done for each in self.preparations.values()))
             operations.lift_to_minimum(

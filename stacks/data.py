@@ -5,6 +5,7 @@ from aws_cdk import CfnOutput, Duration, RemovalPolicy, Stack
 from aws_cdk import aws_ec2 as ec2
 from constructs import Construct
 
+from platform_constructs.aws_endpoints import AwsEndpoints
 from platform_constructs.encryption_key import EncryptionKey
 from platform_constructs.mysql_database import MysqlDatabase, MysqlDatabaseProps
 from settings import Database
@@ -19,6 +20,7 @@ class DataStack(Stack):
         construct_id: str,
         *,
         vpc: ec2.IVpc,
+        endpoints: AwsEndpoints,
         database: Database,
         users: Sequence[str],
         prefix: str,
@@ -52,6 +54,7 @@ class DataStack(Stack):
                 keep=protected,
             ),
         )
+        endpoints.admit(self, self.database.rotation_security_group)
         self.migrator_secret = self.database.add_user("migrator")
         self.user_secrets = {user: self.database.add_user(user) for user in users}
         CfnOutput(self, "DatabaseIdentifier", value=self.database.instance.instance_identifier)

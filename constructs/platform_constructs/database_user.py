@@ -25,6 +25,7 @@ class DatabaseUser(Construct):
         instance: rds.DatabaseInstance,
         encryption_key: kms.IKey,
         rotation_subnets: ec2.SubnetSelection,
+        rotation_security_group: ec2.ISecurityGroup,
         removal_policy: RemovalPolicy,
     ) -> None:
         super().__init__(scope, construct_id)
@@ -46,4 +47,5 @@ class DatabaseUser(Construct):
             # The user comes into being with the first deployment of the services, after this.
             rotate_immediately_on_update=False,
             vpc_subnets=rotation_subnets,
+            security_group=rotation_security_group,
         )

@@ -92,7 +92,7 @@ class EcsOperations(Construct):
         security_groups: Sequence[ec2.ISecurityGroup],
         log_group: logs.ILogGroup,
         log_prefix: str,
-    ) -> IDependable:
+    ) -> CustomResource:
         """Run the task at each deployment that changes it; the deployment fails if the task does."""
         task_definition.grant_run(self._role)
         log_group.grant_read(self._role)

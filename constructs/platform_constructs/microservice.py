@@ -110,8 +110,13 @@ class Microservice(Construct):
             "TaskDefinition", environment=environment, task_role=self.task_role, serves=True
         )
         self.security_group = ec2.SecurityGroup(
-            self, "SecurityGroup", vpc=cluster.vpc, description=f"Tasks of {props.name}"
+            self,
+            "SecurityGroup",
+            vpc=cluster.vpc,
+            description=f"Tasks of {props.name}",
+            allow_all_outbound=False,
         )
+        self.security_group.add_egress_rule(ec2.Peer.any_ipv4(), ec2.Port.HTTPS, "AWS APIs")
         self.security_group.connections.allow_from(
             load_balancer.security_group,
             ec2.Port.tcp(props.container_port),

@@ -13,7 +13,7 @@ from platform_constructs.compliance import acknowledge, readable_account
 from platform_constructs.database_user import EXCLUDED_CHARACTERS, DatabaseUser
 
 # Neither the port nor the administrator's name is the engine's default (Security Hub RDS.23, RDS.25).
-_PORT = 3307
+DATABASE_PORT = 3307
 _ADMINISTRATOR = "directory_admin"
 _DATABASE = "suppliers"
 
@@ -67,7 +67,7 @@ class MysqlDatabase(Construct):
             vpc=vpc,
             vpc_subnets=ec2.SubnetSelection(subnet_group_name="Data"),
             security_groups=[security_group],
-            port=_PORT,
+            port=DATABASE_PORT,
             database_name=_DATABASE,
             credentials=rds.Credentials.from_secret(administrator),
             parameter_group=self._parameters(engine),
@@ -108,10 +108,19 @@ class MysqlDatabase(Construct):
             allow_all_outbound=False,
         )
         self.client_security_group.connections.allow_to(
-            self.instance, ec2.Port.tcp(_PORT), "Clients of the database only"
+            self.instance, ec2.Port.tcp(DATABASE_PORT), "Clients of the database only"
         )
+        self.rotation_security_group = ec2.SecurityGroup(
+            self,
+            "RotationSecurityGroup",
+            vpc=vpc,
+            description="Functions that rotate the credentials of the database",
+            allow_all_outbound=False,
+        )
+        self.rotation_security_group.add_egress_rule(ec2.Peer.any_ipv4(), ec2.Port.HTTPS, "Secrets Manager")
         self.instance.add_rotation_single_user(
             automatically_after=Duration.days(30),
+            security_group=self.rotation_security_group,
             vpc_subnets=rotation_subnets,
             rotate_immediately_on_update=False,
         )
@@ -130,6 +139,7 @@ class MysqlDatabase(Construct):
             instance=self.instance,
             encryption_key=self._encryption_key,
             rotation_subnets=self._rotation_subnets,
+            rotation_security_group=self.rotation_security_group,
             removal_policy=self._credentials_policy,
         )
         return user.secret
