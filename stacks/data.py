@@ -5,10 +5,12 @@ from aws_cdk import CfnOutput, Duration, RemovalPolicy, Stack
 from aws_cdk import aws_ec2 as ec2
 from constructs import Construct
 
-from platform_constructs.aws_endpoints import AwsEndpoints
+from platform_constructs.compliance import acknowledge
+from platform_constructs.database_backup import DatabaseBackup
 from platform_constructs.encryption_key import EncryptionKey
 from platform_constructs.mysql_database import MysqlDatabase, MysqlDatabaseProps
-from settings import Database
+from settings import Backup, Database
+from stacks.network import NetworkStack
 
 
 class DataStack(Stack):
@@ -19,9 +21,9 @@ class DataStack(Stack):
         scope: Construct,
         construct_id: str,
         *,
-        vpc: ec2.IVpc,
-        endpoints: AwsEndpoints,
+        network: NetworkStack,
         database: Database,
+        backup: Backup | None,
         users: Sequence[str],
         prefix: str,
         protected: bool,
@@ -42,7 +44,7 @@ class DataStack(Stack):
         self.database = MysqlDatabase(
             self,
             "Database",
-            vpc=vpc,
+            vpc=network.vpc,
             rotation_subnets=ec2.SubnetSelection(subnet_group_name="Application"),
             encryption_key=self.key,
             props=MysqlDatabaseProps(
@@ -54,7 +56,24 @@ class DataStack(Stack):
                 keep=protected,
             ),
         )
-        endpoints.admit(self, self.database.rotation_security_group)
+        network.endpoints.admit(self, self.database.rotation_security_group)
+        if backup is not None:
+            DatabaseBackup(
+                self,
+                "Backup",
+                instance=self.database.instance,
+                encryption_key=self.key,
+                retention=Duration.days(backup.retention_days),
+                topic=network.alarm_topic,
+                removal_policy=keep,
+            )
+        else:
+            acknowledge(
+                self.database.instance,
+                "RDSInBackupPlan",
+                "By setting (no [backup]): an environment that holds sample data only; the instance's own backups go back "
+                "to any second of the last days.",
+            )
         self.migrator_secret = self.database.add_user("migrator")
         self.user_secrets = {user: self.database.add_user(user) for user in users}
         CfnOutput(self, "DatabaseIdentifier", value=self.database.instance.instance_identifier)

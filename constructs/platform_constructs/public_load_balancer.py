@@ -41,6 +41,7 @@ class PublicLoadBalancer(Construct):
         test_traffic_cidrs: Sequence[str],
         domain: str | None,
         hosted_zone_id: str | None,
+        waf: bool,
         deletion_protection: bool,
         removal_policy: RemovalPolicy,
     ) -> None:
@@ -64,9 +65,25 @@ class PublicLoadBalancer(Construct):
             desync_mitigation_mode=elbv2.DesyncMitigationMode.STRICTEST,
             deletion_protection=deletion_protection,
         )
-        self.load_balancer.log_access_logs(
-            AccessLogBucket(self, "AccessLogs", removal_policy=removal_policy), prefix="load-balancer"
+        access_logs = AccessLogBucket(
+            self,
+            "AccessLogs",
+            access_logs=AccessLogBucket(self, "ReadersOfAccessLogs", removal_policy=removal_policy),
+            removal_policy=removal_policy,
         )
+        self.load_balancer.log_access_logs(access_logs, prefix="load-balancer")
+        if not deletion_protection:
+            acknowledge(
+                self.load_balancer,
+                "ELBDeletionProtectionEnabled",
+                "By setting (protected): an environment that is destroyed and made again at will.",
+            )
+        if not waf:
+            acknowledge(
+                self.load_balancer,
+                "ALBWAFEnabled",
+                "By setting (no [waf]): an environment for tries, whose services validate what they are sent.",
+            )
         certificates: list[elbv2.IListenerCertificate] = []
         if domain and hosted_zone_id:
             certificates.append(self._serve_domain(domain, hosted_zone_id))
@@ -115,6 +132,14 @@ class PublicLoadBalancer(Construct):
             default_action=_NOT_FOUND,
         )
         _add_headers(listener, {**_RESPONSE_HEADERS, **(_ONLY_BY_HTTPS if certificates else {})})
+        if not certificates:
+            for rule in ("ELBv2ACMCertificateRequired", "ALBHttpToHttpsRedirection"):
+                acknowledge(
+                    listener,
+                    rule,
+                    "By setting (no [tls]): without a domain of its own an environment has no certificate, and says in "
+                    "its outputs that it speaks plain HTTP.",
+                )
         return listener
 
     def _open(self, port: int, peer: ec2.IPeer, who: str) -> None:
@@ -140,6 +165,11 @@ class PublicLoadBalancer(Construct):
             default_action=elbv2.ListenerAction.redirect(port="443", protocol="HTTPS", permanent=True),
         )
         _add_headers(listener, _RESPONSE_HEADERS)
+        acknowledge(
+            listener,
+            "ELBv2ACMCertificateRequired",
+            "Answers every request with a redirect to the listener that has the certificate, and nothing else.",
+        )
         self._open(80, ec2.Peer.any_ipv4(), "The public, to be redirected")
 
 
