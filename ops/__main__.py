@@ -55,7 +55,7 @@ def smoke(env: Env = "local") -> None:
     """
     environment = settings.load(env)
     endpoint = deployment.endpoint(environment)
-    smoke_test.run(endpoint, environment.access.admin_cidrs, detail=Console().print)
+    smoke_test.run(endpoint, environment.access, detail=Console().print)
 
 
 @app.command()

@@ -19,6 +19,7 @@ from platform_constructs.cpu_scaling import CpuScaling
 from platform_constructs.listener_rules import ListenerRules
 from platform_constructs.public_load_balancer import PublicLoadBalancer
 from platform_constructs.service_image import ServiceImage
+from platform_constructs.sign_in import SignIn
 from platform_constructs.target_group_pair import TargetGroupPair
 
 # The server inside finishes requests under way within 25 s; the platform kills it after this.
@@ -34,6 +35,7 @@ class MicroserviceProps:
     priority: int
     source_cidrs: Sequence[str]
     test_source_cidrs: Sequence[str]
+    sign_in: SignIn | None
     container_port: int
     cpu: int
     memory_mib: int
@@ -110,8 +112,13 @@ class Microservice(Construct):
             "TaskDefinition", environment=environment, task_role=self.task_role, serves=True
         )
         self.security_group = ec2.SecurityGroup(
-            self, "SecurityGroup", vpc=cluster.vpc, description=f"Tasks of {props.name}"
+            self,
+            "SecurityGroup",
+            vpc=cluster.vpc,
+            description=f"Tasks of {props.name}",
+            allow_all_outbound=False,
         )
+        self.security_group.add_egress_rule(ec2.Peer.any_ipv4(), ec2.Port.HTTPS, "AWS APIs")
         self.security_group.connections.allow_from(
             load_balancer.security_group,
             ec2.Port.tcp(props.container_port),
@@ -274,6 +281,8 @@ class Microservice(Construct):
             )
         else:
             action = elbv2.ListenerAction.forward([groups.blue])
+        if props.sign_in is not None:
+            action = props.sign_in.before(action)
         return ListenerRules(
             self,
             construct_id,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import re
 import subprocess
@@ -73,6 +74,64 @@ def test_a_supplier_added_by_an_employee_is_seen_by_the_public(checkout: Checkou
         page = client.get("/suppliers", params={"q": "Ünïcode"})
     assert FORM["name"] in found.text
     assert "Café Ünïcode &amp; Söhne" in page.text
+
+
+# As somebody writes them who wants to get past the rules; what no rule takes is customer's, which has no such page.
+SPELLINGS = (
+    *("/Admin/suppliers", "/ADMIN", "/aDmIn/supplier-add"),
+    *("//admin/suppliers", "/admin//suppliers", "///admin", "/./admin/suppliers", "/x/../admin/suppliers"),
+    *(
+        "/%61dmin/suppliers",
+        "/admin%2Fsuppliers",
+        "/%2561dmin",
+        "/admin%00",
+        "/%2e%2e/admin",
+        "/suppliers/%2e%2e/admin",
+    ),
+    *(
+        "/admin.",
+        "/admin./suppliers",
+        "/admin/suppliers..",
+        "/admin/.",
+        "/admin/../admin/suppliers",
+        "/admin/suppliers/",
+    ),
+    *(
+        "/admin;x/suppliers",
+        "/admin/suppliers;x=y",
+        "/admin/suppliers?a=b",
+        "/admin?/suppliers",
+        "/admin\\suppliers",
+    ),
+)
+OUTSIDE, INSIDE = "203.0.113.9", "127.0.0.1"
+
+
+@pytest.mark.parametrize("listener", ["suppliers-local", "suppliers-local--8080"])
+def test_the_administration_is_reached_from_named_networks_only_however_it_is_spelled(
+    checkout: Checkout, deployed: str, listener: str
+) -> None:
+    def ask(path: str, source: str) -> tuple[int, str]:
+        # The path exactly as it is written, which better clients would tidy up.
+        connection = http.client.HTTPConnection("127.0.0.1", checkout.port, timeout=10)
+        host = f"{listener}.alb.localhost:{checkout.port}"
+        connection.request("GET", path, headers={"Host": host, "X-Emulator-Source-Ip": source})
+        answer = connection.getresponse()
+        text = answer.read().decode()
+        connection.close()
+        return answer.status, text
+
+    for path in ("/admin", "/admin/", "/admin/suppliers", "/admin/supplier-add", "/admin/api/suppliers"):
+        assert ask(path, OUTSIDE) == (403, "Forbidden"), path
+    assert ask("/suppliers", OUTSIDE)[0] == 200
+    status, page = ask("/admin/suppliers", INSIDE)
+    assert (status, "/admin/supplier-add" in page) == (200, True)
+    for path in SPELLINGS:
+        status, text = ask(path, OUTSIDE)
+        assert status in (403, 404), (path, status)
+        assert "supplier-add" not in text, path
+    for path in ("/Admin/suppliers", "//admin/suppliers", "/admin.", "/admin;x/suppliers"):
+        assert ask(path, INSIDE)[0] == 404, path
 
 
 def test_the_customer_service_has_no_way_to_write(checkout: Checkout, deployed: str) -> None:
