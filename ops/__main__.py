@@ -13,7 +13,7 @@ from rich.console import Console
 import settings
 from ops import compliance as compliance_report
 from ops import deploy as deployment
-from ops import errors, refusals
+from ops import errors, listeners, logs, refusals, status, tasks
 from ops import guard as swap_guard
 from ops import smoke as smoke_test
 from ops.errors import OpsError
@@ -21,6 +21,7 @@ from ops.options import AsJson, Env
 
 # The panels of `--help`, in their order.
 DEPLOY = "Deploy"
+LOOK = "Look"
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -103,6 +104,12 @@ def compliance(
     Example: python -m ops compliance cdk.out/validation-report.json
     """
     print(compliance_report.summary(reports))
+
+
+app.command("status", rich_help_panel=LOOK)(status.command)
+app.command("tasks", rich_help_panel=LOOK)(tasks.command)
+app.command("logs", rich_help_panel=LOOK)(logs.command)
+app.command("listeners", rich_help_panel=LOOK)(listeners.command)
 
 
 def main() -> None:
