@@ -75,7 +75,7 @@ def migrate(
 
 def run_command(
     service: Annotated[str, typer.Argument(help="The service whose image, rights and network the task has.")],
-    command: Annotated[list[str], typer.Argument(help="What it runs.", metavar="COMMAND...")],
+    command: Annotated[list[str], typer.Argument(help="What it runs.", metavar="COMMAND")],
     env: Env = "local",
     rehearse: Rehearse = False,
     dry_run: DryRun = False,

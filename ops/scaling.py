@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from emulator import lifecycle
@@ -11,6 +11,8 @@ from ops.session import Session
 
 _SCALABLE_TARGET = "AWS::ApplicationAutoScaling::ScalableTarget"
 _DIMENSION = "ecs:service:DesiredCount"
+# What one request takes: the API reference of DescribeScalableTargets.
+_TARGETS_PER_CALL = 50
 
 
 @dataclass(frozen=True)
@@ -45,10 +47,37 @@ def bounds(
     names = {resource_id(deployment, each): each.name for each in services}
     found: dict[str, Bounds | None] = dict.fromkeys(names.values())
     paginator = session.clients.client("application-autoscaling").get_paginator("describe_scalable_targets")
-    # With resource ids (50 at most) AWS answers for these alone; an account may have many others.
-    for page in _pages(paginator, sorted(names)):
-        for target in page["ScalableTargets"]:
-            name = names.get(target["ResourceId"])
-            if name is not None:
-                found[name] = Bounds(target["MinCapacity"], target["MaxCapacity"])
+    for batch in _batches(sorted(names)):
+        pages = paginator.paginate(ServiceNamespace="ecs", ResourceIds=batch, ScalableDimension=_DIMENSION)
+        for page in pages:
+            for target in page["ScalableTargets"]:
+                found[names[target["ResourceId"]]] = Bounds(target["MinCapacity"], target["MaxCapacity"])
     return found
+
+
+def policies(session: Session, deployment: Deployment) -> dict[str, list[str]]:
+    """By service, the types of the policies that scale it: `TargetTrackingScaling`, `StepScaling`."""
+    names = {resource_id(deployment, service): service.name for service in deployment.services}
+    found: dict[str, list[str]] = {name: [] for name in names.values()}
+    # One request answers for one service or for all of the account; all of it takes fewer.
+    pages = (
+        session.clients.client("application-autoscaling")
+        .get_paginator("describe_scaling_policies")
+        .paginate(ServiceNamespace="ecs")
+    )
+    for page in pages:
+        for policy in page["ScalingPolicies"]:
+            name = names.get(policy["ResourceId"])
+            if name is not None:
+                found[name].append(policy["PolicyType"])
+    return found
+
+
+def resource_id(deployment: Deployment, service: DeployedService) -> str:
+    """What Application Auto Scaling calls a service."""
+    return f"service/{deployment.cluster}/{service.service_name}"
+
+
+def _batches(ids: Sequence[str]) -> Iterator[Sequence[str]]:
+    for at in range(0, len(ids), _TARGETS_PER_CALL):
+        yield ids[at : at + _TARGETS_PER_CALL]
