@@ -116,6 +116,16 @@ def refuse(code: str, message: str = "") -> Handler:
     return handler
 
 
+def noting(asked: list[Answer], answer: Answer) -> Handler:
+    """A handler that keeps what it is asked, and always answers the same."""
+
+    def handler(parameters: Answer) -> Answer:
+        asked.append(parameters)
+        return answer
+
+    return handler
+
+
 @contextmanager
 def signed_in(account: Clients, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The command line works on this account."""

@@ -13,7 +13,7 @@ from ops import execute, one_off
 from ops.errors import OpsError
 from ops.session import Session
 from settings import load
-from tests.ops.account import Account, refusal
+from tests.ops.account import Account, noting, refusal
 from tests.ops.conftest import Run
 from tests.ops.platform import CLUSTER, ECS, Platform, ecs_name, task_definition
 
@@ -102,7 +102,7 @@ class Tasks:
     def account(self, platform: Platform) -> Account:
         account = platform.account(
             ecs__RunTask=lambda asked: {"tasks": [{"taskArn": self.arn}]},
-            ecs__StopTask=lambda asked: self.stopped.append(asked) or {},
+            ecs__StopTask=noting(self.stopped, {}),
             logs__GetLogEvents=self._events,
         )
         account.operations["ecs:DescribeTasks"] = self._look

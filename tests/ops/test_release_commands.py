@@ -12,7 +12,7 @@ import pytest
 import settings
 from ops import releases
 from ops.errors import OpsError
-from tests.ops.account import Account
+from tests.ops.account import Account, noting
 from tests.ops.conftest import Run
 from tests.ops.platform import ECS, NOW, Platform, ecs_name, task_definition
 
@@ -94,10 +94,8 @@ class CodeDeploy:
                     }
                 ]
             },
-            codedeploy__StopDeployment=lambda asked: self.stopped.append(asked) or {"status": "Pending"},
-            codedeploy__CreateDeployment=lambda asked: (
-                self.created.append(asked) or {"deploymentId": "d-BACK"}
-            ),
+            codedeploy__StopDeployment=noting(self.stopped, {"status": "Pending"}),
+            codedeploy__CreateDeployment=noting(self.created, {"deploymentId": "d-BACK"}),
             ecs__ListTaskDefinitions=self._revisions,
         )
 
@@ -205,8 +203,8 @@ def test_rollback_registers_a_deregistered_version_anew(run: Run, codedeploy: Co
     platform = Platform(inactive={task_definition("customer", 6)})
     registered: list[Mapping[str, Any]] = []
     account = codedeploy.account(platform)
-    account.operations["ecs:RegisterTaskDefinition"] = lambda asked: (
-        registered.append(asked) or {"taskDefinition": {"taskDefinitionArn": task_definition("customer", 10)}}
+    account.operations["ecs:RegisterTaskDefinition"] = noting(
+        registered, {"taskDefinition": {"taskDefinitionArn": task_definition("customer", 10)}}
     )
     shown = run(account, "rollback", "customer").stdout
     assert "as a new revision since it is deregistered" in shown

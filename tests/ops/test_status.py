@@ -118,8 +118,8 @@ def test_fifty_services_are_asked_for_at_once_and_not_more_often_than_needed(run
         # A hundred alarms a page.
         "cloudwatch:DescribeAlarms": 3,
     }
-    # Independent of this machine's speed: as many as may be under way at once were.
-    assert account.most_at_once[1] >= 32
+    # One after the other they would be 115 round trips.
+    assert account.most_at_once[1] >= 16
 
 
 def test_a_stack_that_is_half_deployed_is_told_with_the_remedy_and_the_rest_is_shown(run: Run) -> None:
