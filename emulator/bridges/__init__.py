@@ -41,6 +41,7 @@ def install(context: Context) -> None:
         custom_resources,
         database,
         load_balancer,
+        placement,
         private_addresses,
         record_only,
         registry,
@@ -57,6 +58,7 @@ def install(context: Context) -> None:
     registry.install(context)
     database.install(context)
     containers.install(context)
+    placement.install(context)
     task_sets.install(context)
     services.install(context)
     codedeploy.install(context)
