@@ -13,14 +13,16 @@ from rich.console import Console
 import settings
 from ops import compliance as compliance_report
 from ops import deploy as deployment
-from ops import errors, refusals
+from ops import errors, load, refusals
 from ops import guard as swap_guard
 from ops import smoke as smoke_test
+from ops.drill import commands as drill
 from ops.errors import OpsError
 from ops.options import AsJson, Env
 
 # The panels of `--help`, in their order.
 DEPLOY = "Deploy"
+MEASURE = "Measure and drill"
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -103,6 +105,10 @@ def compliance(
     Example: python -m ops compliance cdk.out/validation-report.json
     """
     print(compliance_report.summary(reports))
+
+
+app.command("load", rich_help_panel=MEASURE)(load.command)
+app.add_typer(drill.app, name="drill", rich_help_panel=MEASURE)
 
 
 def main() -> None:
