@@ -11,9 +11,23 @@ from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 
 import settings
+from ops import (
+    approve,
+    errors,
+    execute,
+    listeners,
+    load,
+    logs,
+    one_off,
+    refusals,
+    releases,
+    rollback,
+    scale,
+    status,
+    tasks,
+)
 from ops import compliance as compliance_report
 from ops import deploy as deployment
-from ops import errors, load, refusals
 from ops import guard as swap_guard
 from ops import smoke as smoke_test
 from ops.drill import commands as drill
@@ -22,6 +36,9 @@ from ops.options import AsJson, Env
 
 # The panels of `--help`, in their order.
 DEPLOY = "Deploy"
+LOOK = "Look"
+RELEASE = "Release"
+OPERATE = "Operate"
 MEASURE = "Measure and drill"
 
 app = typer.Typer(
@@ -107,6 +124,24 @@ def compliance(
     print(compliance_report.summary(reports))
 
 
+app.command("status", rich_help_panel=LOOK)(status.command)
+app.command("tasks", rich_help_panel=LOOK)(tasks.command)
+app.command("logs", rich_help_panel=LOOK)(logs.command)
+app.command("listeners", rich_help_panel=LOOK)(listeners.command)
+app.command("releases", rich_help_panel=RELEASE)(releases.command)
+app.command("approve", rich_help_panel=RELEASE)(approve.command)
+app.command("rollback", rich_help_panel=RELEASE)(rollback.command)
+app.command("scale", rich_help_panel=OPERATE)(scale.command)
+app.command("exec", rich_help_panel=OPERATE)(execute.command)
+app.command("migrate", rich_help_panel=OPERATE)(one_off.migrate)
+
+release = typer.Typer(no_args_is_help=True, rich_markup_mode="rich", help="Follow a release.")
+release.command("watch")(releases.watch)
+app.add_typer(release, name="release", rich_help_panel=RELEASE)
+
+task = typer.Typer(no_args_is_help=True, rich_markup_mode="rich", help="Run one-off tasks.")
+task.command("run")(one_off.run_command)
+app.add_typer(task, name="task", rich_help_panel=OPERATE)
 app.command("load", rich_help_panel=MEASURE)(load.command)
 app.add_typer(drill.app, name="drill", rich_help_panel=MEASURE)
 

@@ -45,6 +45,7 @@ def install(context: Context) -> None:
         private_addresses,
         record_only,
         registry,
+        service_deployments,
         services,
         stack_status,
         target_health,
@@ -61,6 +62,7 @@ def install(context: Context) -> None:
     placement.install(context)
     task_sets.install(context)
     services.install(context)
+    service_deployments.install(context)
     codedeploy.install(context)
     stack_status.install(context)
     weighted_forward.install(context)
