@@ -221,7 +221,9 @@ def command(
     requests: Annotated[int | None, typer.Option("--requests", "-n", min=1, help="Requests a round.")] = None,
     concurrency: Annotated[
         int | None,
-        typer.Option("--concurrency", "-c", min=1, max=10_000, help="Requests under way at once. Default: 50."),
+        typer.Option(
+            "--concurrency", "-c", min=1, max=10_000, help="Requests under way at once. Default: 50."
+        ),
     ] = None,
     rate: Annotated[
         float | None,
@@ -252,9 +254,11 @@ def command(
     Times count from when a request was due. With --rate that finds what users wait for; without it, how much
     the application bears. A request fails without a 2xx answer in time.
 
-    Example: python -m ops load --env dev --preset scale
+    Examples:
 
-    Example: python -m ops load --env dev --rate 200 --duration 5m --path /suppliers --max-p95 300
+    \b
+    suppliers load --env dev --preset scale
+    suppliers load --env dev --rate 200 --duration 5m --path /suppliers --max-p95 300
     """
     plan = plan_of(
         preset,
@@ -302,7 +306,9 @@ def command(
 def plan_of(preset: Preset | None, *, duration: str | None, **given: Any) -> Plan:
     """The preset with what was given changed; raises `OpsError` for what contradicts itself."""
     if given["rate"] is not None and given["concurrency"] is not None:
-        raise OpsError("--rate and --concurrency: a steady rate has no limit of requests at once; give one of them")
+        raise OpsError(
+            "--rate and --concurrency: a steady rate has no limit of requests at once; give one of them"
+        )
     plan = replace(
         PRESETS[preset or Preset.BASIC], **{name: value for name, value in given.items() if value is not None}
     )
@@ -416,7 +422,18 @@ def _tables(result: Result) -> list[Any]:
 
 def _rounds_table(rounds: Sequence[Round]) -> Table:
     table = Table(box=None, pad_edge=False)
-    for heading in ("round", "requests", "failed", "seconds", "requests/s", "p50", "p90", "p95", "p99", "max"):
+    for heading in (
+        "round",
+        "requests",
+        "failed",
+        "seconds",
+        "requests/s",
+        "p50",
+        "p90",
+        "p95",
+        "p99",
+        "max",
+    ):
         table.add_column(heading, justify="right")
     for number, each in enumerate(rounds, start=1):
         table.add_row(

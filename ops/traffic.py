@@ -193,7 +193,13 @@ Stop = Callable[[float, int], bool]
 
 
 async def at_rate(
-    sender: Sender, choose: Callable[[int], Request], outcome: Outcome, *, rate: float, stop: Stop, begin: float
+    sender: Sender,
+    choose: Callable[[int], Request],
+    outcome: Outcome,
+    *,
+    rate: float,
+    stop: Stop,
+    begin: float,
 ) -> None:
     """Send `rate` requests a second until `stop(due, number)`; returns when all are answered.
 

@@ -43,7 +43,9 @@ app = typer.Typer(
 
 Rate = Annotated[float, typer.Option(min=1, max=1000, help="Requests a second, over all kinds.")]
 Timeout = Annotated[float, typer.Option(min=0.1, max=60, help="Seconds after which a request failed.")]
-Before = Annotated[float, typer.Option(min=0.5, max=600, help="Seconds of quiet measured before the failure.")]
+Before = Annotated[
+    float, typer.Option(min=0.5, max=600, help="Seconds of quiet measured before the failure.")
+]
 After = Annotated[float, typer.Option(min=0.5, max=600, help="Seconds that full strength has to last.")]
 GiveUp = Annotated[float, typer.Option(min=1, max=7200, help="Seconds after which a recovery is given up.")]
 Write = Annotated[
@@ -171,7 +173,10 @@ def kill_task_command(
 ) -> Drill:
     """Have ECS stop one task of a service.
 
-    Example: python -m ops drill kill-task customer --env dev --max-failed-percent 0 --report kill-task.md
+    Examples:
+
+    \b
+    suppliers drill kill-task customer --env dev --max-failed-percent 0 --report kill-task.md
     """
     return kill_task(scene.fleet, scene.service(service).name, task)
 
@@ -184,7 +189,10 @@ def kill_zone_command(
 ) -> Drill:
     """Have ECS stop all tasks in one availability zone at once.
 
-    Example: python -m ops drill kill-zone --env dev --zone us-east-1a --max-failed-percent 1
+    Examples:
+
+    \b
+    suppliers drill kill-zone --env dev --zone us-east-1a --max-failed-percent 1
     """
     return kill_zone(scene.fleet, zone)
 
@@ -193,7 +201,10 @@ def kill_zone_command(
 def failover_command(scene: Scene) -> Drill:
     """Reboot the database with failover to its standby.
 
-    Example: python -m ops drill failover --env dev --max-error-seconds 120 --report failover.md
+    Examples:
+
+    \b
+    suppliers drill failover --env dev --max-error-seconds 120 --report failover.md
     """
     return failover(scene.session, scene.fleet, scene.deployment.output("data", "DatabaseIdentifier"))
 
@@ -211,7 +222,10 @@ def rollback_command(
 ) -> Drill:
     """Release the version that serves once more, and take it back while its new tasks serve.
 
-    Example: python -m ops drill rollback customer --env dev --max-failed-percent 0 --max-recovery-seconds 60
+    Examples:
+
+    \b
+    suppliers drill rollback customer --env dev --max-failed-percent 0 --max-recovery-seconds 60
     """
     return rollback(scene.session, scene.deployment, scene.fleet, scene.service(service), hold=hold)
 

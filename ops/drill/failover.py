@@ -13,6 +13,7 @@ from ops.errors import OpsError
 from ops.session import Session
 from ops.strength import Fleet, in_words
 
+
 @dataclass
 class Failover:
     """The database is rebooted, with failover to its standby where it has one."""

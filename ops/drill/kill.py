@@ -11,6 +11,7 @@ from ops.drill.conduct import Look
 from ops.errors import OpsError
 from ops.strength import Fleet, Task, in_words
 
+
 @dataclass
 class KillTasks:
     """Tasks of some services are stopped by ECS at once."""
@@ -71,7 +72,7 @@ def kill_zone(fleet: Fleet, zone: str | None) -> KillTasks:
         "others until they are replaced. The zone itself keeps working: ECS may start tasks there again, the load "
         "balancer's node, the NAT gateway and the database's instance there are untouched, and stopped tasks "
         "leave the load balancer in order. The whole loss of a zone is shown by AWS Fault Injection Service "
-        "(scenario \"AZ Availability: Power Interruption\").",
+        '(scenario "AZ Availability: Power Interruption").',
         fleet,
         victims,
         {

@@ -232,9 +232,9 @@ class EcsRelease:
         return list(answer["serviceDeployments"])
 
     def _found(self) -> Mapping[str, Any]:
-        (found,) = self.clients.client("ecs").describe_service_deployments(
-            serviceDeploymentArns=[self._arn]
-        )["serviceDeployments"]
+        (found,) = self.clients.client("ecs").describe_service_deployments(serviceDeploymentArns=[self._arn])[
+            "serviceDeployments"
+        ]
         return dict(found)
 
 
