@@ -107,7 +107,9 @@ def test_the_probe_is_steady_before_during_and_after() -> None:
 
 def test_nothing_is_done_where_requests_fail_before() -> None:
     outage = Outage(fails=(3, 4))
-    with pytest.raises(OpsError, match="requests fail already before the drill \\(HTTP 503\\): nothing was done"):
+    with pytest.raises(
+        OpsError, match="requests fail already before the drill \\(HTTP 503\\): nothing was done"
+    ):
         conducted(outage)
     assert outage.struck is None
 

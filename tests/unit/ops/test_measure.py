@@ -54,7 +54,9 @@ def test_windows_hold_every_request_once_without_a_gap(
     found = measure.windows([series(rows[::2]), series(rows[1::2])], origin)
     assert sum(window.requests for window in found) == len(rows)
     assert sum(window.failed for window in found) == sum(failed for _, _, failed in rows)
-    assert max((window.slowest for window in found), default=0) == max((took for _, took, _ in rows), default=0)
+    assert max((window.slowest for window in found), default=0) == max(
+        (took for _, took, _ in rows), default=0
+    )
     seconds = [window.second for window in found]
     assert seconds == list(range(seconds[0], seconds[0] + len(seconds))) if seconds else not rows
 

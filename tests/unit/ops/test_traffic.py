@@ -180,7 +180,10 @@ def test_names_below_localhost_are_this_machine() -> None:
 @pytest.mark.parametrize(
     ("answer", "told"),
     [
-        (Answer(403, failure="HTTP 403"), "http://x/admin answers 403: it is closed to this machine (see admin_cidrs)"),
+        (
+            Answer(403, failure="HTTP 403"),
+            "http://x/admin answers 403: it is closed to this machine (see admin_cidrs)",
+        ),
         (Answer(404, failure="HTTP 404"), "http://x/admin answers 404: a path that answers 200 is needed"),
         (
             Answer(301, failure="HTTP 301", location="https://y/"),
