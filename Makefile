@@ -8,7 +8,7 @@ export PATH := $(BIN):$(CURDIR)/node_modules/.bin:$(PATH)
 
 PYTHON_SOURCES := app.py checks.py settings.py stacks constructs delivery ops emulator services tests bench
 
-.PHONY: help setup deploy destroy rehearse monolith test check format synth diff bench snapshots lock images browser clean
+.PHONY: help setup deploy destroy rehearse monolith test check format synth diff bench docs snapshots lock images browser clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,6 +49,9 @@ diff: setup ## Compare ENV as it is deployed with the sources
 bench: setup images load-tool ## Measure synthesis and the services; figures are ratios within one run
 	python -m bench.synth
 	python -m bench.web
+
+docs: setup ## Write docs/cli.md anew: the help of every command
+	@python -m ops.docs > docs/cli.md.new && mv docs/cli.md.new docs/cli.md
 
 snapshots: setup ## Write the template snapshots anew, to be reviewed as a diff
 	pytest tests/snapshot --snapshot-update

@@ -25,6 +25,7 @@ from ops import (
     scale,
     status,
     tasks,
+    validate,
 )
 from ops import compliance as compliance_report
 from ops import deploy as deployment
@@ -125,6 +126,7 @@ def compliance(
 
 
 app.command("status", rich_help_panel=LOOK)(status.command)
+app.command("validate", rich_help_panel=LOOK)(validate.command)
 app.command("tasks", rich_help_panel=LOOK)(tasks.command)
 app.command("logs", rich_help_panel=LOOK)(logs.command)
 app.command("listeners", rich_help_panel=LOOK)(listeners.command)

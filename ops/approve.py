@@ -10,7 +10,7 @@ import typer
 
 from ops import deployment as deployed
 from ops.errors import OpsError
-from ops.options import DryRun, Yes
+from ops.options import DryRun, Env, Yes
 from ops.session import Session, operating
 
 
@@ -29,7 +29,7 @@ class Waiting:
 
 def command(
     service: Annotated[str, typer.Argument(help="The service whose pipeline waits.")],
-    env: Annotated[str, typer.Option("--env", "-e", help="The environment: a file in environments/.")],
+    env: Env = "local",
     reject: Annotated[bool, typer.Option("--reject", help="Stop the release instead.")] = False,
     comment: Annotated[str, typer.Option(help="Why; kept with the pipeline's execution.")] = "",
     dry_run: DryRun = False,

@@ -95,7 +95,7 @@ def release(record: Record) -> Release:
             task_definition=newest["taskDefinition"],
         )
     primary = next(each for each in record["deployments"] if each["status"] == "PRIMARY")
-    rollout = primary.get("rolloutState", "COMPLETED")
+    rollout = str(primary.get("rolloutState", "COMPLETED"))
     return Release(
         name=primary["id"],
         since=primary["createdAt"],

@@ -103,6 +103,67 @@ def test_the_customer_service_has_no_way_to_write(checkout: Checkout, deployed: 
                 cursor.execute(statement)
 
 
+def test_the_operator_sees_what_runs(checkout: Checkout, deployed: str) -> None:
+    status = checkout.answer("status")
+    assert {service["name"]: (service["running"], service["live"]) for service in status["services"]} == {
+        "customer": (2, "blue"),
+        "employee": (2, "blue"),
+    }
+    with checkout.client() as client:
+        version = client.get("/").headers["x-service-version"]
+    assert status["services"][0]["version"] == version
+    assert status["services"][0]["targets"] and status["database"]["state"] == "available"
+    tasks = checkout.answer("tasks")
+    assert {task["service"] for task in tasks} == {"customer", "employee"}
+    assert len(tasks) == 4
+    assert {task["id"] for task in checkout.answer("tasks", "customer")} == {
+        task["id"] for task in tasks if task["service"] == "customer"
+    }
+    leads_to = {row["leads_to"] for row in checkout.answer("listeners")}
+    assert leads_to == {"customer blue", "employee blue", "answer 403", "answer 404"}
+
+
+def test_the_acceptance_list_tells_what_passed_and_what_the_emulator_cannot_show(
+    checkout: Checkout, deployed: str
+) -> None:
+    results = checkout.answer("validate")
+    by_state: dict[str, list[str]] = {}
+    for line in results:
+        by_state.setdefault(line["state"], []).append(line["check"])
+    assert set(by_state) == {"passed", "not on the emulator"}, results
+    assert "the load balancer answers and spreads the requests" in by_state["passed"]
+    assert "all targets are healthy" in by_state["passed"]
+    assert "the database has a standby in another zone" in by_state["not on the emulator"]
+
+
+def test_logs_are_searched(checkout: Checkout, deployed: str) -> None:
+    with checkout.client() as client:
+        client.get("/suppliers/424242")
+    done = checkout.ops("logs", "customer", "--since", "5m", "--grep", '"status":404')
+    assert "request method=GET route=/suppliers/{id} status=404" in done.stdout, done.stderr
+    assert "status=200" not in done.stdout
+
+
+def test_one_off_tasks_pass_on_their_output_and_exit_status(checkout: Checkout, deployed: str) -> None:
+    script = "import os; print(os.environ['SERVICE_NAME'], os.getuid()); raise SystemExit(5)"
+    done = checkout.ops("task", "run", "customer", "--", "python", "-c", script)
+    assert (done.returncode, done.stdout) == (5, "customer 10001\n")
+    done = checkout.ops("migrate")
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "prepare: done"), done.stderr
+    script = "import os; print(os.environ['SERVICE_NAME']); raise SystemExit(6)"
+    done = checkout.ops("exec", "employee", "--", "python", "-c", script)
+    assert (done.returncode, done.stdout) == (6, "employee\n")
+
+
+def test_scaling_starts_and_stops_containers(checkout: Checkout, deployed: str) -> None:
+    done = checkout.ops("scale", "customer", "3")
+    assert done.returncode == 0, done.stderr
+    assert len(checkout.tasks()["customer"]) == 3
+    assert checkout.ops("scale", "customer", "9").returncode == 1
+    assert checkout.ops("scale", "customer", "2").returncode == 0
+    assert checkout.answer("status")["services"][0]["running"] == 2
+
+
 def test_a_second_deploy_changes_nothing(checkout: Checkout, deployed: str) -> None:
     before = checkout.tasks()
     printed = checkout.make("deploy")
@@ -124,7 +185,16 @@ def test_an_edit_of_one_service_replaces_only_that_service(checkout: Checkout, d
     assert len(after["customer"]) == 2
     assert not after["customer"] & before["customer"]
     with checkout.client() as client:
-        assert client.get("/").headers["x-service-version"] != old
+        new = client.get("/").headers["x-service-version"]
+    assert new != old
+    assert "in place of" in checkout.ops("rollback", "customer", "--dry-run").stdout
+    assert checkout.ops("rollback", "customer").returncode == 0
+    watched = checkout.ops("release", "watch", "customer")
+    assert watched.returncode == 0, watched.stdout + watched.stderr
+    with checkout.client() as client:
+        assert client.get("/").headers["x-service-version"] == old
+    versions = [release["version"] for release in checkout.answer("releases", "customer")]
+    assert versions == [old, new, old]
 
 
 def test_production_is_rehearsed_with_exactly_its_templates(checkout: Checkout, deployed: str) -> None:
