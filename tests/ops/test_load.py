@@ -2,20 +2,17 @@ from __future__ import annotations
 
 import asyncio
 import json
-import subprocess
-import sys
 from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
-import settings
 from ops import load
 from ops.errors import OpsError
 from ops.load import Plan, Preset, Result, Round, exceeded, plan_of
 from ops.strength import Counts
-from tests.unit.ops import virtual_time
-from tests.unit.ops.virtual_time import Application
+from tests.ops import virtual_time
+from tests.ops.virtual_time import Application
 
 NOTHING: dict[str, Any] = dict.fromkeys(
     ("path", "requests", "concurrency", "rate", "duration", "rounds", "timeout")
@@ -165,18 +162,3 @@ def test_the_document_is_json_with_times_in_milliseconds() -> None:
     assert document["tasks"] == [
         {"second": 0.0, "services": {"customer": {"desired": 2, "running": 2, "pending": 0}}}
     ]
-
-
-@pytest.mark.parametrize("command", [["load"], ["drill", "kill-task"], ["drill", "rollback"]])
-def test_help_shows_an_example(command: list[str]) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "ops", *command, "--help"],
-        cwd=settings.ROOT,
-        env={"PATH": "/usr/bin:/bin", "COLUMNS": "200"},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
-    assert done.returncode == 0
-    assert f"suppliers {' '.join(command)} " in done.stdout

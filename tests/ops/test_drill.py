@@ -15,8 +15,8 @@ from ops.drill.probes import probes
 from ops.drill.report import Limits, Report
 from ops.errors import OpsError
 from ops.traffic import Answer, Request
-from tests.unit.ops import virtual_time
-from tests.unit.ops.virtual_time import Application
+from tests.ops import virtual_time
+from tests.ops.virtual_time import Application
 
 HOME, LIST = Request("home", "/"), Request("list", "/api/suppliers")
 SCHEDULE = Schedule(rate=20, before=10, after=10, give_up=60)

@@ -14,8 +14,8 @@ from ops import traffic
 from ops.endpoint import Endpoint
 from ops.errors import OpsError
 from ops.traffic import Answer, HttpSender, Outcome, Request
-from tests.unit.ops import virtual_time
-from tests.unit.ops.virtual_time import Application
+from tests.ops import virtual_time
+from tests.ops.virtual_time import Application
 
 HOME = Request("home", "/")
 
