@@ -422,19 +422,9 @@ def _tables(result: Result) -> list[Any]:
 
 def _rounds_table(rounds: Sequence[Round]) -> Table:
     table = Table(box=None, pad_edge=False)
-    for heading in (
-        "round",
-        "requests",
-        "failed",
-        "seconds",
-        "requests/s",
-        "p50",
-        "p90",
-        "p95",
-        "p99",
-        "max",
-    ):
-        table.add_column(heading, justify="right")
+    named = [f"{name} ms" for name in figures.percentiles([])]
+    for heading in ("round", "requests", "failed", "seconds", "per s", *named):
+        table.add_column(heading, justify="right", no_wrap=True)
     for number, each in enumerate(rounds, start=1):
         table.add_row(
             str(number),
@@ -442,7 +432,7 @@ def _rounds_table(rounds: Sequence[Round]) -> Table:
             f"[red]{each.failed}[/]" if each.failed else "0",
             f"{each.seconds:.1f}",
             f"{each.per_second:.1f}",
-            *(_ms(value) for value in figures.percentiles(each.answers).values()),
+            *("-" if value is None else f"{value:.1f}" for value in _milliseconds(each.answers).values()),
         )
     return table
 

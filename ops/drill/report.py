@@ -161,10 +161,10 @@ def document(found: Report) -> dict[str, Any]:
     return {**asdict(found), "held": found.held}
 
 
-def markdown(found: Report, *, level: int = 1) -> str:
-    """The report for people, its heading of the given level."""
+def markdown(found: Report) -> str:
+    """The report for people."""
     lines = [
-        f"{'#' * level} Drill {found.drill} of {found.environment}: {'passed' if found.held else 'FAILED'}",
+        f"# Drill {found.drill} of {found.environment}: {'passed' if found.held else 'FAILED'}",
         "",
         f"{found.started}, on {found.place}. `{found.command}`",
         "",
