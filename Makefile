@@ -51,9 +51,10 @@ synth: setup ## Synthesize the templates of ENV into cdk.out, with the complianc
 diff: setup ## Compare ENV as it is deployed with the sources
 	cdk diff --all -c env=$(ENV)
 
-bench: setup images load-tool ## Measure synthesis and the services; figures are ratios within one run
+bench: setup images load-tool ## Measure synthesis, the services and the command line; figures are ratios within one run
 	python -m bench.synth
 	python -m bench.web
+	python -m bench.status
 
 docs: setup ## Write docs/cli.md anew: the help of every command
 	@python -m ops.docs > docs/cli.md.new && mv docs/cli.md.new docs/cli.md

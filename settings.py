@@ -158,10 +158,14 @@ class Backup(_Section):
 
 
 class Access(_Section):
-    """Who may reach what; an empty list means: only from inside the VPC."""
+    """Who may reach what; an empty list means: only from inside the VPC.
+
+    With `exec`, whoever may call ecs:ExecuteCommand gets a shell inside the tasks.
+    """
 
     admin_cidrs: tuple[Cidr, ...] = Field(default=(), max_length=20, strict=False)
     test_traffic_cidrs: tuple[Cidr, ...] = Field(default=(), max_length=20, strict=False)
+    exec: bool = False
 
 
 class Tls(_Section):
@@ -312,6 +316,7 @@ class Compute(_Section):
     test_admin_cidrs: tuple[str, ...]
     test_traffic_cidrs: tuple[str, ...]
     sample_data: bool
+    exec: bool
 
 
 class Environment(_Section):
@@ -365,6 +370,7 @@ class Environment(_Section):
             test_admin_cidrs=self.test_admin_cidrs,
             test_traffic_cidrs=self.test_traffic_cidrs,
             sample_data=self.database.sample_data,
+            exec=self.access.exec,
         )
 
     def rule_priorities(self, service: Service) -> range:

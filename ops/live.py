@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from ops.aws import Clients, each
@@ -16,6 +16,7 @@ from ops.routes import Traffic, traffic_of
 # What one request takes: the API references of DescribeServices and DescribeTasks.
 SERVICES_PER_CALL = 10
 TASKS_PER_CALL = 100
+_LONG_AGO = datetime.fromtimestamp(0, UTC)
 
 Record = Mapping[str, Any]
 
@@ -251,7 +252,7 @@ def tasks(
         return list(ecs.describe_tasks(cluster=deployment.cluster, tasks=batch)["tasks"])
 
     found = [task for answer in each(described, batches) for task in answer]
-    return sorted(found, key=lambda task: task["createdAt"], reverse=True)
+    return sorted(found, key=lambda task: task.get("createdAt") or _LONG_AGO, reverse=True)
 
 
 def _conditions(conditions: Sequence[Record]) -> str:

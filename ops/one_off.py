@@ -156,6 +156,8 @@ class _Output:
         self._group = plan.log_group
         self._stream = f"{plan.log_prefix}/{plan.container}/{task}"
         self._token: str | None = None
+        # The emulator has written all of a task's lines when it calls the task stopped.
+        self._late = 0.0 if session.instance else _LATE_SECONDS
 
     def print_new(self) -> bool:
         """Print what came since; answers whether anything did."""
@@ -183,7 +185,7 @@ class _Output:
     def print_rest(self) -> None:
         """Print until nothing more comes."""
         quiet_since = time.monotonic()
-        while time.monotonic() - quiet_since < _LATE_SECONDS:
+        while time.monotonic() - quiet_since < self._late:
             if self.print_new():
                 return
             time.sleep(_POLL_SECONDS)

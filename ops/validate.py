@@ -310,26 +310,33 @@ def names(facts: Facts) -> Result:
 
 
 def closed(facts: Facts) -> Result:
-    """No rule leads the world to the administration, and it answers 403 from outside."""
+    """No rule leads the world to a restricted service, and it answers 403 from outside."""
     check = "the administration is closed from outside"
-    open_rules = [
-        rule
-        for rule in facts.rules
-        if rule.traffic
-        and "/admin" in rule.conditions
-        and ("from " not in rule.conditions or "0.0.0.0/0" in rule.conditions)
-    ]
-    if open_rules:
-        priorities = ", ".join(rule.priority for rule in open_rules)
-        return Result(check, State.FAILED, f"rule {priorities} leads everybody to it")
-    guarded = [rule.priority for rule in facts.rules if rule.traffic and "/admin" in rule.conditions]
+    restricted = {
+        service.name: service.health_check_path
+        for service in facts.session.environment.services
+        if service.access == "admin" and service.name in facts.records
+    }
+    guarded: list[str] = []
+    unguarded: list[str] = []
+    for rule in facts.rules:
+        leads_to = live.traffic_by_service(facts.deployment, [rule]).keys() & restricted.keys()
+        if leads_to:
+            everybody = "from " not in rule.conditions or "0.0.0.0/0" in rule.conditions
+            (unguarded if everybody else guarded).append(rule.priority)
+    if unguarded:
+        return Result(check, State.FAILED, f"rule {', '.join(unguarded)} leads everybody to it")
     told = f"rule {', '.join(guarded)} takes named networks only" if guarded else "no rule leads to it"
     if not facts.emulated and facts.session.environment.access.admin_cidrs:
         # This machine may be in one of the networks that are let in.
         return Result(check, State.PASSED, told)
     with facts.endpoint.client() as client:
-        status = client.get("/admin/suppliers", headers=_OUTSIDE if facts.emulated else {}).status_code
-    return _result(check, status in (403, 404), f"{told}; /admin/suppliers answers {status}")
+        answers = {
+            path: client.get(path, headers=_OUTSIDE if facts.emulated else {}).status_code
+            for path in restricted.values()
+        }
+    asked = "; ".join(f"{path} answers {status}" for path, status in answers.items())
+    return _result(check, set(answers.values()) <= {403, 404}, f"{told}; {asked}")
 
 
 def quiet(facts: Facts) -> Result:

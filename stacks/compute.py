@@ -199,6 +199,7 @@ class ComputeStack(Stack):
             controller=release.controller,
             strategy=release.strategy,
             bake=Duration.minutes(release.bake_minutes),
+            exec=self._settings.exec,
         )
 
     def _add_outputs(self) -> None:

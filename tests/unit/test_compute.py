@@ -341,3 +341,30 @@ def test_a_folder_below_services_becomes_a_whole_microservice(
         assert ours.count(expected) == 1
     assert len(by_path(found["Observability"], "RoastersAlarms")) == 5
     assert "## roasters" in str(of_type(found["Observability"], "AWS::CloudWatch::Dashboard"))
+
+
+def test_a_shell_inside_the_tasks_is_off_unless_an_environment_asks_for_it(
+    templates: Synthesize, project: Path, tmp_path: Path
+) -> None:
+    for name in ENVIRONMENTS:
+        compute = templates(name)["Compute"]
+        for service in of_type(compute, "AWS::ECS::Service").values():
+            assert "EnableExecuteCommand" not in service
+        assert "ssmmessages" not in json.dumps(compute)
+    file = project / "environments/dev.toml"
+    file.write_text(file.read_text() + "\n[access]\nexec = true\n")
+    compute = synthesize(settings.load("dev", project), tmp_path / "out")["Compute"]
+    for service in of_type(compute, "AWS::ECS::Service").values():
+        assert service["EnableExecuteCommand"] is True
+    mounted = {
+        definition["Family"]: [
+            each["ContainerPath"] for each in container_of(definition).get("MountPoints", [])
+        ]
+        for definition in of_type(compute, "AWS::ECS::TaskDefinition").values()
+    }
+    # One-off tasks are no services: nobody looks into them.
+    assert mounted == {
+        "suppliers-dev-compute-customer": ["/var/lib/amazon", "/var/log/amazon"],
+        "suppliers-dev-compute-employee": ["/var/lib/amazon", "/var/log/amazon"],
+        "suppliers-dev-compute-employee-prepare": [],
+    }
