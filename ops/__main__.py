@@ -17,6 +17,7 @@ from ops import (
     errors,
     execute,
     listeners,
+    load,
     logs,
     one_off,
     refusals,
@@ -32,6 +33,7 @@ from ops import deploy as deployment
 from ops import guard as swap_guard
 from ops import scanner as template_scanner
 from ops import smoke as smoke_test
+from ops.drill import commands as drill
 from ops.errors import OpsError
 from ops.options import AsJson, Env
 
@@ -40,6 +42,7 @@ DEPLOY = "Deploy"
 LOOK = "Look"
 RELEASE = "Release"
 OPERATE = "Operate"
+MEASURE = "Measure and drill"
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -176,6 +179,8 @@ app.add_typer(release, name="release", rich_help_panel=RELEASE)
 task = typer.Typer(no_args_is_help=True, rich_markup_mode="rich", help="Run one-off tasks.")
 task.command("run")(one_off.run_command)
 app.add_typer(task, name="task", rich_help_panel=OPERATE)
+app.command("load", rich_help_panel=MEASURE)(load.command)
+app.add_typer(drill.app, name="drill", rich_help_panel=MEASURE)
 
 
 def main() -> None:

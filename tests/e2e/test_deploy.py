@@ -224,6 +224,46 @@ def test_scaling_starts_and_stops_containers(checkout: Checkout, deployed: str) 
     assert checkout.answer("status")["services"][0]["running"] == 2
 
 
+def test_a_load_is_measured_with_the_task_counts_beside_it(checkout: Checkout, deployed: str) -> None:
+    found = checkout.answer("load", "-n", "200", "-c", "10", "--path", "/suppliers", "--timeout", "30")
+    assert (found["requests"], found["failed"]) == (200, 0)
+    assert sum(bar["count"] for bar in found["histogram"]) == 200
+    assert found["tasks"][0]["services"]["customer"] == {"desired": 2, "running": 2, "pending": 0}
+    refused = checkout.ops("load", "--path", "/suppliers/424242")
+    assert (refused.returncode, len(refused.stderr.splitlines())) == (1, 1)
+    assert "answers 404: a path that answers 200 is needed" in refused.stderr
+
+
+# Short and gentle: what is shown is that nobody notices, not how fast this machine is.
+_DRILL = ("--before", "1", "--after", "1", "--rate", "10", "--timeout", "30", "--max-failed-percent", "0")
+
+
+def test_a_killed_task_is_replaced_and_nobody_notices(
+    checkout: Checkout, deployed: str, tmp_path: Path
+) -> None:
+    before = checkout.tasks()
+    report = tmp_path / "kill-task.md"
+    found = checkout.answer("drill", "kill-task", "customer", *_DRILL, "--report", str(report))
+    assert found["failures"] == {}
+    assert {probe["name"] for probe in found["probes"]} == {"home", "list", "detail", "write"}
+    after = checkout.tasks()
+    assert after["employee"] == before["employee"]
+    assert len(after["customer"]) == 2
+    assert len(after["customer"] & before["customer"]) == 1
+    assert report.read_text(encoding="utf-8").startswith("# Drill kill-task of local: passed\n")
+    with checkout.client() as client:
+        assert client.get("/api/suppliers", params={"q": "Drill"}).json()["items"] == []
+
+
+def test_the_pages_outlast_a_restart_of_the_database(checkout: Checkout, deployed: str) -> None:
+    found = checkout.answer("drill", "failover", *_DRILL[:-2])
+    probes = {probe["name"]: probe for probe in found["probes"]}
+    assert (probes["home"]["failed"], probes["list"]["failed"]) == (0, 0)
+    assert found["facts"]["events of RDS"] == "DB instance restarted."
+    assert checkout.tasks()["customer"], "no task may be killed by what its database does"
+    assert found["recovery_seconds"] is not None
+
+
 def test_a_second_deploy_changes_nothing(checkout: Checkout, deployed: str) -> None:
     before = checkout.tasks()
     printed = checkout.make("deploy")
