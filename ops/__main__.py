@@ -1,4 +1,4 @@
-"""`python -m ops`: the operator's command line."""
+"""`python -m ops`, installed as `suppliers`: the operator's command line."""
 
 from __future__ import annotations
 
@@ -7,22 +7,36 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 
 import settings
 from ops import compliance as compliance_report
 from ops import deploy as deployment
+from ops import errors, refusals
 from ops import guard as swap_guard
 from ops import smoke as smoke_test
 from ops.errors import OpsError
+from ops.options import AsJson, Env
+
+# The panels of `--help`, in their order.
+DEPLOY = "Deploy"
 
 app = typer.Typer(
-    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Run the platform."
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    help="Run the platform, on AWS and on the emulator alike.\n\n"
+    "Each command works on one environment, a file in environments/: --env dev. Without --env it is "
+    "`local`, the emulator on this machine.\n\n"
+    "Exit status: 0 done; 1 something is wrong or was refused, told in one line; 2 the command line is wrong; "
+    "3 all was looked at and something does not hold. `exec`, `migrate` and `task run` pass on that of the "
+    "program they run.",
 )
-Env = Annotated[str, typer.Option("--env", help="The environment: a file in environments/.")]
 
 
-@app.command()
+@app.command(rich_help_panel=DEPLOY)
 def deploy(
     env: Env = "local",
     rehearse: Annotated[
@@ -36,7 +50,7 @@ def deploy(
     deployment.deploy(settings.load(env), rehearse=rehearse, console=Console())
 
 
-@app.command()
+@app.command(rich_help_panel=DEPLOY)
 def destroy(env: Env = "local") -> None:
     """Remove an environment; `local` removes everything the emulator made, rehearsals included.
 
@@ -45,7 +59,7 @@ def destroy(env: Env = "local") -> None:
     deployment.destroy(settings.load(env), console=Console())
 
 
-@app.command()
+@app.command(rich_help_panel=DEPLOY)
 def smoke(env: Env = "local") -> None:
     """Check that a deployed environment answers as it should.
 
@@ -56,13 +70,13 @@ def smoke(env: Env = "local") -> None:
     smoke_test.run(endpoint, environment.access.admin_cidrs, detail=Console().print)
 
 
-@app.command()
+@app.command(rich_help_panel=DEPLOY)
 def guard(
     env: Env = "local",
     template: Annotated[
         Path, typer.Option(help="The Compute template about to be deployed, as a synth wrote it.")
     ] = swap_guard.TEMPLATE,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the comparison as JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Refuse a template that would undo a release: exit status 1, with rule, live side, template side, remedy.
 
@@ -75,10 +89,10 @@ def guard(
     else:
         print(*swap_guard.report(plan), sep="\n")
     if plan.refused or plan.switches:
-        raise typer.Exit(1)
+        raise typer.Exit(errors.WRONG)
 
 
-@app.command()
+@app.command(rich_help_panel=DEPLOY)
 def compliance(
     reports: Annotated[
         list[Path], typer.Argument(help="Validation reports, such as cdk.out/validation-report.json.")
@@ -94,10 +108,12 @@ def compliance(
 def main() -> None:
     """Run the command line; what is wrong is told in one line, with exit status 1."""
     try:
-        app()
+        app(prog_name="suppliers")
     except (OpsError, settings.SettingsError) as error:
         print(error, file=sys.stderr)
-        sys.exit(1)
+    except (BotoCoreError, ClientError) as error:
+        print(refusals.explain(error, "AWS"), file=sys.stderr)
+    sys.exit(errors.WRONG)
 
 
 if __name__ == "__main__":

@@ -17,8 +17,9 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from ops.aws import Clients, account, told_by_aws
+from ops.aws import Clients, account
 from ops.errors import OpsError
+from ops.refusals import says, told_by_aws
 from ops.routes import Blueprint, Route, Template, Traffic, references, replaced, traffic_of
 from settings import ROOT, Environment
 
@@ -104,7 +105,7 @@ def check(clients: Clients, environment: Environment, template: Path = TEMPLATE)
     """Compare what is live in an environment with the template in a file."""
     stack = f"suppliers-{environment.name}-compute"
     document = load(template, environment.name)
-    with told_by_aws(environment):
+    with told_by_aws(environment.name):
         account(clients, environment)
         deployed = read(clients, stack)
     return Plan(stack, deployed=False) if deployed is None else plan(deployed, document)
@@ -462,7 +463,7 @@ def _live(elbv2: Any, listener_arn: str) -> Iterator[tuple[str, Traffic | None]]
             for rule in page["Rules"]:
                 yield listener_arn if rule["IsDefault"] else rule["RuleArn"], traffic_of(rule["Actions"])
     except ClientError as error:
-        if not _says(error, "ListenerNotFound"):
+        if not says(error, "ListenerNotFound"):
             raise
 
 
@@ -480,7 +481,7 @@ def _codedeploy_releases(
                 includeOnlyStatuses=_CODEDEPLOY_UNDER_WAY,
             )["deployments"]
         except ClientError as error:
-            if not _says(error, "ApplicationDoesNotExistException", "DeploymentGroupDoesNotExistException"):
+            if not says(error, "ApplicationDoesNotExistException", "DeploymentGroupDoesNotExistException"):
                 raise
             continue
         for deployment in deployments:
@@ -502,7 +503,7 @@ def _native_releases(
                 cluster=cluster, service=physical_ids[service], status=_ECS_UNDER_WAY
             )["serviceDeployments"]
         except ClientError as error:
-            if not _says(error, "ServiceNotFoundException", "ClusterNotFoundException"):
+            if not says(error, "ServiceNotFoundException", "ClusterNotFoundException"):
                 raise
             continue
         for deployment in deployments:
@@ -510,7 +511,3 @@ def _native_releases(
             stop = f"aws ecs stop-service-deployment --stop-type ROLLBACK --service-deployment-arn {arn}"
             found[service] = Release(f"ECS deployment {arn.rpartition('/')[2]}", stop)
     return found
-
-
-def _says(error: ClientError, *codes: str) -> bool:
-    return error.response.get("Error", {}).get("Code") in codes
