@@ -16,11 +16,13 @@ from ops import deploy as deployment
 from ops import errors, refusals
 from ops import guard as swap_guard
 from ops import smoke as smoke_test
+from ops.cost.command import cost
 from ops.errors import OpsError
 from ops.options import AsJson, Env
 
 # The panels of `--help`, in their order.
 DEPLOY = "Deploy"
+PLAN = "Look before you deploy"
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -103,6 +105,9 @@ def compliance(
     Example: python -m ops compliance cdk.out/validation-report.json
     """
     print(compliance_report.summary(reports))
+
+
+app.command(rich_help_panel=PLAN)(cost)
 
 
 def main() -> None:
