@@ -42,7 +42,7 @@ _SERVICES: Mapping[str, str] = {
 class Query:
     """How the pricing API finds a price.
 
-    `usage_type` matches the usage type without the region's prefix (`USE1-`, `EU-`, none); `units` of what
+    `usage_type` matches the usage type without the region's prefix (`USE1-`, `EU-`, `us-east-1-` or none); `units` of what
     AWS prices make one unit of the key, so that 10,000 calls come out of the price of a call.
     """
 
@@ -55,7 +55,9 @@ class Query:
 
     def matches(self, usage_type: str) -> bool:
         """Whether a product's usage type is the one asked for."""
-        return re.fullmatch(rf"(?:[A-Z]{{2,4}}\d?-)?(?:{self.usage_type})", usage_type) is not None
+        return (
+            re.fullmatch(rf"(?:[A-Z]{{2,4}}\d?-|[a-z-]+-\d-)?(?:{self.usage_type})", usage_type) is not None
+        )
 
 
 def _family(name: str) -> Mapping[str, str]:
