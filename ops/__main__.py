@@ -17,6 +17,7 @@ from ops import errors, refusals
 from ops import guard as swap_guard
 from ops import smoke as smoke_test
 from ops.cost.command import cost
+from ops.diagram.command import diagram
 from ops.errors import OpsError
 from ops.options import AsJson, Env
 
@@ -108,6 +109,7 @@ def compliance(
 
 
 app.command(rich_help_panel=PLAN)(cost)
+app.command(rich_help_panel=PLAN)(diagram)
 
 
 def main() -> None:
