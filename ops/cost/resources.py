@@ -66,7 +66,7 @@ def _endpoint(resource: Resource, world: World) -> Iterator[Item]:
     if resource.properties.get("VpcEndpointType", "Gateway") == "Gateway":
         return
     zones = len(resource.properties.get("SubnetIds", ())) or 1
-    yield Item("vpce.interface.az_hour", zones * world.hours, "fixed", f"{zones} zones")
+    yield Item("vpce.interface.az_hour", zones * world.hours, "fixed", f"in {zones} zones")
     yield Item("vpce.interface.gb", world.usage.network.endpoint_gb, "usage", "data through it")
 
 
@@ -234,7 +234,7 @@ def _scaling_policy(resource: Resource, world: World) -> Iterator[Item]:
     if tracking is None:
         return
     alarms = 1 if tracking.get("DisableScaleIn") in (True, "true") else 2
-    yield Item("cloudwatch.alarm_month", Decimal(alarms), "fixed", f"{alarms} alarms of its own")
+    yield Item("cloudwatch.alarm_month", Decimal(alarms), "fixed", "alarms that it makes itself")
 
 
 # Database

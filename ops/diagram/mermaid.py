@@ -46,7 +46,7 @@ def _overview(overview: Overview) -> Iterator[str]:
         yield f"    service{index}[{_text(service.name, tasks, service.controller)}]"
         if overview.load_balancer:
             yield f"    balancer -- {_text(' '.join(service.paths))} --> service{index}"
-        if overview.database:
+        if overview.database and service.database:
             yield f"    service{index} --> database"
     if overview.database:
         standby = "with a standby in another zone" if overview.database.standby else "in one zone"

@@ -33,7 +33,7 @@ class Listener:
 
 @dataclass(frozen=True)
 class Service:
-    """A microservice: what it answers, how large and how many its tasks are, what releases it."""
+    """A microservice: what it answers, how large and how many its tasks are, what it uses, what releases it."""
 
     name: str
     paths: tuple[str, ...]
@@ -44,6 +44,7 @@ class Service:
     least: int
     most: int
     spot: bool
+    database: bool
     controller: str
     sides: tuple[str, ...]
 
@@ -224,6 +225,11 @@ def _services(found: _Found, compute: Blueprint) -> Iterator[Service]:
             spot=any(
                 provider["CapacityProvider"] == "FARGATE_SPOT"
                 for provider in each.get("CapacityProviderStrategy", ())
+            ),
+            database=any(
+                variable["Name"] == "DB_HOST"
+                for container in task["ContainerDefinitions"]
+                for variable in container.get("Environment", ())
             ),
             controller=_controller(logical_id, each, groups),
             sides=tuple(sorted({compute.groups[key].side for key in own})),

@@ -146,13 +146,13 @@ def _entrance(picture: _Picture, band: Box | None) -> Box | None:
     for card in _nat_cards(picture, band):
         canvas.box(card, stroke=NETWORK)
         canvas.badge(card.x + 7, card.y + 6, "NAT", NETWORK, side=24)
-        canvas.text(card.x + 40, card.y + 23, "NAT gateway", size=12)
+        canvas.text(card.x + 40, card.y + 23, "NAT gateway", size=12, width=card.width - 44)
     return box
 
 
 def _nat_cards(picture: _Picture, band: Box) -> list[Box]:
     zones = (picture.zone(picture.overview.zones.index(zone)) for zone in picture.overview.nat_zones)
-    return [Box(zone.x + 14, band.bottom - 48, 136, 36) for zone in zones]
+    return [Box(zone.x + 14, band.bottom - 48, min(136, zone.width - 24), 36) for zone in zones]
 
 
 def _free_of(box: Box, obstacles: list[tuple[float, float]]) -> float:
@@ -219,10 +219,12 @@ def _service(canvas: Canvas, service: Service, box: Box) -> None:
         canvas.text(half.middle, half.y + 18, side, size=13, bold=True, anchor="middle")
         note = tasks if index == 0 else "the next release"
         canvas.text(half.middle, half.y + 34, note, size=11, colour=MUTED, anchor="middle", width=width - 8)
-    spot = ", some on spot capacity" if service.spot else ""
+    spot = ", some on spot" if service.spot else ""
     facts = f"each {service.vcpu}, {service.memory}, {service.architecture}{spot}"
     release = f"released by {service.controller}"
-    canvas.text(box.x + 12, box.y + 107, facts, size=12, colour=MUTED, width=box.width - 24)
+    canvas.text(box.x + 12, box.y + 107, facts, size=12, colour=MUTED, width=box.width - 54)
+    if service.database:
+        canvas.badge(box.right - 34, box.bottom - 36, "RDS", DATA, side=24)
     canvas.text(box.x + 12, box.y + 125, release, size=12, colour=MUTED, width=box.width - 24)
 
 
@@ -245,7 +247,8 @@ def _database(picture: _Picture, band: Box | None) -> Box | None:
     for index, line in enumerate(facts):
         canvas.text(box.x + 12, box.y + 53 + 17 * index, line, size=12, colour=MUTED, width=box.width - 20)
     if database.standby:
-        other = Box(second.x + 34, band.y + 34, second.width - 48, 64)
+        x = max(second.x + 34, box.right + 36)
+        other = Box(x, band.y + 34, max(second.width - 48, 150), 64)
         canvas.box(other, stroke=DATA, dashed=True)
         canvas.badge(other.x + 10, other.y + 10, "RDS", DATA)
         canvas.text(other.x + 46, other.y + 28, "Standby", size=14, bold=True, width=other.width - 54)
@@ -267,9 +270,19 @@ def _arrows(picture: _Picture, entrance: Box | None, services: list[Box], databa
         for box in services[:2]:
             x = _free_of(box, obstacles)
             picture.canvas.arrow([(x, entrance.bottom + 2), (x, box.y - 2)], colour=NETWORK)
+        for box in services[2:]:
+            # Between the columns of the rows above.
+            gap, above = services[0].right + _GAP / 2, box.y - _GAP / 2 - 3
+            points = [(gap, entrance.bottom + 2), (gap, above), (box.middle, above), (box.middle, box.y - 2)]
+            picture.canvas.arrow(points, colour=NETWORK)
     if database is None or not services:
         return
-    last = services[-2:] if len(services) % 2 == 0 else services[-1:]
+    row = len(services) - (2 - len(services) % 2)
+    last = [
+        box
+        for box, service in zip(services[row:], picture.overview.services[row:], strict=True)
+        if service.database
+    ]
     for index, box in enumerate(last):
         x = database.x + database.width * (0.35 + 0.3 * index)
         middle = box.bottom + 30 + 8 * index
