@@ -18,6 +18,7 @@ from ops import guard as swap_guard
 from ops import smoke as smoke_test
 from ops.cost.command import cost
 from ops.diagram.command import diagram
+from ops.doctor.command import doctor
 from ops.errors import OpsError
 from ops.options import AsJson, Env
 
@@ -108,6 +109,7 @@ def compliance(
     print(compliance_report.summary(reports))
 
 
+app.command(rich_help_panel=PLAN)(doctor)
 app.command(rich_help_panel=PLAN)(cost)
 app.command(rich_help_panel=PLAN)(diagram)
 
