@@ -1,10 +1,9 @@
-"""Diagrams as Mermaid, which a page of GitHub draws by itself where it cannot show a picture."""
+"""The overview as Mermaid, which a page of GitHub draws by itself where it cannot show a picture."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ops.diagram.graph import Graph, Node
 from ops.diagram.kinds import counted
 from ops.diagram.overview import Overview
 
@@ -12,23 +11,6 @@ from ops.diagram.overview import Overview
 def of_overview(overview: Overview) -> str:
     """The way of a request and of a push through an environment."""
     return "\n".join(["flowchart LR", *_overview(overview)])
-
-
-def of_graph(graph: Graph) -> str:
-    """The constructs of a stack and what they refer to."""
-    names = {node.id: f"n{index}" for index, node in enumerate(graph.nodes)}
-    lines = ["flowchart LR"]
-    for stack in dict.fromkeys(node.stack for node in graph.nodes):
-        inside = [_node(names[node.id], node) for node in graph.nodes if node.stack == stack]
-        lines += (
-            inside if stack is None else [f"  subgraph {stack}", *(f"  {line}" for line in inside), "  end"]
-        )
-    lines += [f"  {names[start]} --> {names[end]}" for start, end in graph.edges]
-    return "\n".join(lines)
-
-
-def _node(name: str, node: Node) -> str:
-    return f"  {name}[{_text(node.name, *node.lines)}]"
 
 
 def _overview(overview: Overview) -> Iterator[str]:

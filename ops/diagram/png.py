@@ -7,8 +7,6 @@ import subprocess
 from functools import cache
 from xml.sax.saxutils import quoteattr
 
-import resvg_py
-
 from ops.diagram.svg import FONTS
 from ops.errors import OpsError
 
@@ -27,6 +25,11 @@ def png(svg: str) -> bytes:
 
 
 def _render(svg: str, zoom: float) -> bytes:
+    # Imported here: `doctor` tells that a package is missing, and so must run without it.
+    try:
+        import resvg_py
+    except ImportError:
+        raise OpsError("diagram: the package resvg-py is missing: run `make setup`") from None
     return bytes(resvg_py.svg_to_bytes(svg_string=svg, zoom=zoom, sans_serif_family=_sans_serif()))
 
 

@@ -10,9 +10,11 @@ from typing import Any
 import boto3
 import pytest
 from botocore.stub import Stubber
+from typer.testing import CliRunner
 
 import settings
 from ops import templates as template_files
+from ops.__main__ import app
 from ops.cost import catalogue, free, prices, refresh, render, usage
 from ops.cost.compare import Comparison
 from ops.cost.estimate import Estimate, estimate, sum_of
@@ -598,3 +600,33 @@ def test_a_world_finds_what_refers_to_a_resource() -> None:
     world = World({"Network": NETWORK}, usage.load(), HOURS)
     (group,) = world.of_type("AWS::Logs::LogGroup")
     assert [each.logical_id for each in world.referring("AWS::EC2::FlowLog", group)] == ["Flows"]
+
+
+def command(*arguments: str) -> str:
+    folder = str(template_files.SNAPSHOTS / "dev")
+    done = CliRunner().invoke(app, ["cost", "--env", "dev", "--templates", folder, *arguments])
+    assert (done.exception, done.exit_code) == (None, 0)
+    return done.stdout
+
+
+def test_the_command_prints_lines_and_sums_as_text_markdown_and_json() -> None:
+    document = json.loads(command("--json"))
+    total = document["total"]["sum"]
+    assert document["without_price"] == []
+    assert f"### dev in us-east-1: {total} USD a month" in command("--format", "markdown")
+    text = command()
+    assert "EntranceLoadBalancer" in text
+    assert total in text
+
+
+def test_the_command_compares_with_a_revision() -> None:
+    document = json.loads(command("--compare", "HEAD", "--json"))
+    assert document["revision"] == "HEAD"
+    assert document["after"]["environment"] == "dev"
+    assert "USD a month" in command("--compare", "HEAD")
+
+
+@pytest.mark.parametrize("name", ["cost", "diagram", "doctor"])
+def test_help_shows_an_example(name: str) -> None:
+    done = CliRunner().invoke(app, [name, "--help"])
+    assert f"python -m ops {name} --env" in done.stdout

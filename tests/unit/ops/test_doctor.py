@@ -22,11 +22,12 @@ from emulator.instance import Instance
 from ops.__main__ import app
 from ops.aws import Clients
 from ops.doctor import machine
-from ops.doctor.account import ADDRESSES, FARGATE, VPCS, Account
+from ops.doctor.account import ADDRESSES, BOOTSTRAP_VERSION, FARGATE, VPCS, Account
 from ops.doctor.command import examine, show
 from ops.doctor.findings import Finding, State, is_missing, missing, ok, run, unchecked, warning
 from ops.doctor.machine import Machine
 from ops.errors import OpsError
+from tests.conftest import Synthesize
 
 DEV, PROD = settings.load("dev"), settings.load("prod")
 
@@ -234,6 +235,12 @@ def test_zones_that_the_account_lacks_are_missing() -> None:
     found = account(changed(DEV, availability_zones=("us-east-1a", "us-east-1z"))).region()
     assert found.detail == "us-east-1z not available in this account"
     assert (found.remedy or "").startswith("environments/dev.toml: availability_zones from us-east-1a")
+
+
+def test_the_templates_need_the_bootstrap_version_that_is_asked_for(templates: Synthesize) -> None:
+    rule = templates("dev")["Network"]["Rules"]["CheckBootstrapVersion"]["Assertions"][0]["Assert"]
+    refused_versions = rule["Fn::Not"][0]["Fn::Contains"][0]
+    assert refused_versions == [str(version) for version in range(1, BOOTSTRAP_VERSION)]
 
 
 @pytest.mark.usefixtures("signed_in")
