@@ -51,7 +51,6 @@ FREE: Mapping[str, str] = {
     "AWS::KMS::Alias": _PARENT,
     "AWS::Lambda::EventInvokeConfig": _PARENT,
     "AWS::Lambda::Permission": _IDENTITY,
-    "AWS::Logs::MetricFilter": "filters are free; a metric they make is a custom metric, priced where it is used",
     "AWS::Logs::QueryDefinition": "a saved text; a query is priced when it runs",
     "AWS::Logs::ResourcePolicy": _IDENTITY,
     "AWS::RDS::DBParameterGroup": _PARENT,

@@ -158,6 +158,8 @@ def _service(resource: Resource, world: World) -> Iterator[Item]:
             "Container Insights metrics of the service and its tasks",
             most=Decimal(fixed + 2 * metrics * most),
         )
+    metrics_of_logs = world.usage.tasks.custom_metrics
+    yield Item("cloudwatch.custom_metric_month", metrics_of_logs, "usage", "metrics that its logs carry")
     if _is_traced(task):
         services = sum(1 for _ in world.of_type(resource.type))
         traces = world.requests * world.usage.tracing.sampled_share / services
@@ -412,6 +414,14 @@ def _log_group(resource: Resource, world: World) -> Iterator[Item]:
     months = Decimal(days or 365) / _DAYS_PER_MONTH
     kept = f"{days} days of logs" if days else "logs kept for ever: after a year"
     yield Item("cloudwatch.logs_storage_gb_month", ingested * months * usage.stored_share, "usage", kept)
+
+
+@estimates("AWS::Logs::MetricFilter")
+def _metric_filter(resource: Resource, world: World) -> Iterator[Item]:
+    metrics = len(resource.properties.get("MetricTransformations", ()))
+    yield Item(
+        "cloudwatch.custom_metric_month", Decimal(metrics), "usage", "metrics, where something matches"
+    )
 
 
 @estimates("AWS::CloudWatch::Alarm")

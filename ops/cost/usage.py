@@ -39,6 +39,7 @@ class Network(_Section):
 
 
 class Tasks(_Section):
+    custom_metrics: Amount
     share_of_range: Share
 
 

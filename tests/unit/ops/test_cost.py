@@ -31,6 +31,7 @@ PRICES = {
     "cloudwatch.alarm_month": "0.10",
     "cloudwatch.composite_alarm_month": "0.50",
     "cloudwatch.container_insights_metric_month": "0.07",
+    "cloudwatch.custom_metric_month": "0.30",
     "cloudwatch.dashboard_month": "3.00",
     "cloudwatch.high_resolution_alarm_month": "0.30",
     "cloudwatch.logs_ingest_gb": "0.50",
@@ -230,6 +231,8 @@ def test_a_compute_stack_costs_what_is_worked_out_by_hand() -> None:
     assert lines["Customer", "cloudwatch.container_insights_metric_month", "fixed"] == "10.01"
     # 25 metrics of the cluster x 0.07
     assert lines["Cluster", "cloudwatch.container_insights_metric_month", "fixed"] == "1.75"
+    # 3 metrics in its logs x 0.30
+    assert lines["Customer", "cloudwatch.custom_metric_month", "usage"] == "0.90"
     # Two alarms that target tracking makes, of the ten that are free
     assert lines["TargetCpu", "cloudwatch.alarm_month", "fixed"] == "0.00"
     # 730 h x 0.0225 = 16.425, half a cent up; 3 addresses x 730 h x 0.005 = 10.95
@@ -240,11 +243,11 @@ def test_a_compute_stack_costs_what_is_worked_out_by_hand() -> None:
     assert lines["Balancer", "alb.lcu_hour", "usage"] == "0.40"
     # All of the 50 GB are within the 100 that are free
     assert lines["Balancer", "transfer.internet_gb", "usage"] == "0.00"
-    # 11.82 + 2.60 + 10.01 + 1.75 + 16.43 + 10.95; 1.18 + 0.26 + 0.40
-    assert (str(found.total.fixed), str(found.total.usage)) == ("53.56", "1.84")
+    # 11.82 + 2.60 + 10.01 + 1.75 + 16.43 + 10.95; 1.18 + 0.26 + 0.90 + 0.40
+    assert (str(found.total.fixed), str(found.total.usage)) == ("53.56", "2.74")
     # Four tasks all month: 23.64 + 5.20 (23.6374 and 5.1976) + 235 metrics x 0.07 = 16.45, the rest as it is:
-    # + 1.75 + 16.43 + 10.95 + 0.40
-    assert str(found.total.most) == "74.82"
+    # + 1.75 + 16.43 + 10.95 + 0.90 + 0.40
+    assert str(found.total.most) == "75.72"
 
 
 def test_spot_tasks_are_counted_after_the_base() -> None:
@@ -320,6 +323,7 @@ def test_what_security_and_observability_add_is_priced() -> None:
                 },
             ),
             Fast=("AWS::CloudWatch::Alarm", {"Period": 10}),
+            Errors=("AWS::Logs::MetricFilter", {"MetricTransformations": [{}, {}]}),
         )
     )
     # 5.00 and 3 rules; 2,628,000 requests x 0.60 a million = 1.5768
@@ -331,6 +335,7 @@ def test_what_security_and_observability_add_is_priced() -> None:
     # 730 x 12 = 8760 runs x 0.0012 = 10.512
     assert usd(found, "Probe", "synthetics.canary_run") == "10.51"
     assert usd(found, "Trouble", "cloudwatch.composite_alarm_month") == "0.50"
+    assert usd(found, "Errors", "cloudwatch.custom_metric_month") == "0.60"
     assert usd(found, "Fast", "cloudwatch.high_resolution_alarm_month") == "0.30"
     (band,) = (line for line in found.lines if line.resource == "Unusual")
     assert (band.quantity, band.free) == (Decimal(3), Decimal(3))
