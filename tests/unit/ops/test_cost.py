@@ -231,8 +231,8 @@ def test_a_compute_stack_costs_what_is_worked_out_by_hand() -> None:
     assert lines["Customer", "cloudwatch.container_insights_metric_month", "fixed"] == "10.01"
     # 25 metrics of the cluster x 0.07
     assert lines["Cluster", "cloudwatch.container_insights_metric_month", "fixed"] == "1.75"
-    # 3 metrics in its logs x 0.30
-    assert lines["Customer", "cloudwatch.custom_metric_month", "usage"] == "0.90"
+    # 4 metrics in its logs x 0.30
+    assert lines["Customer", "cloudwatch.custom_metric_month", "usage"] == "1.20"
     # Two alarms that target tracking makes, of the ten that are free
     assert lines["TargetCpu", "cloudwatch.alarm_month", "fixed"] == "0.00"
     # 730 h x 0.0225 = 16.425, half a cent up; 3 addresses x 730 h x 0.005 = 10.95
@@ -243,11 +243,11 @@ def test_a_compute_stack_costs_what_is_worked_out_by_hand() -> None:
     assert lines["Balancer", "alb.lcu_hour", "usage"] == "0.40"
     # All of the 50 GB are within the 100 that are free
     assert lines["Balancer", "transfer.internet_gb", "usage"] == "0.00"
-    # 11.82 + 2.60 + 10.01 + 1.75 + 16.43 + 10.95; 1.18 + 0.26 + 0.90 + 0.40
-    assert (str(found.total.fixed), str(found.total.usage)) == ("53.56", "2.74")
+    # 11.82 + 2.60 + 10.01 + 1.75 + 16.43 + 10.95; 1.18 + 0.26 + 1.20 + 0.40
+    assert (str(found.total.fixed), str(found.total.usage)) == ("53.56", "3.04")
     # Four tasks all month: 23.64 + 5.20 (23.6374 and 5.1976) + 235 metrics x 0.07 = 16.45, the rest as it is:
-    # + 1.75 + 16.43 + 10.95 + 0.90 + 0.40
-    assert str(found.total.most) == "75.72"
+    # + 1.75 + 16.43 + 10.95 + 1.20 + 0.40
+    assert str(found.total.most) == "76.02"
 
 
 def test_spot_tasks_are_counted_after_the_base() -> None:
