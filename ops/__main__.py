@@ -33,12 +33,16 @@ from ops import deploy as deployment
 from ops import guard as swap_guard
 from ops import scanner as template_scanner
 from ops import smoke as smoke_test
+from ops.cost.command import cost
+from ops.diagram.command import diagram
+from ops.doctor.command import doctor
 from ops.drill import commands as drill
 from ops.errors import OpsError
 from ops.options import AsJson, Env
 
 # The panels of `--help`, in their order.
 DEPLOY = "Deploy"
+PLAN = "Look before you deploy"
 LOOK = "Look"
 RELEASE = "Release"
 OPERATE = "Operate"
@@ -181,6 +185,10 @@ task.command("run")(one_off.run_command)
 app.add_typer(task, name="task", rich_help_panel=OPERATE)
 app.command("load", rich_help_panel=MEASURE)(load.command)
 app.add_typer(drill.app, name="drill", rich_help_panel=MEASURE)
+
+app.command(rich_help_panel=PLAN)(doctor)
+app.command(rich_help_panel=PLAN)(cost)
+app.command(rich_help_panel=PLAN)(diagram)
 
 
 def main() -> None:
