@@ -29,7 +29,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from itertools import pairwise
+from itertools import islice, pairwise
 
 from ops.load_curve import Load, LoadCurve
 from ops.metric_math import Value
@@ -261,10 +261,15 @@ class _Scaler:
         self.min_tasks, self.max_tasks = policies.min_tasks, policies.max_tasks
         self._policies = policies
         self._cooldowns = {policy: _Cooldown() for policy in policies.names}
-        self._seen: deque[Metrics] = deque(maxlen=_REMEMBERED_MINUTES)
+        self._seen: dict[str, deque[Value]] = {
+            policy: deque(maxlen=_REMEMBERED_MINUTES) for policy in policies.names
+        }
 
     def observe(self, metrics: Metrics) -> None:
-        self._seen.append(metrics)
+        for tracking in self._policies.tracking:
+            self._seen[tracking.name].append(value_of(tracking.series, metrics))
+        for step in self._policies.steps:
+            self._seen[step.name].append(value_of(step.alarm.series, metrics))
 
     def decide(self, minute: int, moment: datetime, service: _Service) -> _Decision | None:
         scheduled = self._scheduled(moment, service.desired)
@@ -301,7 +306,7 @@ class _Scaler:
 
     def _scaling_out(self, minute: int, running: int) -> Iterator[tuple[Policy, int]]:
         for tracking in self._policies.tracking:
-            value = self._breaching(_high(tracking))
+            value = self._breaching(tracking, _high(tracking))
             if value is not None:
                 yield tracking, math.ceil(self._base(tracking, minute, running) * value / tracking.target)
         for step in self._policies.steps:
@@ -311,7 +316,7 @@ class _Scaler:
 
     def _scaling_in(self, minute: int, running: int) -> Iterator[tuple[Policy, int]]:
         targets = [each for each in self._policies.tracking if each.scales_in]
-        lows = [self._breaching(_low(each)) for each in targets]
+        lows = [self._breaching(each, _low(each)) for each in targets]
         for tracking, value in zip(targets, lows, strict=True):
             if None not in lows and value is not None and minute >= self._cooldowns[tracking.name].in_until:
                 yield tracking, math.ceil(running * value / tracking.target)
@@ -332,7 +337,7 @@ class _Scaler:
             each.in_until = -1
 
     def _step(self, step: StepScaling) -> int:
-        value = self._breaching(step.alarm)
+        value = self._breaching(step, step.alarm)
         if value is None:
             return 0
         beyond = value - step.alarm.threshold
@@ -342,12 +347,12 @@ class _Scaler:
                 return each.change
         return 0
 
-    def _breaching(self, alarm: Alarm) -> float | None:
-        """The newest value if the alarm is in alarm."""
-        if len(self._seen) < alarm.periods:
+    def _breaching(self, policy: Policy, alarm: Alarm) -> float | None:
+        """The newest value of a policy's series if its alarm is in alarm."""
+        seen = self._seen[policy.name]
+        if len(seen) < alarm.periods:
             return None
-        newest = [value_of(alarm.series, each) for each in list(self._seen)[-alarm.periods :]]
-        values = [each for each in newest if each is not None]
+        values = [value for value in islice(seen, len(seen) - alarm.periods, None) if value is not None]
         if sum(map(alarm.breached_by, values)) < alarm.datapoints:
             return None
         return values[-1]

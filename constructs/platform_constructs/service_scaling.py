@@ -111,7 +111,8 @@ class ServiceScaling(Construct):
             "running": self._metric_tasks("RunningTaskCount"),
             "desired": self._metric_tasks("DesiredTaskCount"),
         }
-        terms = ["cpu * FILL(running, REPEAT) / FILL(desired, REPEAT)"]
+        # Counts that are late are taken to be the last ones; without any this is the plain CPU.
+        terms = ["cpu * FILL(FILL(running, REPEAT), 1) / FILL(FILL(desired, REPEAT), 1)"]
         if props.target_memory_percent is not None:
             metrics["memory"] = self._service.metric_memory_utilization(period=_MINUTE, statistic="Average")
             terms.append(f"memory * {low / props.target_memory_percent:.6g}")
