@@ -71,8 +71,22 @@ def every_target(with_every_target: dict[str, Any]) -> ServicePolicies:
     return scaling_policies.read(with_every_target, "customer")
 
 
-def steady(minutes: int = 120, release: range = range(0), **load: float) -> LoadCurve:
-    return LoadCurve("steady", "", tuple(Load(**load, release=each in release) for each in range(minutes)))
+def steady(
+    minutes: int = 120,
+    release: range = range(0),
+    *,
+    cpu: float,
+    memory: float = 0.0,
+    requests: float = 0.0,
+) -> LoadCurve:
+    loads = (Load(cpu, requests, memory, release=each in release) for each in range(minutes))
+    return LoadCurve("steady", "", tuple(loads))
+
+
+def after_a_swap() -> LoadCurve:
+    """Few requests, a release under them, and then many that cost little."""
+    quiet, swap = steady(30, cpu=0.3, requests=500), steady(20, range(20), cpu=0.3, requests=500)
+    return LoadCurve("swap", "", (*quiet.loads, *swap.loads, *steady(60, cpu=0.3, requests=2300).loads))
 
 
 def changed(template: dict[str, Any], change: Callable[[str, dict[str, Any]], None]) -> ServicePolicies:
@@ -202,10 +216,9 @@ def test_tasks_go_one_by_one_with_the_cooldown_between(policies: ServicePolicies
 
 
 def test_requests_alone_scale_out_before_and_after_a_swap(every_target: ServicePolicies) -> None:
-    quiet, busy = {"cpu": 0.3, "memory": 0.3, "requests": 500}, {"cpu": 0.3, "memory": 0.3, "requests": 2300}
-    loads = [*steady(30, **quiet).loads, *steady(30, range(0, 20), **quiet).loads, *steady(60, **busy).loads]
-    found = replay(every_target, LoadCurve("swap", "", tuple(loads)), start=datetime(2026, 1, 10, tzinfo=UTC))
+    found = replay(every_target, after_a_swap(), start=datetime(2026, 1, 10, tzinfo=UTC))
     assert [change.after for change in found.changes] == [3, 4]
+    assert "RequestCountPerTarget" in found.changes[1].by
 
 
 def test_requests_of_one_group_alone_would_go_blind_after_a_swap(with_every_target: dict[str, Any]) -> None:
@@ -215,11 +228,8 @@ def test_requests_of_one_group_alone_would_go_blind_after_a_swap(with_every_targ
             if "Expression" in query:
                 query["Expression"] = "FILL(perTask_blue, 0)"
 
-    load = {"cpu": 0.3, "memory": 0.3}
-    before, after = steady(20, range(0, 15), **load, requests=500), steady(60, **load, requests=2300)
-    curve = LoadCurve("swap", "", (*before.loads, *after.loads))
     weekend = datetime(2026, 1, 10, tzinfo=UTC)
-    blind = replay(changed(with_every_target, only_blue), curve, start=weekend)
+    blind = replay(changed(with_every_target, only_blue), after_a_swap(), start=weekend)
     # The step still sees them, one task at a time.
     assert not [change for change in blind.changes if "RequestCountPerTarget" in change.by]
 
