@@ -248,6 +248,113 @@ def test_a_wrong_manifest_is_one_line_too(
     assert "\n" not in text
 
 
+OFFICE = """
+[[scaling.schedules]]
+name = "office"
+weekdays = ["mon", "fri"]
+hours = "09:00-17:00"
+time_zone = "Europe/Berlin"
+min_tasks = 3
+max_tasks = 6
+"""
+
+
+@pytest.mark.parametrize(
+    ("pattern", "replacement", "message"),
+    [
+        (r'^name = "office"', 'name = "Office"', r"schedules.0.name: 'Office' does not have the form"),
+        (r"^hours.*", 'hours = "9-17"', r"hours: '9-17' are no hours of a day; an example is 09:00-17:00"),
+        (r"^hours.*", 'hours = "09:00-09:00"', r"hours: '09:00-09:00' are no hours of a day"),
+        (r"^weekdays.*", 'weekdays = ["monday"]', r"weekdays.0: .*'mon', 'tue'.*, not 'monday'"),
+        (r"^weekdays.*", "", r"schedules.0: say either weekdays and hours, .* or cron"),
+        (r"^hours.*", 'hours = "09:00-17:00"\ncron = "0 9 ? * * *"', r"schedules.0: say either weekdays"),
+        (r"^time_zone.*", 'time_zone = "Berlin"', r"'Berlin' is no time zone; examples are UTC and Europe/"),
+        (r"^time_zone.*", 'time_zone = "../etc"', r"'../etc' is no time zone"),
+        (
+            r"^min_tasks = 3",
+            "min_tasks = 7",
+            r"schedules.0: min_tasks \(7\) must not be above max_tasks \(6\)",
+        ),
+        (r"^max_tasks = 6", "max_tasks = 0", r"schedules.0.max_tasks: .*greater than or equal to 1, not 0"),
+        (
+            r"^max_tasks = 6",
+            "max_tasks = 6\nspeed = 1",
+            r"speed: unknown key; allowed: weekdays, hours, cron",
+        ),
+        (
+            r"^weekdays.*\nhours.*",
+            'cron = "0 9 * * *"',
+            r"cron: '0 9 \* \* \*' has 5 fields, not 6; an example is '0 9 \? \* MON-FRI \*'",
+        ),
+        (r"^weekdays.*\nhours.*", 'cron = "0 9 * * * *"', r"needs '\?' as day of month or as day of week"),
+        (r"^weekdays.*\nhours.*", 'cron = "0 25 ? * * *"', r"hour '25' is not one of 0 to 23"),
+        (r"^weekdays.*\nhours.*", 'cron = "0 9 ? * FRI-MON *"', r"day of week 'FRI-MON' is no range"),
+        (
+            r"^max_tasks = 6",
+            'max_tasks = 6\n[[scaling.schedules]]\nname = "office"\ncron = "0 9 ? * * *"\nmin_tasks = 2\nmax_tasks = 3',
+            r"scaling: schedules: the name 'office' is taken twice",
+        ),
+        (
+            r"^max_tasks = 6",
+            'max_tasks = 6\n[[scaling.schedules]]\nname = "late"\nweekdays = ["fri"]\nhours = "16:00-20:00"\n'
+            'time_zone = "Europe/Berlin"\nmin_tasks = 2\nmax_tasks = 3',
+            r"scaling: schedules: the hours of office and late overlap or touch",
+        ),
+        (
+            r"^max_tasks = 6",
+            'max_tasks = 6\n[[scaling.schedules]]\nname = "late"\nweekdays = ["sun"]\nhours = "22:00-09:00"\n'
+            'time_zone = "Europe/Berlin"\nmin_tasks = 2\nmax_tasks = 3',
+            r"scaling: schedules: the hours of late and office overlap or touch",
+        ),
+        (
+            r"^max_tasks = 6",
+            'max_tasks = 6\n[[scaling.schedules]]\nname = "late"\nweekdays = ["sun"]\nhours = "20:00-21:00"\n'
+            "min_tasks = 2\nmax_tasks = 3",
+            r"scaling: schedules: those with weekdays share one time_zone, not Europe/Berlin, UTC",
+        ),
+        (
+            r"^cooldown_seconds.*",
+            "step_in_cpu_percent = 34",
+            r"scaling: step_in_cpu_percent \(34\) must be at most 33: else one task less than 3 lifts",
+        ),
+        (r"^cooldown_seconds.*", "target_memory_percent = 5", r"target_memory_percent: .*10, not 5"),
+        (r"^cooldown_seconds.*", "target_requests_per_target = 0", r"target_requests_per_target: .*1, not 0"),
+    ],
+)
+def test_wrong_scaling_is_one_line_too(project: Path, pattern: str, replacement: str, message: str) -> None:
+    manifest = project / "services/customer/service.toml"
+    manifest.write_text(manifest.read_text() + OFFICE)
+    edit(manifest, pattern, replacement)
+    text = problems_of(project)
+    assert re.search(message, text), text
+    assert text.startswith("services/customer/service.toml: scaling")
+    assert "\n" not in text
+
+
+def test_the_low_step_is_lower_where_one_task_carries_all(project: Path) -> None:
+    manifest = project / "services/customer/service.toml"
+    edit(manifest, r"^min_tasks.*", "min_tasks = 1")
+    customer, employee = settings.load("dev", project).services
+    # 25 % of two tasks is the 50 % at which one task would be joined by another.
+    assert (customer.scaling.step_in_cpu_percent, employee.scaling.step_in_cpu_percent) == (25, 30)
+    edit(manifest, r"^min_tasks.*", "min_tasks = 2")
+    manifest.write_text(manifest.read_text() + OFFICE.replace("min_tasks = 3", "min_tasks = 1"))
+    assert settings.load("dev", project).services[0].scaling.step_in_cpu_percent == 25
+
+
+def test_spot_is_refused_where_a_service_could_not_be_moved_to_it(project: Path) -> None:
+    edit(project / "services/customer/service.toml", r"^priority", "spot_percent = 50\npriority")
+    text = problems_of(project)
+    assert text.startswith(
+        "environments/dev.toml: services.customer.spot_percent: with controller 'codedeploy'"
+    )
+    assert "\n" not in text
+    edit(project / "environments/dev.toml", r"^controller.*", 'controller = "ecs"')
+    assert settings.load("dev", project).services[0].spot_percent == 50
+    edit(project / "services/customer/service.toml", r"^spot_percent.*", "spot_percent = 100")
+    assert "spot_percent: input should be less than or equal to 95, not 100" in problems_of(project)
+
+
 def test_a_bake_time_that_cloudformation_would_not_wait_for_is_refused(project: Path) -> None:
     edit(project / "environments/dev.toml", r"^bake_minutes.*", "bake_minutes = 41")
     assert "release.bake_minutes: with controller 'codedeploy' at most 40, not 41" in problems_of(project)
