@@ -1,5 +1,6 @@
 from collections.abc import Mapping
 
+from aws_cdk import Stack
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
@@ -56,12 +57,25 @@ class DatabaseAccess(Construct):
 
     def grant_connect(self, service: str, grantee: iam.IGrantable) -> None:
         """Allow reading the credentials of the service's own user, and no other's."""
-        self.users[service].grant_read(grantee)
+        self._grant_read(grantee, self.users[service])
 
     def grant_manage_users(self, grantee: iam.IGrantable) -> None:
         """Allow reading every credential, to make the users that they belong to."""
-        for secret in (self.administrator, self.migrator, *self.users.values()):
+        self._grant_read(grantee, self.administrator, self.migrator, *self.users.values())
+
+    def _grant_read(self, grantee: iam.IGrantable, *secrets: secretsmanager.ISecret) -> None:
+        for secret in secrets:
             secret.grant_read(grantee)
+        # The secrets' own grant of the key goes to its policy, which an imported key does not have:
+        # https://github.com/aws/aws-cdk/issues/10160
+        service = f"secretsmanager.{Stack.of(self).region}.amazonaws.com"
+        grantee.grant_principal.add_to_principal_policy(
+            iam.PolicyStatement(
+                actions=["kms:Decrypt"],
+                resources=[self._key.key_arn],
+                conditions={"StringEquals": {"kms:ViaService": service}},
+            )
+        )
 
     def _imported(self, construct_id: str, secret: secretsmanager.ISecret) -> secretsmanager.ISecret:
         return secretsmanager.Secret.from_secret_attributes(
