@@ -8,7 +8,8 @@ export PATH := $(BIN):$(CURDIR)/node_modules/.bin:$(PATH)
 
 PYTHON_SOURCES := app.py checks.py settings.py stacks constructs delivery ops emulator services tests bench
 
-.PHONY: help setup deploy destroy rehearse test check format synth diff bench snapshots lock images browser scanner acknowledgements clean
+# Every target with a line of help.
+.PHONY: $(shell grep -oE "^[a-z]+:" Makefile | tr -d :)
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,8 +25,16 @@ rehearse: setup ## Deploy the exact templates of ENV (say prod) to the emulator
 destroy: setup ## Remove ENV; local removes all that runs here, rehearsals included
 	@python -m ops destroy --env $(ENV)
 
+monolith: setup ## Serve the application as it was before it was split, on port 8080, with no server but itself
+	@cd services && PYTHONPATH=shared:monolith python -m monolith
+
+# The end-to-end tests mostly wait for containers, so they run beside the others; what they say comes last.
 test: setup check images browser scanner ## Run every check and test a pull request needs
-	pytest
+	@mkdir -p .local; set -m; \
+	pytest tests/e2e > .local/e2e.log 2>&1 & beside=$$!; \
+	trap 'kill -INT -$$beside; wait $$beside' INT TERM; \
+	pytest --ignore=tests/e2e; others=$$?; \
+	wait $$beside; e2e=$$?; cat .local/e2e.log; exit $$((others || e2e))
 
 check: setup ## Run the static checks: format, lint, types
 	ruff format --check $(PYTHON_SOURCES)
@@ -43,9 +52,13 @@ synth: setup ## Synthesize the templates of ENV into cdk.out, with the complianc
 diff: setup ## Compare ENV as it is deployed with the sources
 	cdk diff --all -c env=$(ENV)
 
-bench: setup images load-tool ## Measure synthesis and the services; figures are ratios within one run
+bench: setup images load-tool ## Measure synthesis, the services and the command line; figures are ratios within one run
 	python -m bench.synth
 	python -m bench.web
+	python -m bench.status
+
+docs: setup ## Write docs/cli.md anew: the help of every command
+	@python -m ops.docs > docs/cli.md.new && mv docs/cli.md.new docs/cli.md
 
 snapshots: setup ## Write the template snapshots anew, to be reviewed as a diff
 	pytest tests/snapshot --snapshot-update

@@ -107,6 +107,12 @@ def _domain(value: str) -> str:
     return value
 
 
+def _https_url(value: str) -> str:
+    if len(value) > 1024 or not re.fullmatch(r"https://[a-z0-9.-]+(:\d{1,5})?(/[\w./~%-]*)?", value):
+        raise ValueError(f"{value!r} is no https URL; an example is https://login.example.com/oauth2/token")
+    return value
+
+
 def _branch(value: str) -> str:
     # What git refuses in a name: https://git-scm.com/docs/git-check-ref-format
     if not re.fullmatch(r"(?!.*(\.\.|//|\.lock(/|$)))[A-Za-z0-9_][\w./-]{0,99}(?<![./])", value):
@@ -125,6 +131,7 @@ def _connection_arn(value: str) -> str:
 
 
 Cidr = Annotated[str, AfterValidator(_cidr)]
+HttpsUrl = Annotated[str, AfterValidator(_https_url)]
 PathPattern = Annotated[str, AfterValidator(_path_pattern)]
 Architecture = Literal["arm64", "x86_64"]
 Controller = Literal["codedeploy", "ecs", "rolling"]
@@ -157,11 +164,28 @@ class Backup(_Section):
     retention_days: int = Field(default=35, ge=7, le=3650)
 
 
+class Oidc(_Section):
+    """The identity provider whose users reach the restricted services, by OpenID Connect."""
+
+    issuer: HttpsUrl
+    authorization_endpoint: HttpsUrl
+    token_endpoint: HttpsUrl
+    user_info_endpoint: HttpsUrl
+    client_id: str = Field(pattern=r"^[!-~]{1,512}$")
+    client_secret_name: str = Field(pattern=r"^[A-Za-z0-9/_+=.@-]{1,512}$")
+    """A secret in Secrets Manager whose whole value is the client secret."""
+
+
 class Access(_Section):
-    """Who may reach what; an empty list means: only from inside the VPC."""
+    """Who may reach what; an empty list means: only from inside the VPC.
+
+    With `exec`, whoever may call ecs:ExecuteCommand gets a shell inside the tasks.
+    """
 
     admin_cidrs: tuple[Cidr, ...] = Field(default=(), max_length=20, strict=False)
     test_traffic_cidrs: tuple[Cidr, ...] = Field(default=(), max_length=20, strict=False)
+    oidc: Oidc | None = None
+    exec: bool = False
 
 
 class Tls(_Section):
@@ -169,6 +193,12 @@ class Tls(_Section):
 
     domain: Annotated[str, AfterValidator(_domain)]
     hosted_zone_id: str = Field(pattern=r"^Z[A-Z0-9]{1,31}$")
+
+
+class Waf(_Section):
+    """A web ACL that blocks in front of the load balancer; the limit counts requests a source in 5 minutes."""
+
+    rate_limit: int = Field(default=2000, ge=10, le=2_000_000_000)
 
 
 class Release(_Section):
@@ -308,10 +338,13 @@ class Compute(_Section):
     services: tuple[Service, ...]
     release: Release
     tls: Tls | None
+    oidc: Oidc | None
+    waf: Waf | None
     admin_cidrs: tuple[str, ...]
     test_admin_cidrs: tuple[str, ...]
     test_traffic_cidrs: tuple[str, ...]
     sample_data: bool
+    exec: bool
 
 
 class Environment(_Section):
@@ -328,6 +361,7 @@ class Environment(_Section):
     backup: Backup | None = None
     access: Access = Access()
     tls: Tls | None = None
+    waf: Waf | None = None
     release: Release = Release()
     delivery: Delivery | None = None
     alarms: Alarms = Alarms()
@@ -361,10 +395,13 @@ class Environment(_Section):
             services=self.services,
             release=self.release,
             tls=self.tls,
+            oidc=self.access.oidc,
+            waf=self.waf,
             admin_cidrs=self.admin_cidrs,
             test_admin_cidrs=self.test_admin_cidrs,
             test_traffic_cidrs=self.test_traffic_cidrs,
             sample_data=self.database.sample_data,
+            exec=self.access.exec,
         )
 
     def rule_priorities(self, service: Service) -> range:
@@ -550,8 +587,28 @@ def _contradictions(environment: Environment) -> Iterator[str]:
         )
     if environment.release.approval and environment.delivery is None:
         yield "release.approval: is asked for by a pipeline; add [delivery] or remove the key"
+    yield from _access_contradictions(environment)
     yield from _release_contradictions(environment)
     yield from _service_contradictions(environment)
+
+
+def _access_contradictions(environment: Environment) -> Iterator[str]:
+    if environment.access.oidc is None:
+        return
+    if environment.tls is None:
+        yield (
+            "access.oidc: a load balancer signs users in over HTTPS only; add [tls] with a domain or remove "
+            "[access.oidc]"
+        )
+    if environment.release.controller != "rolling":
+        # A rollback by CodeDeploy writes the rule without its sign-in, and blue/green by ECS fails on rules that
+        # do more than forward:
+        # https://blog.youyo.info/post/2018/12/28/blue-green-deployment-for-ecs-is-not-support-to-alb-listener-rules-added-cognito-authenticate/
+        # https://docs.aws.amazon.com/pt_br/AmazonECS/latest/developerguide/alb-resources-for-blue-green.html
+        yield (
+            f"access.oidc: controller {environment.release.controller!r} rewrites the rules that sign users in and "
+            "can lose the sign-in; set release.controller = 'rolling' or remove [access.oidc]"
+        )
 
 
 def _release_contradictions(environment: Environment) -> Iterator[str]:

@@ -66,14 +66,13 @@ class DatabaseAccess(Construct):
     def _grant_read(self, grantee: iam.IGrantable, *secrets: secretsmanager.ISecret) -> None:
         for secret in secrets:
             secret.grant_read(grantee)
-        # The secrets' own grant of the key goes to its policy, which an imported key does not have:
-        # https://github.com/aws/aws-cdk/issues/10160
-        service = f"secretsmanager.{Stack.of(self).region}.amazonaws.com"
+        # Granting to read a secret whose key is imported forgets the key: https://github.com/aws/aws-cdk/issues/20087
+        by_secrets_manager = f"secretsmanager.{Stack.of(self).region}.amazonaws.com"
         grantee.grant_principal.add_to_principal_policy(
             iam.PolicyStatement(
                 actions=["kms:Decrypt"],
                 resources=[self._key.key_arn],
-                conditions={"StringEquals": {"kms:ViaService": service}},
+                conditions={"StringEquals": {"kms:ViaService": by_secrets_manager}},
             )
         )
 

@@ -107,7 +107,7 @@ class EcsOperations(Construct):
         security_groups: Sequence[ec2.ISecurityGroup],
         log_group: logs.ILogGroup,
         log_prefix: str,
-    ) -> IDependable:
+    ) -> CustomResource:
         """Run the task at each deployment that changes it; the deployment fails if the task does."""
         rights = self._rights("TaskRights")
         task_definition.grant_run(rights)

@@ -19,11 +19,15 @@ from platform_constructs.cpu_scaling import CpuScaling
 from platform_constructs.listener_rules import ListenerRules
 from platform_constructs.public_load_balancer import PublicLoadBalancer
 from platform_constructs.service_image import ServiceImage
+from platform_constructs.sign_in import SignIn
 from platform_constructs.target_group_pair import TargetGroupPair
 
 # The server inside finishes requests under way within 25 s; the platform kills it after this.
 _STOP_TIMEOUT = Duration.seconds(30)
 _USER = "10001:10001"
+# Where the agent of ECS Exec writes: the rest of the file system stays read-only. AWS supports the agent on writable
+# file systems only; this is how users run it nevertheless: https://github.com/aws/containers-roadmap/issues/1359
+_AGENT_FOLDERS = {"agent-state": "/var/lib/amazon", "agent-log": "/var/log/amazon"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +38,7 @@ class MicroserviceProps:
     priority: int
     source_cidrs: Sequence[str]
     test_source_cidrs: Sequence[str]
+    sign_in: SignIn | None
     container_port: int
     cpu: int
     memory_mib: int
@@ -49,6 +54,7 @@ class MicroserviceProps:
     controller: Literal["codedeploy", "ecs", "rolling"]
     strategy: Literal["all-at-once", "canary", "linear"]
     bake: Duration
+    exec: bool
 
 
 class Microservice(Construct):
@@ -110,8 +116,13 @@ class Microservice(Construct):
             "TaskDefinition", environment=environment, task_role=self.task_role, serves=True
         )
         self.security_group = ec2.SecurityGroup(
-            self, "SecurityGroup", vpc=cluster.vpc, description=f"Tasks of {props.name}"
+            self,
+            "SecurityGroup",
+            vpc=cluster.vpc,
+            description=f"Tasks of {props.name}",
+            allow_all_outbound=False,
         )
+        self.security_group.add_egress_rule(ec2.Peer.any_ipv4(), ec2.Port.HTTPS, "AWS APIs")
         self.security_group.connections.allow_from(
             load_balancer.security_group,
             ec2.Port.tcp(props.container_port),
@@ -126,6 +137,12 @@ class Microservice(Construct):
             health_check_path=props.health_check_path,
         )
         self.service = self._service(cluster, subnets, security_groups)
+        if props.exec:
+            acknowledge(
+                self.task_role,
+                "IAM5[Resource::*]",
+                "The channels of Session Manager, which ECS Exec goes through, know no resource.",
+            )
         self.production_rules = self._rules(
             "ProductionRules", load_balancer.production_listener, props.source_cidrs
         )
@@ -204,6 +221,12 @@ class Microservice(Construct):
             stop_timeout=_STOP_TIMEOUT,
         )
         container.add_environment("PORT", str(props.container_port))
+        if serves and props.exec:
+            for volume, folder in _AGENT_FOLDERS.items():
+                task_definition.add_volume(name=volume)
+                container.add_mount_points(
+                    ecs.MountPoint(source_volume=volume, container_path=folder, read_only=False)
+                )
         acknowledge(
             task_definition,
             "ECS2",
@@ -245,6 +268,7 @@ class Microservice(Construct):
             vpc_subnets=subnets,
             security_groups=[self.security_group, *security_groups],
             health_check_grace_period=props.health_check_grace,
+            enable_execute_command=True if props.exec else None,
             min_healthy_percent=100,
             max_healthy_percent=200,
             propagate_tags=ecs.PropagatedTagSource.SERVICE,
@@ -274,6 +298,8 @@ class Microservice(Construct):
             )
         else:
             action = elbv2.ListenerAction.forward([groups.blue])
+        if props.sign_in is not None:
+            action = props.sign_in.before(action)
         return ListenerRules(
             self,
             construct_id,

@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 import settings
+from customer.app import create_app
+from directory.settings import Settings
 from tests.conftest import ENVIRONMENTS, Synthesize, synthesize
 from tests.resources import by_path, of_type, only
 
@@ -168,7 +172,7 @@ def test_with_a_domain_everything_is_https_and_port_80_redirects(templates: Synt
     assert redirect["RedirectConfig"]["Protocol"] == "HTTPS"
     for port in (443, 8443):
         assert listeners[port]["Protocol"] == "HTTPS"
-        assert "TLS13" in listeners[port]["SslPolicy"]
+        assert listeners[port]["SslPolicy"] == "ELBSecurityPolicy-TLS13-1-2-Res-PQ-2025-09"
         assert listeners[port]["Certificates"]
     assert only(of_type(template, "AWS::CertificateManager::Certificate"))["ValidationMethod"] == "DNS"
     assert only(of_type(template, "AWS::Route53::RecordSet"))["Name"] == "suppliers.example.com."
@@ -182,6 +186,41 @@ def test_the_load_balancer_is_hardened(templates: Synthesize, name: str) -> None
     assert attributes["routing.http.desync_mitigation_mode"] == "strictest"
     assert attributes["access_logs.s3.enabled"] == "true"
     assert attributes["deletion_protection.enabled"] == str(settings.load(name).protected).lower()
+
+
+async def headers_of_a_page() -> httpx.Headers:
+    """What a service answers with by HTTPS."""
+    customer = create_app(Settings(service="customer", database_url="sqlite:///nowhere.db"))
+    transport = httpx.ASGITransport(app=customer)
+    async with httpx.AsyncClient(transport=transport, base_url="https://suppliers.example.com") as client:
+        return (await client.get("/health")).headers
+
+
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_every_answer_of_the_load_balancer_carries_the_headers_of_the_pages(
+    templates: Synthesize, name: str
+) -> None:
+    listeners = of_type(templates(name)["Compute"], "AWS::ElasticLoadBalancingV2::Listener").values()
+    pages = asyncio.run(headers_of_a_page())
+    for listener in listeners:
+        attributes = {each["Key"]: each["Value"] for each in listener["ListenerAttributes"]}
+        assert attributes.pop("routing.http.response.server.enabled") == "false"
+        headers = {
+            key.removeprefix("routing.http.response.").removesuffix(".header_value").replace("_", "-"): value
+            for key, value in attributes.items()
+        }
+        expected = {"x-content-type-options", "x-frame-options"}
+        if listener["Protocol"] == "HTTPS":
+            expected.add("strict-transport-security")
+        assert headers == {header: pages[header] for header in expected}
+
+
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_the_outputs_say_whether_requests_are_protected_on_their_way(
+    templates: Synthesize, name: str
+) -> None:
+    said = templates(name)["Compute"]["Outputs"]["Transport"]["Value"]
+    assert said.startswith("HTTPS only" if settings.load(name).tls else "plain HTTP: everybody on the way")
 
 
 @pytest.mark.parametrize("name", ENVIRONMENTS)
@@ -319,6 +358,27 @@ def test_a_service_reads_its_own_credentials_only(templates: Synthesize, name: s
 
 
 @pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_whoever_reads_credentials_may_decrypt_them_and_nothing_else(
+    templates: Synthesize, name: str
+) -> None:
+    template = templates(name)["Compute"]
+    readers = 0
+    for kind in ("AWS::IAM::Policy", "AWS::IAM::ManagedPolicy"):
+        for policy in of_type(template, kind).values():
+            statements = policy["PolicyDocument"]["Statement"]
+            if not any("secretsmanager:GetSecretValue" in each["Action"] for each in statements):
+                continue
+            (decrypting,) = (each for each in statements if "kms:" in str(each["Action"]))
+            assert decrypting["Action"] == "kms:Decrypt"
+            assert decrypting["Condition"] == {
+                "StringEquals": {"kms:ViaService": "secretsmanager.us-east-1.amazonaws.com"}
+            }
+            assert "Key" in str(decrypting["Resource"]["Fn::GetStackOutput"]["OutputName"])
+            readers += 1
+    assert readers == 3, "both services and the prepare task"
+
+
+@pytest.mark.parametrize("name", ENVIRONMENTS)
 def test_the_limits_in_the_settings_are_those_of_the_templates(templates: Synthesize, name: str) -> None:
     count = len(templates(name)["Compute"]["Resources"])
     services = len(settings.load(name).services)
@@ -341,3 +401,30 @@ def test_a_folder_below_services_becomes_a_whole_microservice(
         assert ours.count(expected) == 1
     assert len(by_path(found["Observability"], "RoastersAlarms")) == 5
     assert "## roasters" in str(of_type(found["Observability"], "AWS::CloudWatch::Dashboard"))
+
+
+def test_a_shell_inside_the_tasks_is_off_unless_an_environment_asks_for_it(
+    templates: Synthesize, project: Path, tmp_path: Path
+) -> None:
+    for name in ENVIRONMENTS:
+        compute = templates(name)["Compute"]
+        for service in of_type(compute, "AWS::ECS::Service").values():
+            assert "EnableExecuteCommand" not in service
+        assert "ssmmessages" not in json.dumps(compute)
+    file = project / "environments/dev.toml"
+    file.write_text(file.read_text() + "\n[access]\nexec = true\n")
+    compute = synthesize(settings.load("dev", project), tmp_path / "out")["Compute"]
+    for service in of_type(compute, "AWS::ECS::Service").values():
+        assert service["EnableExecuteCommand"] is True
+    mounted = {
+        definition["Family"]: [
+            each["ContainerPath"] for each in container_of(definition).get("MountPoints", [])
+        ]
+        for definition in of_type(compute, "AWS::ECS::TaskDefinition").values()
+    }
+    # One-off tasks are no services: nobody looks into them.
+    assert mounted == {
+        "suppliers-dev-compute-customer": ["/var/lib/amazon", "/var/log/amazon"],
+        "suppliers-dev-compute-employee": ["/var/lib/amazon", "/var/log/amazon"],
+        "suppliers-dev-compute-employee-prepare": [],
+    }

@@ -25,6 +25,20 @@ def edit(file: Path, pattern: str, replacement: str) -> None:
     file.write_text(changed)
 
 
+def oidc(**changes: str) -> str:
+    """A section that is right but for the changes, in front of [release]."""
+    keys = {
+        "issuer": "https://login.example.com",
+        "authorization_endpoint": "https://login.example.com/authorize",
+        "token_endpoint": "https://login.example.com/token",
+        "user_info_endpoint": "https://login.example.com/userinfo",
+        "client_id": "directory",
+        "client_secret_name": "login/directory",
+        **changes,
+    }
+    return "\n".join(["[access.oidc]", *(f'{name} = "{value}"' for name, value in keys.items()), "[release]"])
+
+
 @pytest.mark.parametrize("name", settings.environment_names())
 def test_every_environment_of_the_project_is_valid(name: str) -> None:
     assert settings.load(name).name == name
@@ -91,6 +105,31 @@ def test_an_environment_is_named_by_its_file_alone(name: str) -> None:
             r"tls.domain: 'x y' is no",
         ),
         (r"^\[release\]", '[tls]\ndomain = "a.example.com"\n[release]', r"tls.hosted_zone_id: is missing"),
+        (r"^\[release\]", "[waf]\nrate_limit = 9\n[release]", r"waf.rate_limit: .*equal to 10, not 9"),
+        (r"^\[release\]", '[waf]\nrate_limit = "2000"\n[release]', r"waf.rate_limit: .*valid integer"),
+        (r"^\[release\]", "[waf]\nmode = 1\n[release]", r"waf.mode: unknown key; allowed: rate_limit"),
+        (r"^\[release\]", "waf = true\n[release]", r"database.waf: unknown key"),
+        (
+            r"^\[release\]",
+            oidc(issuer="http://login.example.com"),
+            r"access.oidc.issuer: 'http://login.example.com' is no https URL; an example is https://",
+        ),
+        (r"^\[release\]", oidc(client_id=""), r"access.oidc.client_id: '' does not have the form"),
+        (
+            r"^\[release\]",
+            oidc(client_secret_name="a secret"),
+            r"access.oidc.client_secret_name: 'a secret' does not have the form",
+        ),
+        (
+            r"^\[release\]",
+            oidc(client_secret="x"),
+            r"access.oidc.client_secret: unknown key; allowed: issuer, authorization_endpoint",
+        ),
+        (
+            r"^\[release\]\ncontroller.*",
+            oidc() + '\ncontroller = "rolling"',
+            r"access.oidc: a load balancer signs users in over HTTPS only; add \[tls\] with a domain or remove",
+        ),
         (
             r"^\[release\]",
             '[alarms]\nemails = ["nobody"]\n[release]',
@@ -224,6 +263,33 @@ def test_more_networks_than_a_native_release_can_move_are_refused(project: Path)
     assert "access.admin_cidrs: with controller 'ecs' the paths of employee leave room for 3" in problems_of(
         project
     )
+
+
+@pytest.mark.parametrize("controller", ["codedeploy", "ecs"])
+def test_a_sign_in_that_releases_would_lose_is_refused_in_one_line(project: Path, controller: str) -> None:
+    file = project / "environments/prod.toml"
+    if controller != "codedeploy":
+        edit(file, r"^controller.*", f'controller = "{controller}"')
+    edit(file, r"^\[release\]", oidc())
+    assert problems_of(project, "prod") == (
+        f"environments/prod.toml: access.oidc: controller '{controller}' rewrites the rules that sign users in and "
+        "can lose the sign-in; set release.controller = 'rolling' or remove [access.oidc]"
+    )
+
+
+def test_a_sign_in_needs_a_domain_and_rolling_releases(project: Path) -> None:
+    file = project / "environments/prod.toml"
+    edit(file, r"^controller.*", 'controller = "rolling"')
+    edit(file, r"^\[release\]", oidc())
+    loaded = settings.load("prod", project).access.oidc
+    assert loaded is not None
+    assert loaded.client_secret_name == "login/directory"
+
+
+def test_a_section_without_keys_puts_a_web_acl_with_its_usual_limit_in_front(project: Path) -> None:
+    edit(project / "environments/dev.toml", r"^\[release\]", "[waf]\n[release]")
+    assert settings.load("dev", project).waf == settings.Waf(rate_limit=2000)
+    assert settings.load("local", project).waf is None
 
 
 def test_two_services_with_one_priority_contradict_each_other(project: Path) -> None:
