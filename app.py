@@ -6,6 +6,7 @@ from typing import Any
 import aws_cdk as cdk
 
 import checks
+from platform_constructs.log_retention import LogRetention
 from settings import Environment, SettingsError, load
 from stacks import ComputeStack, DataStack, DeliveryStack, NetworkStack, ObservabilityStack
 
@@ -14,18 +15,18 @@ def build(app: cdk.App, env: Environment) -> None:
     """Add the stacks of one environment to `app`."""
     cdk.Tags.of(app).add("application", "suppliers")
     cdk.Tags.of(app).add("environment", env.name)
-    common: dict[str, Any] = {
-        "prefix": f"suppliers-{env.name}",
-        "protected": env.protected,
-        "env": cdk.Environment(account=env.account, region=env.region),
-    }
-    network = NetworkStack(app, "Network", zones=env.availability_zones, network=env.network, **common)
+    cdk.Aspects.of(app).add(LogRetention(env.logs.retention_days))
+    common: dict[str, Any] = {"prefix": f"suppliers-{env.name}", "protected": env.protected}
+    common["env"] = cdk.Environment(account=env.account, region=env.region)
+    zones, alarms = env.availability_zones, env.alarms
+    network = NetworkStack(app, "Network", zones=zones, network=env.network, alarms=alarms, **common)
     data = DataStack(app, "Data", vpc=network.vpc, database=env.database, users=env.database_users, **common)
     compute = ComputeStack(app, "Compute", network=network, data=data, settings=env.compute, **common)
-    if env.delivery:
-        pipelines: dict[str, Any] = {"delivery": env.delivery, "release": env.release, "alarms": env.alarms}
-        DeliveryStack(app, "Delivery", network=network, compute=compute, **pipelines, **common)
-    ObservabilityStack(app, "Observability", data=data, compute=compute, alarms=env.alarms, **common)
+    stacks: dict[str, Any] = {"network": network, "compute": compute, **common}
+    pipelines = env.delivery
+    delivery = pipelines and DeliveryStack(app, "Delivery", delivery=pipelines, release=env.release, **stacks)
+    told = {"data": data, "delivery": delivery, "alarms": alarms, "canary": env.canary, **stacks}
+    ObservabilityStack(app, "Observability", **told)
 
 
 if __name__ == "__main__":

@@ -47,6 +47,7 @@ class ComputeStack(Stack):
         self._environment = {"ENVIRONMENT": settings.environment}
         self._subnets = network.application_subnets
         self._removal_policy = RemovalPolicy.RETAIN if protected else RemovalPolicy.DESTROY
+        self._alarm_topic = network.alarm_topic
         self._logs_key = kms.Key.from_key_arn(self, "LogsKey", network.logs_key.key_arn)
         self._database = DatabaseAccess(
             self,
@@ -162,6 +163,7 @@ class ComputeStack(Stack):
                 **(self._database.environment(service.name) if uses_database else {}),
             },
             release_check=self._release_check,
+            alarm_topic=self._alarm_topic,
             removal_policy=self._removal_policy,
             props=self._props(service),
         )
@@ -195,6 +197,7 @@ class ComputeStack(Stack):
             controller=release.controller,
             strategy=release.strategy,
             bake=Duration.minutes(release.bake_minutes),
+            response_limit=Duration.millis(round(1000 * self._settings.response_seconds)),
         )
 
     def _add_outputs(self) -> None:

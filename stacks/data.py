@@ -34,6 +34,7 @@ class DataStack(Stack):
         )
         keep = RemovalPolicy.RETAIN if protected else RemovalPolicy.DESTROY
         self.storage_gib = database.storage_gib
+        self.max_connections = database.connection_limit
         self.key = EncryptionKey(
             self, "Key", description=f"Database and credentials of {self.stack_name}", removal_policy=keep
         )
@@ -46,6 +47,7 @@ class DataStack(Stack):
             props=MysqlDatabaseProps(
                 instance_class=database.instance_class,
                 storage_gib=database.storage_gib,
+                max_connections=database.connection_limit,
                 multi_az=database.multi_az,
                 backup=Duration.days(database.backup_days),
                 deletion_protection=database.deletion_protection,

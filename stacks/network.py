@@ -4,13 +4,14 @@ from typing import Any
 from aws_cdk import CfnOutput, RemovalPolicy, Stack
 from constructs import Construct
 
+from platform_constructs.alarm_topic import AlarmTopic
 from platform_constructs.encryption_key import EncryptionKey
 from platform_constructs.zoned_vpc import ZonedVpc
-from settings import Network
+from settings import Alarms, Network
 
 
 class NetworkStack(Stack):
-    """The VPC over the configured zones, and the key of all log groups."""
+    """What all other stacks build on: the VPC, the key of all log groups, the topic of all alarms."""
 
     def __init__(
         self,
@@ -19,6 +20,7 @@ class NetworkStack(Stack):
         *,
         zones: Sequence[str],
         network: Network,
+        alarms: Alarms,
         prefix: str,
         protected: bool,
         **stack: Any,
@@ -51,4 +53,5 @@ class NetworkStack(Stack):
         )
         self.vpc = zoned.vpc
         self.application_subnets = zoned.application_subnets
+        self.alarm_topic = AlarmTopic(self, "Alarms", emails=alarms.emails, runbook_url=alarms.runbook_url)
         CfnOutput(self, "VpcId", value=self.vpc.vpc_id)
