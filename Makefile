@@ -8,7 +8,7 @@ export PATH := $(BIN):$(CURDIR)/node_modules/.bin:$(PATH)
 
 PYTHON_SOURCES := app.py checks.py settings.py stacks constructs delivery ops emulator services tests bench
 
-.PHONY: help setup deploy destroy rehearse test check format synth diff bench snapshots lock images browser clean
+.PHONY: help setup deploy destroy rehearse test check format synth diff bench snapshots pictures lock images browser clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,6 +49,10 @@ bench: setup images load-tool ## Measure synthesis and the services; figures are
 
 snapshots: setup ## Write the template snapshots anew, to be reviewed as a diff
 	pytest tests/snapshot --snapshot-update
+
+pictures: setup ## Draw the pictures in docs/ that come from the templates
+	cdk synth -q -c env=prod -o cdk.out.pictures
+	python -m ops.dashboard_picture cdk.out.pictures/Observability.template.json docs/dashboard.svg
 
 images: setup ## Make Docker and the base images available
 	@python -m emulator images

@@ -1,3 +1,4 @@
+import math
 from collections.abc import Mapping, Sequence
 
 from aws_cdk import Duration
@@ -13,6 +14,7 @@ _MINUTE = Duration.minutes(1)
 _FIVE_MINUTES = Duration.minutes(5)
 _DAY = Duration.days(1)
 _GRID = 24
+_ALARMS_IN_A_ROW = 6
 
 
 class OperationsDashboard(Construct):
@@ -40,7 +42,10 @@ class OperationsDashboard(Construct):
         self.dashboard = cloudwatch.Dashboard(
             self, "Dashboard", dashboard_name=name, default_interval=Duration.hours(3)
         )
-        self._row(cloudwatch.AlarmStatusWidget(title="Alarms", alarms=list(alarms), width=_GRID))
+        rows = math.ceil(len(alarms) / _ALARMS_IN_A_ROW)
+        self._row(
+            cloudwatch.AlarmStatusWidget(title="Alarms", alarms=list(alarms), width=_GRID, height=2 + rows)
+        )
         self._title("Load balancer")
         self._row(*_load_balancer(load_balancer))
         self._row(*_entrance(visits, blocked_requests))

@@ -8,6 +8,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_rds as rds
+from aws_cdk.interfaces.aws_events import IRuleRef
 from constructs import Construct
 
 from platform_constructs.microservice import Microservice
@@ -140,7 +141,7 @@ class _LogLine:
     def __init__(self, log_group: logs.LogGroup) -> None:
         self._log_group = log_group
 
-    def bind(self, rule: events.IRuleRef, id: str | None = None) -> events.RuleTargetConfig:
+    def bind(self, rule: IRuleRef, id: str | None = None) -> events.RuleTargetConfig:
         arn = Stack.of(self._log_group).format_arn(
             service="logs",
             resource="log-group",

@@ -334,6 +334,6 @@ def test_more_pipelines_than_compute_has_outputs_for_are_refused(
         )
     edit(project / "services/customer/service.toml", r"^priority.*", "priority = 900")
     if refused:
-        assert "services with pipelines need about 210 outputs" in problems_of(project)
+        assert "services with pipelines need about 212 outputs" in problems_of(project)
     else:
         assert settings.load("dev", project).delivery
