@@ -47,7 +47,7 @@ class ComputeStack(Stack):
         self._environment = {"ENVIRONMENT": settings.environment}
         self._subnets = network.application_subnets
         self._removal_policy = RemovalPolicy.RETAIN if protected else RemovalPolicy.DESTROY
-        self._alarm_topic = network.alarm_topic
+        self._alarms = network.alarm_topic
         self._logs_key = kms.Key.from_key_arn(self, "LogsKey", network.logs_key.key_arn)
         self._database = DatabaseAccess(
             self,
@@ -163,7 +163,7 @@ class ComputeStack(Stack):
                 **(self._database.environment(service.name) if uses_database else {}),
             },
             release_check=self._release_check,
-            alarm_topic=self._alarm_topic,
+            alarms=self._alarms,
             removal_policy=self._removal_policy,
             props=self._props(service),
         )

@@ -53,5 +53,18 @@ class NetworkStack(Stack):
         )
         self.vpc = zoned.vpc
         self.application_subnets = zoned.application_subnets
-        self.alarm_topic = AlarmTopic(self, "Alarms", emails=alarms.emails, runbook_url=alarms.runbook_url)
+        topic_key = EncryptionKey(
+            self,
+            "TopicKey",
+            description=f"Alarm messages of {prefix}",
+            removal_policy=RemovalPolicy.DESTROY,
+            services=["cloudwatch.amazonaws.com", "events.rds.amazonaws.com", "budgets.amazonaws.com"],
+        )
+        self.alarm_topic = AlarmTopic(
+            self,
+            "Alarms",
+            encryption_key=topic_key,
+            emails=alarms.emails,
+            runbook_url=alarms.runbook_url,
+        )
         CfnOutput(self, "VpcId", value=self.vpc.vpc_id)

@@ -1,14 +1,13 @@
 from collections.abc import Sequence
 
-from aws_cdk import ArnFormat, RemovalPolicy, Stack
+from aws_cdk import ArnFormat, Stack
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_cloudwatch_actions as actions
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
 from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sns_subscriptions as subscriptions
 from constructs import Construct
-
-from platform_constructs.encryption_key import EncryptionKey
 
 _PIPELINES = "codestar-notifications.amazonaws.com"
 
@@ -22,20 +21,19 @@ class AlarmTopic(Construct):
     """
 
     def __init__(
-        self, scope: Construct, construct_id: str, *, emails: Sequence[str], runbook_url: str
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        encryption_key: kms.IKey,
+        emails: Sequence[str],
+        runbook_url: str,
     ) -> None:
         super().__init__(scope, construct_id)
         self._runbook_url = runbook_url
         stack = Stack.of(self)
-        key = EncryptionKey(
-            self,
-            "Key",
-            description=f"Alarm messages of {stack.stack_name}",
-            removal_policy=RemovalPolicy.DESTROY,
-            services=["cloudwatch.amazonaws.com", "events.rds.amazonaws.com", "budgets.amazonaws.com"],
-        )
         # Through the topic only: https://docs.aws.amazon.com/dtconsole/latest/userguide/set-up-sns.html
-        key.add_to_resource_policy(
+        encryption_key.add_to_resource_policy(
             iam.PolicyStatement(
                 actions=["kms:GenerateDataKey*", "kms:Decrypt"],
                 principals=[iam.ServicePrincipal(_PIPELINES)],
@@ -43,13 +41,13 @@ class AlarmTopic(Construct):
                 conditions={"StringEquals": {"kms:ViaService": f"sns.{stack.region}.amazonaws.com"}},
             )
         )
-        self.topic = sns.Topic(self, "Topic", master_key=key, enforce_ssl=True)
+        self.topic = sns.Topic(self, "Topic", master_key=encryption_key, enforce_ssl=True)
         for email in emails:
             self.topic.add_subscription(subscriptions.EmailSubscription(email))
         # A topic policy replaces the default one, which let this account's alarms publish.
-        self._allow("cloudwatch", "cloudwatch", "alarm")
-        self._allow("events.rds", "rds", "es")
-        self._allow("budgets", "budgets", None)
+        self.allow(self._arns("cloudwatch", "alarm"), "cloudwatch")
+        self.allow(self._arns("rds", "es"), "events.rds")
+        self.allow(stack.format_arn(service="budgets", region="", resource="*"), "budgets")
         self.topic.add_to_resource_policy(
             iam.PolicyStatement(
                 actions=["sns:Publish"],
@@ -68,23 +66,24 @@ class AlarmTopic(Construct):
         """What an alarm says, with the section of the runbook that says what to do."""
         return f"{says}. Runbook: {self._runbook_url}#{section}"
 
-    def _allow(self, principal: str, service: str, resource: str | None) -> None:
-        stack = Stack.of(self)
-        conditions: dict[str, dict[str, str]] = {"StringEquals": {"aws:SourceAccount": stack.account}}
-        if resource is not None:
-            conditions["ArnLike"] = {
-                "aws:SourceArn": stack.format_arn(
-                    service=service,
-                    resource=resource,
-                    resource_name="*",
-                    arn_format=ArnFormat.COLON_RESOURCE_NAME,
-                )
-            }
+    def allow(self, source_arn: str, service: str) -> None:
+        """Let an AWS service publish what comes from `source_arn`, in this account."""
         self.topic.add_to_resource_policy(
             iam.PolicyStatement(
                 actions=["sns:Publish"],
-                principals=[iam.ServicePrincipal(f"{principal}.amazonaws.com")],
+                principals=[iam.ServicePrincipal(f"{service}.amazonaws.com")],
                 resources=[self.topic.topic_arn],
-                conditions=conditions,
+                conditions={
+                    "ArnLike": {"aws:SourceArn": source_arn},
+                    "StringEquals": {"aws:SourceAccount": Stack.of(self).account},
+                },
             )
+        )
+
+    def _arns(self, service: str, resource: str) -> str:
+        return Stack.of(self).format_arn(
+            service=service,
+            resource=resource,
+            resource_name="*",
+            arn_format=ArnFormat.COLON_RESOURCE_NAME,
         )

@@ -44,10 +44,10 @@ class BlueGreenRelease(Construct):
         bake: Duration,
         check: lambda_.IFunction | None,
         response_limit: Duration,
-        alarm_topic: AlarmTopic,
+        topic: AlarmTopic,
     ) -> None:
         super().__init__(scope, construct_id)
-        self.alarms = self._alarms(container_name, target_groups, response_limit, alarm_topic)
+        self.alarms = self._alarms(container_name, target_groups, response_limit, topic)
         self.deployment_group: codedeploy.EcsDeploymentGroup | None = None
         self.hook_function = check
         target = service.load_balancer_target(

@@ -69,7 +69,7 @@ class Microservice(Construct):
         logs_key: kms.IKey,
         environment: Mapping[str, str],
         release_check: lambda_.IFunction | None,
-        alarm_topic: AlarmTopic,
+        alarms: AlarmTopic,
         removal_policy: RemovalPolicy,
         props: MicroserviceProps,
     ) -> None:
@@ -153,7 +153,7 @@ class Microservice(Construct):
             bake=props.bake,
             check=release_check,
             response_limit=props.response_limit,
-            alarm_topic=alarm_topic,
+            topic=alarms,
         )
         CpuScaling(
             self,

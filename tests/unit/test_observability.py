@@ -27,7 +27,19 @@ DOCUMENTED: Mapping[str, Any] = tomllib.loads(
 RUNBOOK = (settings.ROOT / "docs/runbook.md").read_text(encoding="utf-8")
 # All of the operator's command line. A command of the runbook that is there already is also tried with its options.
 COMMANDS = {
-    *("status", "validate", "load", "drill", "scale", "exec", "logs", "tasks", "releases", "release", "approve"),
+    *(
+        "status",
+        "validate",
+        "load",
+        "drill",
+        "scale",
+        "exec",
+        "logs",
+        "tasks",
+        "releases",
+        "release",
+        "approve",
+    ),
     *("rollback", "listeners", "migrate", "task", "guard", "cost", "diagram", "doctor"),
 }
 # What is drawn of the services' own measurements is compared with what they write, not with a list.
@@ -408,7 +420,13 @@ def test_a_web_acl_that_blocks_is_told(tmp_path: Path) -> None:
     balancer = cdk.aws_elasticloadbalancingv2.ApplicationLoadBalancer(
         stack, "Balancer", vpc=cdk.aws_ec2.Vpc(stack, "Vpc")
     )
-    topic = AlarmTopic(stack, "Topic", emails=(), runbook_url="https://wiki.example.com/runbook")
+    topic = AlarmTopic(
+        stack,
+        "Topic",
+        encryption_key=cdk.aws_kms.Key(stack, "Key"),
+        emails=(),
+        runbook_url="https://wiki.example.com/runbook",
+    )
     EntranceAlarms(
         stack,
         "Entrance",
