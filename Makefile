@@ -8,7 +8,11 @@ export PATH := $(BIN):$(CURDIR)/node_modules/.bin:$(PATH)
 
 PYTHON_SOURCES := app.py checks.py settings.py stacks constructs delivery ops emulator services tests bench
 
+<<<<<<< HEAD
 .PHONY: help setup deploy destroy rehearse test check format synth diff bench snapshots pictures lock images browser clean
+=======
+.PHONY: help setup deploy destroy rehearse monolith test check format synth diff bench snapshots lock images browser clean
+>>>>>>> 9d3a18b5fd8384ca297bb54f042953b70886727b
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,6 +27,9 @@ rehearse: setup ## Deploy the exact templates of ENV (say prod) to the emulator
 
 destroy: setup ## Remove ENV; local removes all that runs here, rehearsals included
 	@python -m ops destroy --env $(ENV)
+
+monolith: setup ## Serve the application as it was before it was split, on port 8080, with no server but itself
+	@cd services && PYTHONPATH=shared:monolith python -m monolith
 
 test: setup check images browser ## Run every check and test a pull request needs
 	pytest
