@@ -8,11 +8,7 @@ export PATH := $(BIN):$(CURDIR)/node_modules/.bin:$(PATH)
 
 PYTHON_SOURCES := app.py checks.py settings.py stacks constructs delivery ops emulator services tests bench
 
-<<<<<<< HEAD
-.PHONY: help setup deploy destroy rehearse test check format synth diff bench snapshots pictures lock images browser clean
-=======
-.PHONY: help setup deploy destroy rehearse monolith test check format synth diff bench snapshots lock images browser clean
->>>>>>> 9d3a18b5fd8384ca297bb54f042953b70886727b
+.PHONY: help setup deploy destroy rehearse monolith test check format synth diff bench snapshots pictures lock images browser clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

@@ -75,11 +75,12 @@ def test_cfn_lint_finds_nothing(checked: Path) -> None:
 
 
 @pytest.mark.parametrize("controller", ["ecs", "rolling"])
-def test_no_finding_is_open_with_the_other_controllers(
+def test_no_finding_is_open_with_the_other_controllers_and_a_canary(
     project: Path, tmp_path: Path, controller: str
 ) -> None:
     file = project / "environments/prod.toml"
-    file.write_text(file.read_text().replace('controller = "codedeploy"', f'controller = "{controller}"'))
+    text = file.read_text().replace('controller = "codedeploy"', f'controller = "{controller}"')
+    file.write_text(f"{text}\n[canary]\n")
     program = (
         "import pathlib, sys, checks, settings\n"
         "from tests.conftest import built\n"
