@@ -6,27 +6,25 @@ from typing import Any
 import aws_cdk as cdk
 
 import checks
-from platform_constructs.log_retention import LogRetention
+from platform_constructs.conventions import apply_conventions
 from settings import Environment, SettingsError, load
 from stacks import ComputeStack, DataStack, DeliveryStack, NetworkStack, ObservabilityStack
 
 
 def build(app: cdk.App, env: Environment) -> None:
     """Add the stacks of one environment to `app`."""
-    cdk.Tags.of(app).add("application", "suppliers")
-    cdk.Tags.of(app).add("environment", env.name)
-    cdk.Aspects.of(app).add(LogRetention(env.logs.retention_days))
-    common: dict[str, Any] = {"prefix": f"suppliers-{env.name}", "protected": env.protected}
-    common["env"] = cdk.Environment(account=env.account, region=env.region)
-    zones, alarms = env.availability_zones, env.alarms
-    network = NetworkStack(app, "Network", zones=zones, network=env.network, alarms=alarms, **common)
-    data = DataStack(app, "Data", vpc=network.vpc, database=env.database, users=env.database_users, **common)
+    where = cdk.Environment(account=env.account, region=env.region)
+    common: dict[str, Any] = {"prefix": f"suppliers-{env.name}", "protected": env.protected, "env": where}
+    base: dict[str, Any] = {"zones": env.availability_zones, "network": env.network, "alarms": env.alarms}
+    network = NetworkStack(app, "Network", **base, **common)
+    kept: dict[str, Any] = {"database": env.database, "backup": env.backup, "users": env.database_users}
+    data = DataStack(app, "Data", vpc=network.vpc, topic=network.alarm_topic, **kept, **common)
     compute = ComputeStack(app, "Compute", network=network, data=data, settings=env.compute, **common)
-    stacks: dict[str, Any] = {"network": network, "compute": compute, **common}
-    pipelines = env.delivery
-    delivery = pipelines and DeliveryStack(app, "Delivery", delivery=pipelines, release=env.release, **stacks)
-    told = {"data": data, "delivery": delivery, "alarms": alarms, "canary": env.canary, **stacks}
-    ObservabilityStack(app, "Observability", **told)
+    stacks, push = {"network": network, "compute": compute, **common}, env.delivery
+    delivery = push and DeliveryStack(app, "Delivery", delivery=push, release=env.release, **stacks)
+    seen: dict[str, Any] = {"data": data, "delivery": delivery, **stacks}
+    ObservabilityStack(app, "Observability", settings=env.observability, **seen)
+    apply_conventions(app, environment=env.name, log_retention_days=env.logs.retention_days)
 
 
 if __name__ == "__main__":

@@ -205,6 +205,12 @@ class Database(_Section):
         return self
 
 
+class Backup(_Section):
+    """Snapshots by AWS Backup, a day each; absent means: only the instance's own backups (`database.backup_days`)."""
+
+    retention_days: int = Field(default=35, ge=7, le=3650)
+
+
 class Access(_Section):
     """Who may reach what; an empty list means: only from inside the VPC."""
 
@@ -384,6 +390,14 @@ class Compute(_Section):
     response_seconds: float
 
 
+class Observability(_Section):
+    """What the Observability stack is made of."""
+
+    environment: str
+    alarms: Alarms
+    canary: Canary | None
+
+
 class Environment(_Section):
     """Everything one environment is made of."""
 
@@ -395,6 +409,7 @@ class Environment(_Section):
     protected: bool = False
     network: Network = Network()
     database: Database = Database()
+    backup: Backup | None = None
     access: Access = Access()
     tls: Tls | None = None
     release: Release = Release()
@@ -438,6 +453,11 @@ class Environment(_Section):
             sample_data=self.database.sample_data,
             response_seconds=self.alarms.response_seconds,
         )
+
+    @property
+    def observability(self) -> Observability:
+        """The part that the Observability stack reads."""
+        return Observability(environment=self.name, alarms=self.alarms, canary=self.canary)
 
     def rule_priorities(self, service: Service) -> range:
         """The listener rule priorities that are a service's own, whether it uses all of them or not."""

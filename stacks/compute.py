@@ -46,8 +46,8 @@ class ComputeStack(Stack):
         self._settings = settings
         self._environment = {"ENVIRONMENT": settings.environment}
         self._subnets = network.application_subnets
-        self._removal_policy = RemovalPolicy.RETAIN if protected else RemovalPolicy.DESTROY
         self._alarms = network.alarm_topic
+        self._removal_policy = RemovalPolicy.RETAIN if protected else RemovalPolicy.DESTROY
         self._logs_key = kms.Key.from_key_arn(self, "LogsKey", network.logs_key.key_arn)
         self._database = DatabaseAccess(
             self,
@@ -76,6 +76,7 @@ class ComputeStack(Stack):
             "Operations",
             cluster=self.cluster,
             subnets=network.application_subnets,
+            alarms=network.alarm_topic,
             logs_key=self._logs_key,
             removal_policy=self._removal_policy,
         )
@@ -88,6 +89,7 @@ class ComputeStack(Stack):
                 subnets=ec2.SubnetSelection(subnets=network.application_subnets.subnets),
                 load_balancer=self.entrance,
                 paths_by_family={self._family(each): each.check_paths for each in settings.services},
+                alarms=network.alarm_topic,
                 logs_key=self._logs_key,
                 removal_policy=self._removal_policy,
             ).function
@@ -158,12 +160,12 @@ class ComputeStack(Stack):
             subnets=ec2.SubnetSelection(subnets=self._subnets.subnets),
             security_groups=[self._database.client_security_group] if uses_database else [],
             logs_key=self._logs_key,
+            alarms=self._alarms,
             environment={
                 **self._environment,
                 **(self._database.environment(service.name) if uses_database else {}),
             },
             release_check=self._release_check,
-            alarms=self._alarms,
             removal_policy=self._removal_policy,
             props=self._props(service),
         )

@@ -11,7 +11,7 @@ from settings import Alarms, Network
 
 
 class NetworkStack(Stack):
-    """What all other stacks build on: the VPC, the key of all log groups, the topic of all alarms."""
+    """What every other stack uses: the VPC over the configured zones, the key of log groups, the topic of alarms."""
 
     def __init__(
         self,

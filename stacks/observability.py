@@ -17,7 +17,7 @@ from platform_constructs.release_alarms import ReleaseAlarms
 from platform_constructs.saved_queries import SavedQueries
 from platform_constructs.service_alarms import ServiceAlarms
 from platform_constructs.synthetic_canary import SyntheticCanary
-from settings import Alarms, Canary
+from settings import Observability
 from stacks.compute import ComputeStack
 from stacks.data import DataStack
 from stacks.delivery import DeliveryStack
@@ -36,8 +36,7 @@ class ObservabilityStack(Stack):
         data: DataStack,
         compute: ComputeStack,
         delivery: DeliveryStack | None,
-        alarms: Alarms,
-        canary: Canary | None,
+        settings: Observability,
         prefix: str,
         protected: bool,
         web_acl: str | None = None,
@@ -51,7 +50,7 @@ class ObservabilityStack(Stack):
             **stack,
         )
         keep = RemovalPolicy.RETAIN if protected else RemovalPolicy.DESTROY
-        topic = network.alarm_topic
+        topic, alarms = network.alarm_topic, settings.alarms
         microservices = list(compute.microservices.values())
         blocked_requests = None if web_acl is None else self._blocked_requests(web_acl)
         events = PlatformEvents(
@@ -103,7 +102,7 @@ class ObservabilityStack(Stack):
             topic=topic,
         )
         visitor = None
-        if canary is not None:
+        if settings.canary is not None:
             visitor = SyntheticCanary(
                 self,
                 "Canary",
@@ -111,7 +110,7 @@ class ObservabilityStack(Stack):
                 vpc=network.vpc,
                 subnets=ec2.SubnetSelection(subnets=network.application_subnets.subnets),
                 load_balancer=compute.entrance,
-                interval=Duration.minutes(canary.interval_minutes),
+                interval=Duration.minutes(settings.canary.interval_minutes),
                 topic=topic,
                 removal_policy=keep,
             )
@@ -147,7 +146,7 @@ class ObservabilityStack(Stack):
             MonthlyBudget(
                 self,
                 "Budget",
-                environment=prefix.removeprefix("suppliers-"),
+                environment=settings.environment,
                 usd=alarms.monthly_budget_usd,
                 topic=topic,
             )

@@ -9,6 +9,8 @@ from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sns_subscriptions as subscriptions
 from constructs import Construct
 
+from platform_constructs.permissions import allow
+
 _PIPELINES = "codestar-notifications.amazonaws.com"
 
 
@@ -30,6 +32,7 @@ class AlarmTopic(Construct):
         runbook_url: str,
     ) -> None:
         super().__init__(scope, construct_id)
+        self._encryption_key = encryption_key
         self._runbook_url = runbook_url
         stack = Stack.of(self)
         # Through the topic only: https://docs.aws.amazon.com/dtconsole/latest/userguide/set-up-sns.html
@@ -44,7 +47,8 @@ class AlarmTopic(Construct):
         self.topic = sns.Topic(self, "Topic", master_key=encryption_key, enforce_ssl=True)
         for email in emails:
             self.topic.add_subscription(subscriptions.EmailSubscription(email))
-        # A topic policy replaces the default one, which let this account's alarms publish.
+        # A policy of its own replaces the one by which every alarm of the account may publish:
+        # https://repost.aws/knowledge-center/cloudwatch-receive-sns-for-alarm-trigger
         self.allow(self._arns("cloudwatch", "alarm"), "cloudwatch")
         self.allow(self._arns("rds", "es"), "events.rds")
         self.allow(stack.format_arn(service="budgets", region="", resource="*"), "budgets")
@@ -65,6 +69,11 @@ class AlarmTopic(Construct):
     def description(self, says: str, section: str) -> str:
         """What an alarm says, with the section of the runbook that says what to do."""
         return f"{says}. Runbook: {self._runbook_url}#{section}"
+
+    def take_failed_calls(self, role: iam.IRole) -> sns.ITopic:
+        """The topic as the dead-letter topic of a function with this role: people are told of calls that were lost."""
+        allow(role, "kms:Decrypt", "kms:GenerateDataKey", on=self._encryption_key.key_arn)
+        return self.topic
 
     def allow(self, source_arn: str, service: str) -> None:
         """Let an AWS service publish what comes from `source_arn`, in this account."""

@@ -21,7 +21,7 @@ _CONFIGURATIONS = {
 
 
 class BlueGreenRelease(Construct):
-    """How a service changes over to new tasks, and the alarms that send it back.
+    """How a service changes over to new tasks, and the alarms that send it back and tell people.
 
     CodeDeploy and native ECS keep the old tasks for the bake time; `rolling` replaces tasks in place.
     """

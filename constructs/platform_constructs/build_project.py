@@ -89,6 +89,11 @@ class BuildProject(codebuild.PipelineProject):
             queued_timeout=Duration.hours(2),
         )
         self.build_role = role
+        acknowledge(
+            self,
+            "CodeBuildProjectSourceRepoUrl",
+            "The project has no repository and no credentials of one: the pipeline hands it the sources as an artifact.",
+        )
         # The grants are policies of their own; without them the first build would fail.
         self.node.add_dependency(role)
         if docker:

@@ -1,13 +1,30 @@
+import re
+
 from aws_cdk import Acknowledgment, Stack, Token, Validations
 from constructs import IConstruct
 
+_NUMBERED = ("AwsSolutions",)
+_NAMED = ("NIST.800.53.R5", "PCI.DSS.321", "HIPAA.Security")
+
+# For a function that only a deployment calls.
+UNRESERVED_CONCURRENCY = (
+    "LambdaConcurrency",
+    "Only deployments call the function, a few times each. Reserving a share of the account's concurrency for that would "
+    "take it from others, and fails in a new account, whose quota leaves nothing to reserve.",
+)
+
 
 def acknowledge(scope: IConstruct, rule: str, reason: str) -> None:
-    """Accept one finding of AwsSolutions below `scope`, by its exact id, for a reason a stranger can judge.
+    """Accept the findings of one rule below `scope`, for a reason a stranger can judge, in every pack that knows it.
 
-    Call it on the smallest construct, beside the code that causes the finding.
+    The rule is its exact id without the pack: AwsSolutions numbers its rules (`EC23`), the other packs share names
+    (`S3BucketReplicationEnabled`); a finding about a part is named with it (`IAM5[Resource::*]`). Call it on the
+    smallest construct, beside the code that causes the finding; one that meets no finding fails the tests.
     """
-    Validations.of(scope).acknowledge(Acknowledgment(id=f"AwsSolutions::AwsSolutions-{rule}", reason=reason))
+    packs = _NUMBERED if re.fullmatch(r"[A-Z]+\d+", rule.partition("[")[0]) else _NAMED
+    Validations.of(scope).acknowledge(
+        *(Acknowledgment(id=f"{pack}::{pack}-{rule}", reason=reason) for pack in packs)
+    )
 
 
 def readable_account(stack: Stack) -> str:

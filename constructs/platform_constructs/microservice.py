@@ -67,9 +67,9 @@ class Microservice(Construct):
         subnets: ec2.SubnetSelection,
         security_groups: Sequence[ec2.ISecurityGroup],
         logs_key: kms.IKey,
+        alarms: AlarmTopic,
         environment: Mapping[str, str],
         release_check: lambda_.IFunction | None,
-        alarms: AlarmTopic,
         removal_policy: RemovalPolicy,
         props: MicroserviceProps,
     ) -> None:

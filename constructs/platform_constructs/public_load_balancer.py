@@ -30,6 +30,7 @@ class PublicLoadBalancer(Construct):
         test_traffic_cidrs: Sequence[str],
         domain: str | None,
         hosted_zone_id: str | None,
+        waf: bool = False,
         deletion_protection: bool,
         removal_policy: RemovalPolicy,
     ) -> None:
@@ -53,9 +54,25 @@ class PublicLoadBalancer(Construct):
             desync_mitigation_mode=elbv2.DesyncMitigationMode.STRICTEST,
             deletion_protection=deletion_protection,
         )
-        self.load_balancer.log_access_logs(
-            AccessLogBucket(self, "AccessLogs", removal_policy=removal_policy), prefix="load-balancer"
+        access_logs = AccessLogBucket(
+            self,
+            "AccessLogs",
+            access_logs=AccessLogBucket(self, "ReadersOfAccessLogs", removal_policy=removal_policy),
+            removal_policy=removal_policy,
         )
+        self.load_balancer.log_access_logs(access_logs, prefix="load-balancer")
+        if not deletion_protection:
+            acknowledge(
+                self.load_balancer,
+                "ELBDeletionProtectionEnabled",
+                "By setting (protected): an environment that is destroyed and made again at will.",
+            )
+        if not waf:
+            acknowledge(
+                self.load_balancer,
+                "ALBWAFEnabled",
+                "By setting (no [waf]): an environment for tries, whose services validate what they are sent.",
+            )
         self.certificate: acm.ICertificate | None = None
         certificates: list[elbv2.IListenerCertificate] = []
         if domain and hosted_zone_id:
@@ -86,7 +103,7 @@ class PublicLoadBalancer(Construct):
     def _listener(
         self, name: str, port: int, certificates: list[elbv2.IListenerCertificate]
     ) -> elbv2.ApplicationListener:
-        return self.load_balancer.add_listener(
+        listener = self.load_balancer.add_listener(
             name,
             port=port,
             open=False,
@@ -95,6 +112,15 @@ class PublicLoadBalancer(Construct):
             ssl_policy=elbv2.SslPolicy.RECOMMENDED_TLS if certificates else None,
             default_action=_NOT_FOUND,
         )
+        if not certificates:
+            for rule in ("ELBv2ACMCertificateRequired", "ALBHttpToHttpsRedirection"):
+                acknowledge(
+                    listener,
+                    rule,
+                    "By setting (no [tls]): without a domain of its own an environment has no certificate, and says in "
+                    "its outputs that it speaks plain HTTP.",
+                )
+        return listener
 
     def _open(self, port: int, peer: ec2.IPeer, who: str) -> None:
         self.security_group.add_ingress_rule(peer, ec2.Port.tcp(port), who)
@@ -110,10 +136,15 @@ class PublicLoadBalancer(Construct):
         )
 
     def _redirect_to_https(self) -> None:
-        self.load_balancer.add_listener(
+        redirect = self.load_balancer.add_listener(
             "Redirect",
             port=80,
             open=False,
             default_action=elbv2.ListenerAction.redirect(port="443", protocol="HTTPS", permanent=True),
+        )
+        acknowledge(
+            redirect,
+            "ELBv2ACMCertificateRequired",
+            "Answers every request with a redirect to the listener that has the certificate, and nothing else.",
         )
         self._open(80, ec2.Peer.any_ipv4(), "The public, to be redirected")

@@ -1,10 +1,13 @@
 from collections.abc import Sequence
+from typing import cast
 
 from aws_cdk import RemovalPolicy, Stack
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
 from constructs import Construct
+
+from platform_constructs.compliance import acknowledge
 
 # What tasks call when there is no NAT gateway.
 _INTERFACE_ENDPOINTS = {
@@ -61,6 +64,13 @@ class ZonedVpc(Construct):
                 ),
             ],
         )
+        for subnet in self.vpc.public_subnets:
+            acknowledge(
+                cast(ec2.PublicSubnet, subnet),
+                "VPCNoUnrestrictedRouteToIGW",
+                "A public subnet is one with this route. It holds the load balancer and the NAT gateways; what runs "
+                "the services and keeps the data is in subnets without it.",
+            )
         self.application_subnets = self.vpc.select_subnets(subnet_group_name="Application")
         self.vpc.add_gateway_endpoint(
             "S3",
