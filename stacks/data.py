@@ -10,6 +10,7 @@ from platform_constructs.compliance import acknowledge
 from platform_constructs.database_backup import DatabaseBackup
 from platform_constructs.encryption_key import EncryptionKey
 from platform_constructs.mysql_database import MysqlDatabase, MysqlDatabaseProps
+from platform_constructs.operator_alarm import OperatorAlarm
 from settings import Backup, Database
 
 
@@ -59,8 +60,9 @@ class DataStack(Stack):
                 keep=protected,
             ),
         )
+        self.alarms: list[OperatorAlarm] = []
         if backup is not None:
-            DatabaseBackup(
+            kept = DatabaseBackup(
                 self,
                 "Backup",
                 instance=self.database.instance,
@@ -69,6 +71,7 @@ class DataStack(Stack):
                 topic=topic,
                 removal_policy=keep,
             )
+            self.alarms.append(kept.alarm)
         else:
             acknowledge(
                 self.database.instance,

@@ -125,6 +125,7 @@ class ObservabilityStack(Stack):
             *entrance.alarms,
             *(alarm for each in services for alarm in each.alarms),
             *database.alarms,
+            *data.alarms,
             *releases.alarms,
         ]
         alarms_in_order = dict.fromkeys([*seen_by_customers, *others])

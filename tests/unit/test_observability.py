@@ -180,6 +180,7 @@ def test_the_list_of_documented_metrics_names_its_sources() -> None:
 
 
 WHOSE = {
+    "BackupVaultName": "AWS::Backup::BackupVault.BackupVaultName",
     "CanaryName": "AWS::Synthetics::Canary.Ref",
     "CertificateArn": "AWS::CertificateManager::Certificate.Ref",
     "ClusterName": "AWS::ECS::Cluster.Ref",
@@ -309,7 +310,7 @@ EXPECTED = {
     *("CpuHigh", "CpuLow", "UnhealthyTasks", "ServerErrors", "ServerErrorShare", "SlowAnswers"),
     *("NoRunningTask", "NoHealthyTask", "LoadBalancerErrors", "ErrorLines", "CertificateExpiring"),
     *("DatabaseCpuHigh", "DatabaseConnectionsHigh", "DatabaseStorageLow", "DatabaseMemoryLow"),
-    *("DatabaseFailover", "DeploymentFailed", "PipelineFailed", "CanaryFailed"),
+    *("DatabaseFailover", "BackupFailed", "DeploymentFailed", "PipelineFailed", "CanaryFailed"),
 }
 
 
