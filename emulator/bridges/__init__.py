@@ -41,6 +41,7 @@ def install(context: Context) -> None:
         custom_resources,
         database,
         load_balancer,
+        placement,
         private_addresses,
         record_only,
         registry,
@@ -58,6 +59,7 @@ def install(context: Context) -> None:
     registry.install(context)
     database.install(context)
     containers.install(context)
+    placement.install(context)
     task_sets.install(context)
     services.install(context)
     service_deployments.install(context)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import re
 import subprocess
@@ -73,6 +74,64 @@ def test_a_supplier_added_by_an_employee_is_seen_by_the_public(checkout: Checkou
         page = client.get("/suppliers", params={"q": "Ünïcode"})
     assert FORM["name"] in found.text
     assert "Café Ünïcode &amp; Söhne" in page.text
+
+
+# As somebody writes them who wants to get past the rules; what no rule takes is customer's, which has no such page.
+SPELLINGS = (
+    *("/Admin/suppliers", "/ADMIN", "/aDmIn/supplier-add"),
+    *("//admin/suppliers", "/admin//suppliers", "///admin", "/./admin/suppliers", "/x/../admin/suppliers"),
+    *(
+        "/%61dmin/suppliers",
+        "/admin%2Fsuppliers",
+        "/%2561dmin",
+        "/admin%00",
+        "/%2e%2e/admin",
+        "/suppliers/%2e%2e/admin",
+    ),
+    *(
+        "/admin.",
+        "/admin./suppliers",
+        "/admin/suppliers..",
+        "/admin/.",
+        "/admin/../admin/suppliers",
+        "/admin/suppliers/",
+    ),
+    *(
+        "/admin;x/suppliers",
+        "/admin/suppliers;x=y",
+        "/admin/suppliers?a=b",
+        "/admin?/suppliers",
+        "/admin\\suppliers",
+    ),
+)
+OUTSIDE, INSIDE = "203.0.113.9", "127.0.0.1"
+
+
+@pytest.mark.parametrize("listener", ["suppliers-local", "suppliers-local--8080"])
+def test_the_administration_is_reached_from_named_networks_only_however_it_is_spelled(
+    checkout: Checkout, deployed: str, listener: str
+) -> None:
+    def ask(path: str, source: str) -> tuple[int, str]:
+        # The path exactly as it is written, which better clients would tidy up.
+        connection = http.client.HTTPConnection("127.0.0.1", checkout.port, timeout=10)
+        host = f"{listener}.alb.localhost:{checkout.port}"
+        connection.request("GET", path, headers={"Host": host, "X-Emulator-Source-Ip": source})
+        answer = connection.getresponse()
+        text = answer.read().decode()
+        connection.close()
+        return answer.status, text
+
+    for path in ("/admin", "/admin/", "/admin/suppliers", "/admin/supplier-add", "/admin/api/suppliers"):
+        assert ask(path, OUTSIDE) == (403, "Forbidden"), path
+    assert ask("/suppliers", OUTSIDE)[0] == 200
+    status, page = ask("/admin/suppliers", INSIDE)
+    assert (status, "/admin/supplier-add" in page) == (200, True)
+    for path in SPELLINGS:
+        status, text = ask(path, OUTSIDE)
+        assert status in (403, 404), (path, status)
+        assert "supplier-add" not in text, path
+    for path in ("/Admin/suppliers", "//admin/suppliers", "/admin.", "/admin;x/suppliers"):
+        assert ask(path, INSIDE)[0] == 404, path
 
 
 def test_the_customer_service_has_no_way_to_write(checkout: Checkout, deployed: str) -> None:
@@ -163,6 +222,46 @@ def test_scaling_starts_and_stops_containers(checkout: Checkout, deployed: str) 
     assert checkout.ops("scale", "customer", "9").returncode == 1
     assert checkout.ops("scale", "customer", "2").returncode == 0
     assert checkout.answer("status")["services"][0]["running"] == 2
+
+
+def test_a_load_is_measured_with_the_task_counts_beside_it(checkout: Checkout, deployed: str) -> None:
+    found = checkout.answer("load", "-n", "200", "-c", "10", "--path", "/suppliers", "--timeout", "30")
+    assert (found["requests"], found["failed"]) == (200, 0)
+    assert sum(bar["count"] for bar in found["histogram"]) == 200
+    assert found["tasks"][0]["services"]["customer"] == {"desired": 2, "running": 2, "pending": 0}
+    refused = checkout.ops("load", "--path", "/suppliers/424242")
+    assert (refused.returncode, len(refused.stderr.splitlines())) == (1, 1)
+    assert "answers 404: a path that answers 200 is needed" in refused.stderr
+
+
+# Short and gentle: what is shown is that nobody notices, not how fast this machine is.
+_DRILL = ("--before", "1", "--after", "1", "--rate", "10", "--timeout", "30", "--max-failed-percent", "0")
+
+
+def test_a_killed_task_is_replaced_and_nobody_notices(
+    checkout: Checkout, deployed: str, tmp_path: Path
+) -> None:
+    before = checkout.tasks()
+    report = tmp_path / "kill-task.md"
+    found = checkout.answer("drill", "kill-task", "customer", *_DRILL, "--report", str(report))
+    assert found["failures"] == {}
+    assert {probe["name"] for probe in found["probes"]} == {"home", "list", "detail", "write"}
+    after = checkout.tasks()
+    assert after["employee"] == before["employee"]
+    assert len(after["customer"]) == 2
+    assert len(after["customer"] & before["customer"]) == 1
+    assert report.read_text(encoding="utf-8").startswith("# Drill kill-task of local: passed\n")
+    with checkout.client() as client:
+        assert client.get("/api/suppliers", params={"q": "Drill"}).json()["items"] == []
+
+
+def test_the_pages_outlast_a_restart_of_the_database(checkout: Checkout, deployed: str) -> None:
+    found = checkout.answer("drill", "failover", *_DRILL[:-2])
+    probes = {probe["name"]: probe for probe in found["probes"]}
+    assert (probes["home"]["failed"], probes["list"]["failed"]) == (0, 0)
+    assert found["facts"]["events of RDS"] == "DB instance restarted."
+    assert checkout.tasks()["customer"], "no task may be killed by what its database does"
+    assert found["recovery_seconds"] is not None
 
 
 def test_a_second_deploy_changes_nothing(checkout: Checkout, deployed: str) -> None:

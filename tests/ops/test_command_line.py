@@ -35,7 +35,10 @@ def commands() -> dict[str, Any]:
 
 COMMANDS = commands()
 # Those that change something on AWS, but for those that are a plan themselves.
-CHANGING = ("approve", "rollback", "scale", "migrate", "task run")
+CHANGING = (
+    *("approve", "rollback", "scale", "migrate", "task run", "load"),
+    *("drill kill-task", "drill kill-zone", "drill failover", "drill rollback"),
+)
 READING = ("status", "validate", "tasks", "logs", "listeners", "releases", "guard")
 
 
