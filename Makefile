@@ -8,7 +8,7 @@ export PATH := $(BIN):$(CURDIR)/node_modules/.bin:$(PATH)
 
 PYTHON_SOURCES := app.py checks.py settings.py stacks constructs delivery ops emulator services tests bench
 
-.PHONY: help setup deploy destroy rehearse test check format synth diff bench snapshots lock images browser clean
+.PHONY: help setup deploy destroy rehearse test check format synth diff bench snapshots record lock images browser clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,6 +49,10 @@ bench: setup images load-tool ## Measure synthesis and the services; figures are
 
 snapshots: setup ## Write the template snapshots anew, to be reviewed as a diff
 	pytest tests/snapshot --snapshot-update
+
+record: setup ## Record what keeps data as released, for review; LOSE="--lose data/..." to lose some on purpose
+	@for env in $(basename $(notdir $(wildcard environments/*.toml))); do \
+	  cdk synth -q -c env=$$env -o cdk.out && python -m ops release-record --env $$env $(LOSE) || exit 1; done
 
 images: setup ## Make Docker and the base images available
 	@python -m emulator images

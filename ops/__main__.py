@@ -14,12 +14,21 @@ from ops import compliance as compliance_report
 from ops import deploy as deployment
 from ops import guard as swap_guard
 from ops import smoke as smoke_test
+from ops import stateful
 from ops.errors import OpsError
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Run the platform."
 )
 Env = Annotated[str, typer.Option("--env", help="The environment: a file in environments/.")]
+Lose = Annotated[
+    list[str],
+    typer.Option(
+        "--lose",
+        metavar="STACK/ID",
+        help="What may be replaced or removed though it keeps data, such as data/Database*; repeatable.",
+    ),
+]
 
 
 @app.command()
@@ -28,12 +37,13 @@ def deploy(
     rehearse: Annotated[
         bool, typer.Option(help="Deploy the environment's exact templates to the emulator, not to AWS.")
     ] = False,
+    lose: Lose = [],  # noqa: B006 (typer makes a list of its own for each run)
 ) -> None:
     """Deploy an environment, prepare its database and smoke-test it.
 
     Example: python -m ops deploy --env dev
     """
-    deployment.deploy(settings.load(env), rehearse=rehearse, console=Console())
+    deployment.deploy(settings.load(env), rehearse=rehearse, console=Console(), accepted=lose)
 
 
 @app.command()
@@ -63,19 +73,39 @@ def guard(
         Path, typer.Option(help="The Compute template about to be deployed, as a synth wrote it.")
     ] = swap_guard.TEMPLATE,
     as_json: Annotated[bool, typer.Option("--json", help="Print the comparison as JSON.")] = False,
+    lose: Lose = [],  # noqa: B006
 ) -> None:
-    """Refuse a template that would undo a release: exit status 1, with rule, live side, template side, remedy.
+    """Refuse templates that would undo a release or lose data: exit status 1, what is live, what would be, remedy.
 
     Example: python -m ops guard --env dev
     """
     environment = settings.load(env)
-    plan = swap_guard.check(deployment.clients(environment), environment, template)
+    clients = deployment.clients(environment)
+    plan = swap_guard.check(clients, environment, template)
+    lost = stateful.check(clients, environment, template, accepted=lose)
     if as_json:
-        print(swap_guard.as_json(plan))
+        print(swap_guard.as_json(plan, lost))
     else:
-        print(*swap_guard.report(plan), sep="\n")
-    if plan.refused or plan.switches:
+        print(*swap_guard.report(plan), *stateful.report(lost, environment), sep="\n")
+    if plan.refused or plan.switches or lost:
         raise typer.Exit(1)
+
+
+@app.command("release-record")
+def release_record(
+    env: Env = "local",
+    template: Annotated[
+        Path, typer.Option(help="The Compute template of a synth, which wrote the others beside it.")
+    ] = swap_guard.TEMPLATE,
+    lose: Lose = [],  # noqa: B006
+) -> None:
+    """Record what a release keeps, for the test that refuses to lose it: `make record` synthesizes first.
+
+    Example: python -m ops release-record --env prod
+    """
+    environment = settings.load(env)
+    changed = stateful.release(env, stateful.synthesized(environment, template), accepted=lose)
+    print(f"{env}: {'recorded' if changed else 'as recorded'}")
 
 
 @app.command()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from botocore.exceptions import ClientError
@@ -13,7 +13,7 @@ from rich.console import Console
 from emulator import lifecycle, report
 from emulator.errors import EmulatorError
 from emulator.instance import DEFAULT_ACCOUNT, Instance, from_environment
-from ops import cdk, guard, smoke
+from ops import cdk, guard, smoke, stack_policy, stateful
 from ops.aws import Clients, account, told_by_aws
 from ops.endpoint import Endpoint
 from ops.errors import OpsError
@@ -26,10 +26,13 @@ REHEARSAL_PORT = 4576
 _TOOLKIT = "CDKToolkit"
 
 
-def deploy(environment: Environment, *, rehearse: bool, console: Console) -> None:
+def deploy(
+    environment: Environment, *, rehearse: bool, console: Console, accepted: Sequence[str] = ()
+) -> None:
     """Deploy all stacks, prepare the database, smoke-test, and print where it is reached.
 
-    On AWS it stops before it changes anything where deploying would undo a release.
+    On AWS it stops before it changes anything where deploying would undo a release, or lose data that no
+    pattern in `accepted` names.
     On the emulator it starts with whatever the emulator needs and ends with what the emulator made of it.
     """
     progress = Progress(console)
@@ -42,9 +45,12 @@ def deploy(environment: Environment, *, rehearse: bool, console: Console) -> Non
     with progress.step("CDK bootstrap"):
         _bootstrap(environment, connected, variables, progress)
     if instance is None:
-        with progress.step("Swap safety: compare the live listener rules with the template"):
-            _guard(environment, connected, variables, progress)
-    with progress.step(f"Stacks of {environment.name}: synthesize, build images, deploy"):
+        with progress.step("Swap and data safety: compare what is live with the templates"):
+            _guard(environment, connected, variables, progress, accepted)
+    with (
+        progress.step(f"Stacks of {environment.name}: synthesize, build images, deploy"),
+        stack_policy.enforced(connected, environment, accepted, progress.detail),
+    ):
         cdk.run(
             [
                 "deploy",
@@ -151,7 +157,11 @@ def _bootstrap(
 
 
 def _guard(
-    environment: Environment, connected: Clients, variables: Mapping[str, str], progress: Progress
+    environment: Environment,
+    connected: Clients,
+    variables: Mapping[str, str],
+    progress: Progress,
+    accepted: Sequence[str],
 ) -> None:
     cdk.run(
         ["synth", "-q", "-c", f"env={environment.name}", "-o", str(guard.TEMPLATE.parent)],
@@ -160,7 +170,9 @@ def _guard(
     )
     plan = guard.check(connected, environment, guard.TEMPLATE)
     guard.refuse(plan)
-    for line in guard.report(plan):
+    lost = stateful.check(connected, environment, guard.TEMPLATE, accepted=accepted)
+    stateful.refuse(lost, environment)
+    for line in (*guard.report(plan), *stateful.report(lost, environment)):
         progress.detail(line)
 
 
