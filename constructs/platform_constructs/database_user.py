@@ -1,4 +1,6 @@
-from aws_cdk import Duration, RemovalPolicy
+from typing import cast
+
+from aws_cdk import CfnResource, Duration, RemovalPolicy, Stack
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_rds as rds
@@ -38,7 +40,7 @@ class DatabaseUser(Construct):
         )
         secret.apply_removal_policy(removal_policy)
         self.secret: secretsmanager.ISecret = secret.attach(instance)
-        instance.add_rotation_multi_user(
+        rotation = instance.add_rotation_multi_user(
             f"{construct_id}Rotation",
             secret=self.secret,
             automatically_after=Duration.days(30),
@@ -47,3 +49,14 @@ class DatabaseUser(Construct):
             rotate_immediately_on_update=False,
             vpc_subnets=rotation_subnets,
         )
+        name_rotation(rotation, username)
+
+
+def name_rotation(rotation: secretsmanager.SecretRotation, username: str) -> None:
+    """Name the function that rotates a user's password after the stack.
+
+    CDK names it after its path in the app alone, so that two environments in one account would collide.
+    """
+    application = cast(CfnResource, rotation.node.find_child("Resource"))
+    name = f"{Stack.of(rotation).stack_name}-{username.replace('_', '-')}-rotation"
+    application.add_property_override("Parameters.functionName", name)

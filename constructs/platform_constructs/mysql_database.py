@@ -10,7 +10,7 @@ from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 
 from platform_constructs.compliance import acknowledge, readable_account
-from platform_constructs.database_user import EXCLUDED_CHARACTERS, DatabaseUser
+from platform_constructs.database_user import EXCLUDED_CHARACTERS, DatabaseUser, name_rotation
 
 # Neither the port nor the administrator's name is the engine's default (Security Hub RDS.23, RDS.25).
 _PORT = 3307
@@ -110,11 +110,12 @@ class MysqlDatabase(Construct):
         self.client_security_group.connections.allow_to(
             self.instance, ec2.Port.tcp(_PORT), "Clients of the database only"
         )
-        self.instance.add_rotation_single_user(
+        rotation = self.instance.add_rotation_single_user(
             automatically_after=Duration.days(30),
             vpc_subnets=rotation_subnets,
             rotate_immediately_on_update=False,
         )
+        name_rotation(rotation, "administrator")
 
     @property
     def administrator_secret(self) -> secretsmanager.ISecret:
