@@ -11,6 +11,7 @@ import pymysql
 import pytest
 
 from tests.e2e.checkout import Checkout, free_port
+from tests.e2e.secrets import passwords, shown
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -101,6 +102,27 @@ def test_the_customer_service_has_no_way_to_write(checkout: Checkout, deployed: 
         ):
             with pytest.raises(pymysql.err.OperationalError, match="denied"):
                 cursor.execute(statement)
+
+
+def test_no_password_is_shown_by_containers_logs_stacks_or_files(checkout: Checkout, deployed: str) -> None:
+    with checkout.client() as client:
+        assert client.get("/suppliers").status_code == 200
+    secrets = passwords(checkout)
+    assert len(secrets) == 4, "administrator, migrator and two services"
+    places = dict(shown(checkout)) | {"what make printed": deployed}
+    for kind in (
+        "docker inspect ",
+        "docker logs ",
+        "/suppliers-local-compute/employee/",
+        ":task-definition/",
+        "cdk.out/",
+    ):
+        assert [text for where, text in places.items() if kind in where and text], kind
+    for where, text in places.items():
+        for name, password in secrets.items():
+            assert password not in text, f"{where} shows the password in {name}"
+    # The search reads what it should: all of it is there by name.
+    assert any(name in text for name in secrets for text in places.values())
 
 
 def test_a_second_deploy_changes_nothing(checkout: Checkout, deployed: str) -> None:
