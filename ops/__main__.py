@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 
 import settings
+from ops import backup as backups
 from ops import compliance as compliance_report
 from ops import deploy as deployment
 from ops import guard as swap_guard
@@ -106,6 +107,27 @@ def release_record(
     environment = settings.load(env)
     changed = stateful.release(env, stateful.synthesized(environment, template), accepted=lose)
     print(f"{env}: {'recorded' if changed else 'as recorded'}")
+
+
+@app.command()
+def backup(env: Env = "local") -> None:
+    """Back the database up: a snapshot on AWS, a dump of the emulator's server; prints its name.
+
+    Example: python -m ops backup --env prod
+    """
+    print(backups.back_up(settings.load(env), say=lambda text: print(text, file=sys.stderr)))
+
+
+@app.command()
+def restore(
+    file: Annotated[Path, typer.Argument(help="A dump that `backup` wrote.")], env: Env = "local"
+) -> None:
+    """Make the emulator's database what it was; on AWS: docs/restore.md.
+
+    Example: python -m ops restore .local/backups/local-20261122-101500.sql
+    """
+    backups.restore(settings.load(env), file)
+    print(f"{env}: restored from {file}")
 
 
 @app.command()

@@ -8,6 +8,7 @@ import re
 import shutil
 import socket
 import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,6 +45,21 @@ class Checkout:
         )
         if check:
             assert done.returncode == 0, done.stdout
+        return done.stdout
+
+    def ops(self, *arguments: str) -> str:
+        """What a command of `python -m ops` prints; the test fails with it if the command fails."""
+        done = subprocess.run(
+            [sys.executable, "-m", "ops", *arguments],
+            cwd=self.folder,
+            env={**os.environ, "PYTHONPATH": str(self.folder), "EMULATOR_PORT": str(self.port)},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=300,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
     def docker(self, *arguments: str, port: int | None = None) -> list[str]:

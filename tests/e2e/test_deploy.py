@@ -125,6 +125,17 @@ def test_no_password_is_shown_by_containers_logs_stacks_or_files(checkout: Check
     assert any(name in text for name in secrets for text in places.values())
 
 
+def test_what_was_removed_comes_back_from_a_backup(checkout: Checkout, deployed: str) -> None:
+    with checkout.client() as client:
+        before = client.get("/api/suppliers").json()["items"]
+        file = checkout.ops("backup").strip()
+        for supplier in before[:2]:
+            assert client.delete(f"/admin/api/suppliers/{supplier['id']}").status_code == 204
+        assert len(client.get("/api/suppliers").json()["items"]) == len(before) - 2
+        checkout.ops("restore", file)
+        assert client.get("/api/suppliers").json()["items"] == before
+
+
 def test_a_second_deploy_changes_nothing(checkout: Checkout, deployed: str) -> None:
     before = checkout.tasks()
     printed = checkout.make("deploy")
