@@ -13,7 +13,7 @@ from rich.console import Console
 from emulator import lifecycle, report
 from emulator.errors import EmulatorError
 from emulator.instance import DEFAULT_ACCOUNT, Instance, from_environment
-from ops import cdk, guard, smoke, stack_policy, stateful
+from ops import cdk, guard, leftovers, smoke, stack_policy, stateful
 from ops.aws import Clients, account, told_by_aws
 from ops.endpoint import Endpoint
 from ops.errors import OpsError
@@ -77,12 +77,17 @@ def destroy(environment: Environment, *, console: Console) -> None:
     """Remove an environment; of the emulator everything that runs, rehearsals included."""
     progress = Progress(console)
     if not environment.emulator:
+        connected = clients(environment)
+        logs = leftovers.find(connected, environment)
         with progress.step(f"Stacks of {environment.name}"):
             cdk.run(
                 ["destroy", "--all", "-c", f"env={environment.name}", "--force"],
                 environment=os.environ,
                 detail=progress.detail,
             )
+        if not environment.protected:
+            with progress.step("Log groups that services made by themselves"):
+                leftovers.remove(connected, environment, logs, progress.detail)
         return
     for instance in _instances():
         with _told_by_emulator(), progress.step(f"Emulator on port {instance.port}"):

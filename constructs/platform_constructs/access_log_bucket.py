@@ -27,6 +27,8 @@ class AccessLogBucket(s3.Bucket):
                 )
             ],
             removal_policy=removal_policy,
+            # What may go away goes with its content.
+            auto_delete_objects=removal_policy == RemovalPolicy.DESTROY,
         )
         acknowledge(
             self, "S1", "The end of the chain: a bucket that logs its own access would write to itself."

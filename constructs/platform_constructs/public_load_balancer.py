@@ -53,9 +53,10 @@ class PublicLoadBalancer(Construct):
             desync_mitigation_mode=elbv2.DesyncMitigationMode.STRICTEST,
             deletion_protection=deletion_protection,
         )
-        self.load_balancer.log_access_logs(
-            AccessLogBucket(self, "AccessLogs", removal_policy=removal_policy), prefix="load-balancer"
-        )
+        access_logs = AccessLogBucket(self, "AccessLogs", removal_policy=removal_policy)
+        self.load_balancer.log_access_logs(access_logs, prefix="load-balancer")
+        # Deleted after it: a bucket that is still written to cannot be emptied.
+        self.load_balancer.node.add_dependency(access_logs)
         certificates: list[elbv2.IListenerCertificate] = []
         if domain and hosted_zone_id:
             certificates.append(self._serve_domain(domain, hosted_zone_id))

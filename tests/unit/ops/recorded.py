@@ -237,6 +237,13 @@ class Stacks(Clients):
         client.meta.events.register(f"before-call.{service}", self._answer)
         return client
 
+    def resources(self, stack: str) -> list[dict[str, Any]]:
+        """What the stack is made of, each with its logical id as the physical one."""
+        return [
+            {"LogicalResourceId": each, "PhysicalResourceId": each, "ResourceType": resource["Type"]}
+            for each, resource in self.templates[stack]["Resources"].items()
+        ]
+
     def _answer(self, params: Mapping[str, Any], **_: Any) -> tuple[Any, Mapping[str, Any]]:
         asked = params["body"]
         stack = asked["StackName"]
@@ -249,6 +256,8 @@ class Stacks(Clients):
                 return HTTPResponse(200), {"Stacks": [{"StackName": stack, "StackStatus": status}]}
             case "GetTemplate":
                 return HTTPResponse(200), {"TemplateBody": json.dumps(self.templates[stack])}
+            case "ListStackResources":
+                return HTTPResponse(200), {"StackResourceSummaries": self.resources(stack)}
             case "SetStackPolicy":
                 self.policies[stack] = json.loads(asked["StackPolicyBody"])
                 self.history.append((stack, self.policies[stack]))
