@@ -11,11 +11,11 @@ from rich.console import Console
 
 import settings
 from ops import backup as backups
+from ops import base_image, stateful
 from ops import compliance as compliance_report
 from ops import deploy as deployment
 from ops import guard as swap_guard
 from ops import smoke as smoke_test
-from ops import stateful
 from ops.errors import OpsError
 
 app = typer.Typer(
@@ -128,6 +128,15 @@ def restore(
     """
     backups.restore(settings.load(env), file)
     print(f"{env}: restored from {file}")
+
+
+@app.command("pin-base")
+def pin_base() -> None:
+    """Pin the base image of the services to the digest that the registry answers now.
+
+    Example: python -m ops pin-base
+    """
+    print(base_image.pin())
 
 
 @app.command()
