@@ -8,10 +8,11 @@ export PATH := $(BIN):$(CURDIR)/node_modules/.bin:$(PATH)
 
 PYTHON_SOURCES := app.py checks.py settings.py stacks constructs delivery ops emulator services tests bench
 
-.PHONY: help setup deploy destroy rehearse test check format synth diff bench snapshots record audit lock images browser clean
+# Every target with a line of help.
+.PHONY: $(shell grep -oE "^[a-z]+:" Makefile | tr -d :)
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: .venv/installed node_modules/installed ## Install what the other targets need: .venv and node_modules
 
@@ -24,8 +25,16 @@ rehearse: setup ## Deploy the exact templates of ENV (say prod) to the emulator
 destroy: setup ## Remove ENV; local removes all that runs here, rehearsals included
 	@python -m ops destroy --env $(ENV)
 
-test: setup check images browser ## Run every check and test a pull request needs
-	pytest
+monolith: setup ## Serve the application as it was before it was split, on port 8080, with no server but itself
+	@cd services && PYTHONPATH=shared:monolith python -m monolith
+
+# The end-to-end tests mostly wait for containers, so they run beside the others; what they say comes last.
+test: setup check images browser scanner ## Run every check and test a pull request needs
+	@mkdir -p .local; set -m; \
+	pytest tests/e2e > .local/e2e.log 2>&1 & beside=$$!; \
+	trap 'kill -INT -$$beside; wait $$beside' INT TERM; \
+	pytest --ignore=tests/e2e; others=$$?; \
+	wait $$beside; e2e=$$?; cat .local/e2e.log; exit $$((others || e2e))
 
 check: setup ## Run the static checks: format, lint, types
 	ruff format --check $(PYTHON_SOURCES)
@@ -67,6 +76,12 @@ audit: .local/venv-audit/installed ## Search all pinned packages for known vulne
 images: setup ## Make Docker and the base images available
 	@python -m emulator images
 
+scanner: setup ## Make Checkov available, in an environment of its own
+	@python -m ops scanner
+
+acknowledgements: setup ## Write docs/acknowledgements.md anew, to be reviewed as a diff
+	@python -m ops acknowledgements
+
 browser: ## Make a Chromium for the tests of the pages available
 	@command -v chromium chromium-browser google-chrome >/dev/null \
 	  || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && echo "▸ Debian package chromium" \
@@ -83,6 +98,7 @@ load-tool:
 lock: setup ## Pin the newest versions that satisfy requirements*.in
 	pip-compile -q --upgrade --strip-extras --no-header --no-emit-index-url --no-emit-find-links --no-emit-trusted-host -o requirements.txt requirements.in
 	pip-compile -q --upgrade --strip-extras --no-header --no-emit-index-url --no-emit-find-links --no-emit-trusted-host -o requirements-dev.txt requirements-dev.in
+	pip-compile -q --upgrade --strip-extras --no-header --no-emit-index-url --no-emit-find-links --no-emit-trusted-host -o requirements-checkov.txt requirements-checkov.in
 	sed -i '1i -e .' requirements.txt
 	pip-compile -q --upgrade --generate-hashes --strip-extras --no-header --no-emit-index-url --no-emit-find-links --no-emit-trusted-host -o requirements-audit.txt requirements-audit.in
 

@@ -6,6 +6,7 @@ from typing import Any
 import aws_cdk as cdk
 
 import checks
+from platform_constructs.managed_policies import manage_policies
 from settings import Environment, SettingsError, load
 from stacks import ComputeStack, DataStack, DeliveryStack, NetworkStack, ObservabilityStack
 
@@ -14,18 +15,18 @@ def build(app: cdk.App, env: Environment) -> None:
     """Add the stacks of one environment to `app`."""
     cdk.Tags.of(app).add("application", "suppliers")
     cdk.Tags.of(app).add("environment", env.name)
-    common: dict[str, Any] = {
-        "prefix": f"suppliers-{env.name}",
-        "protected": env.protected,
-        "env": cdk.Environment(account=env.account, region=env.region),
-    }
-    network = NetworkStack(app, "Network", zones=env.availability_zones, network=env.network, **common)
-    data = DataStack(app, "Data", vpc=network.vpc, database=env.database, users=env.database_users, **common)
+    where = cdk.Environment(account=env.account, region=env.region)
+    common: dict[str, Any] = {"prefix": f"suppliers-{env.name}", "protected": env.protected, "env": where}
+    base: dict[str, Any] = {"zones": env.availability_zones, "network": env.network, "alarms": env.alarms}
+    network = NetworkStack(app, "Network", **base, **common)
+    kept: dict[str, Any] = {"database": env.database, "backup": env.backup, "users": env.database_users}
+    data = DataStack(app, "Data", vpc=network.vpc, topic=network.alarm_topic, **kept, **common)
     compute = ComputeStack(app, "Compute", network=network, data=data, settings=env.compute, **common)
     if env.delivery:
         pipelines: dict[str, Any] = {"delivery": env.delivery, "release": env.release, "alarms": env.alarms}
         DeliveryStack(app, "Delivery", network=network, compute=compute, **pipelines, **common)
-    ObservabilityStack(app, "Observability", data=data, compute=compute, alarms=env.alarms, **common)
+    ObservabilityStack(app, "Observability", data=data, compute=compute, topic=network.alarm_topic, **common)
+    manage_policies(app)
 
 
 if __name__ == "__main__":

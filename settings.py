@@ -228,6 +228,12 @@ class Database(_Section):
     sample_data: bool = False
 
 
+class Backup(_Section):
+    """Snapshots by AWS Backup, a day each; absent means: only the instance's own backups (`database.backup_days`)."""
+
+    retention_days: int = Field(default=35, ge=7, le=3650)
+
+
 class Access(_Section):
     """Who may reach what; an empty list means: only from inside the VPC."""
 
@@ -394,6 +400,7 @@ class Environment(_Section):
     protected: bool = False
     network: Network = Network()
     database: Database = Database()
+    backup: Backup | None = None
     access: Access = Access()
     tls: Tls | None = None
     release: Release = Release()

@@ -10,11 +10,13 @@ import typer
 from rich.console import Console
 
 import settings
+from ops import acknowledgements as accepted
 from ops import backup as backups
 from ops import base_image, stateful
 from ops import compliance as compliance_report
 from ops import deploy as deployment
 from ops import guard as swap_guard
+from ops import scanner as template_scanner
 from ops import smoke as smoke_test
 from ops.errors import OpsError
 
@@ -150,6 +152,39 @@ def compliance(
     Example: python -m ops compliance cdk.out/validation-report.json
     """
     print(compliance_report.summary(reports))
+
+
+@app.command()
+def acknowledgements() -> None:
+    """Write docs/acknowledgements.md anew: every finding that was accepted in dev or prod, and why.
+
+    Example: python -m ops acknowledgements
+    """
+    print(f"wrote {accepted.write().relative_to(settings.ROOT)}")
+
+
+@app.command()
+def scanner(
+    assembly: Annotated[
+        Path | None,
+        typer.Argument(help="An assembly, such as cdk.out; without one Checkov is only installed."),
+    ] = None,
+) -> None:
+    """Evaluate the templates of a synth with Checkov: exit status 1 and a line each for what it finds.
+
+    Example: python -m ops scanner cdk.out
+    """
+    if assembly is None:
+        template_scanner.install()
+        return
+    result = template_scanner.scan(assembly)
+    print(
+        *(f"open: {each}" for each in result.open),
+        *(f"skipped without need: {each}" for each in result.needless),
+        sep="\n",
+    )
+    if result.open or result.needless:
+        raise typer.Exit(1)
 
 
 def main() -> None:

@@ -46,6 +46,7 @@ class ComputeStack(Stack):
         self._settings = settings
         self._environment = {"ENVIRONMENT": settings.environment}
         self._subnets = network.application_subnets
+        self._alarms = network.alarm_topic
         self._removal_policy = RemovalPolicy.RETAIN if protected else RemovalPolicy.DESTROY
         self._logs_key = kms.Key.from_key_arn(self, "LogsKey", network.logs_key.key_arn)
         self._database = DatabaseAccess(
@@ -75,6 +76,7 @@ class ComputeStack(Stack):
             "Operations",
             cluster=self.cluster,
             subnets=network.application_subnets,
+            alarms=network.alarm_topic,
             logs_key=self._logs_key,
             removal_policy=self._removal_policy,
         )
@@ -87,6 +89,7 @@ class ComputeStack(Stack):
                 subnets=ec2.SubnetSelection(subnets=network.application_subnets.subnets),
                 load_balancer=self.entrance,
                 paths_by_family={self._family(each): each.check_paths for each in settings.services},
+                alarms=network.alarm_topic,
                 logs_key=self._logs_key,
                 removal_policy=self._removal_policy,
             ).function
@@ -157,6 +160,7 @@ class ComputeStack(Stack):
             subnets=ec2.SubnetSelection(subnets=self._subnets.subnets),
             security_groups=[self._database.client_security_group] if uses_database else [],
             logs_key=self._logs_key,
+            alarms=self._alarms,
             environment={
                 **self._environment,
                 **(self._database.environment(service.name) if uses_database else {}),

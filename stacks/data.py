@@ -5,9 +5,12 @@ from aws_cdk import CfnOutput, Duration, RemovalPolicy, Stack
 from aws_cdk import aws_ec2 as ec2
 from constructs import Construct
 
+from platform_constructs.alarm_topic import AlarmTopic
+from platform_constructs.compliance import acknowledge
+from platform_constructs.database_backup import DatabaseBackup
 from platform_constructs.encryption_key import EncryptionKey
 from platform_constructs.mysql_database import MysqlDatabase, MysqlDatabaseProps
-from settings import Database
+from settings import Backup, Database
 
 
 class DataStack(Stack):
@@ -20,6 +23,8 @@ class DataStack(Stack):
         *,
         vpc: ec2.IVpc,
         database: Database,
+        backup: Backup | None,
+        topic: AlarmTopic,
         users: Sequence[str],
         prefix: str,
         protected: bool,
@@ -52,6 +57,23 @@ class DataStack(Stack):
                 keep=protected,
             ),
         )
+        if backup is not None:
+            DatabaseBackup(
+                self,
+                "Backup",
+                instance=self.database.instance,
+                encryption_key=self.key,
+                retention=Duration.days(backup.retention_days),
+                topic=topic,
+                removal_policy=keep,
+            )
+        else:
+            acknowledge(
+                self.database.instance,
+                "RDSInBackupPlan",
+                "By setting (no [backup]): an environment that holds sample data only; the instance's own backups go back "
+                "to any second of the last days.",
+            )
         self.migrator_secret = self.database.add_user("migrator")
         self.user_secrets = {user: self.database.add_user(user) for user in users}
         CfnOutput(self, "DatabaseIdentifier", value=self.database.instance.instance_identifier)

@@ -4,13 +4,14 @@ from typing import Any
 from aws_cdk import CfnOutput, RemovalPolicy, Stack
 from constructs import Construct
 
+from platform_constructs.alarm_topic import AlarmTopic
 from platform_constructs.encryption_key import EncryptionKey
 from platform_constructs.zoned_vpc import ZonedVpc
-from settings import Network
+from settings import Alarms, Network
 
 
 class NetworkStack(Stack):
-    """The VPC over the configured zones, and the key of all log groups."""
+    """What every other stack uses: the VPC over the configured zones, the key of log groups, the topic of alarms."""
 
     def __init__(
         self,
@@ -19,6 +20,7 @@ class NetworkStack(Stack):
         *,
         zones: Sequence[str],
         network: Network,
+        alarms: Alarms,
         prefix: str,
         protected: bool,
         **stack: Any,
@@ -49,6 +51,14 @@ class NetworkStack(Stack):
             logs_key=self.logs_key,
             removal_policy=keep,
         )
+        topic_key = EncryptionKey(
+            self,
+            "TopicKey",
+            description=f"Alarm messages of {prefix}",
+            removal_policy=RemovalPolicy.DESTROY,
+            services=["cloudwatch.amazonaws.com", "events.rds.amazonaws.com"],
+        )
+        self.alarm_topic = AlarmTopic(self, "Alarms", encryption_key=topic_key, emails=alarms.emails)
         self.vpc = zoned.vpc
         self.application_subnets = zoned.application_subnets
         CfnOutput(self, "VpcId", value=self.vpc.vpc_id)

@@ -1,14 +1,12 @@
 from typing import Any
 
-from aws_cdk import CfnOutput, RemovalPolicy, Stack
+from aws_cdk import CfnOutput, Stack
 from constructs import Construct
 
 from platform_constructs.alarm_topic import AlarmTopic
 from platform_constructs.database_alarms import DatabaseAlarms
-from platform_constructs.encryption_key import EncryptionKey
 from platform_constructs.operations_dashboard import OperationsDashboard
 from platform_constructs.service_alarms import ServiceAlarms
-from settings import Alarms
 from stacks.compute import ComputeStack
 from stacks.data import DataStack
 
@@ -23,7 +21,7 @@ class ObservabilityStack(Stack):
         *,
         data: DataStack,
         compute: ComputeStack,
-        alarms: Alarms,
+        topic: AlarmTopic,
         prefix: str,
         protected: bool,
         **stack: Any,
@@ -36,14 +34,6 @@ class ObservabilityStack(Stack):
             **stack,
         )
         microservices = list(compute.microservices.values())
-        key = EncryptionKey(
-            self,
-            "TopicKey",
-            description=f"Alarm messages of {self.stack_name}",
-            removal_policy=RemovalPolicy.DESTROY,
-            services=["cloudwatch.amazonaws.com", "events.rds.amazonaws.com"],
-        )
-        topic = AlarmTopic(self, "Alarms", encryption_key=key, emails=alarms.emails)
         service_alarms = [
             ServiceAlarms(self, f"{microservice.node.id}Alarms", microservice=microservice, topic=topic)
             for microservice in microservices

@@ -6,19 +6,26 @@ from platform_constructs.compliance import acknowledge
 
 
 class AccessLogBucket(s3.Bucket):
-    """A private bucket that keeps access logs for a year."""
+    """A private bucket that keeps access logs for a year; who reads them is logged in `access_logs`."""
 
-    def __init__(self, scope: Construct, construct_id: str, *, removal_policy: RemovalPolicy) -> None:
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        access_logs: s3.IBucket | None = None,
+        removal_policy: RemovalPolicy,
+    ) -> None:
         super().__init__(
             scope,
             construct_id,
-            # The load balancer delivers to buckets with Amazon S3 managed keys only:
-            # https://docs.aws.amazon.com/elasticloadbalancing/latest/application/enable-access-logging.html
             encryption=s3.BucketEncryption.S3_MANAGED,
             block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
             object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
             enforce_ssl=True,
             versioned=True,
+            server_access_logs_bucket=access_logs,
+            server_access_logs_prefix="access-logs/" if access_logs else None,
             lifecycle_rules=[
                 s3.LifecycleRule(
                     expiration=Duration.days(365),
@@ -30,6 +37,22 @@ class AccessLogBucket(s3.Bucket):
             # What may go away goes with its content.
             auto_delete_objects=removal_policy == RemovalPolicy.DESTROY,
         )
+        # https://docs.aws.amazon.com/elasticloadbalancing/latest/application/enable-access-logging.html
+        # https://docs.aws.amazon.com/AmazonS3/latest/userguide/enable-server-access-logging.html
         acknowledge(
-            self, "S1", "The end of the chain: a bucket that logs its own access would write to itself."
+            self,
+            "S3DefaultEncryptionKMS",
+            "The load balancer and S3 deliver access logs to buckets with keys of S3 only; they are encrypted with those.",
+        )
+        if access_logs is None:
+            acknowledge(
+                self,
+                "CKV_AWS_18",
+                "The end of the chain: what is logged here is who read access logs, and a bucket that logs its own access "
+                "writes to itself without end.",
+            )
+        acknowledge(
+            self,
+            "S3BucketReplicationEnabled",
+            "Access logs record what happened in one region and are kept in it; no operation depends on them.",
         )

@@ -46,6 +46,11 @@ class ArtifactBucket(s3.Bucket):
             auto_delete_objects=removal_policy == RemovalPolicy.DESTROY,
         )
         self._key = encryption_key
+        acknowledge(
+            self,
+            "S3BucketReplicationEnabled",
+            "Artifacts are built from the repository again at will and mean nothing outside their pipeline.",
+        )
 
     def grant_artifacts(self, role: iam.Role, *, write: bool = False) -> None:
         """Let a role take artifacts, and leave its own: less than CDK's grants, which also delete and list."""

@@ -9,6 +9,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
+from platform_constructs.alarm_topic import AlarmTopic
 from platform_constructs.compliance import acknowledge
 from platform_constructs.target_group_pair import TargetGroupPair
 
@@ -20,7 +21,7 @@ _CONFIGURATIONS = {
 
 
 class BlueGreenRelease(Construct):
-    """How a service changes over to new tasks, and the alarms that send it back.
+    """How a service changes over to new tasks, and the alarms that send it back and tell people.
 
     CodeDeploy and native ECS keep the old tasks for the bake time; `rolling` replaces tasks in place.
     """
@@ -42,6 +43,7 @@ class BlueGreenRelease(Construct):
         strategy: Literal["all-at-once", "canary", "linear"],
         bake: Duration,
         check: lambda_.IFunction | None,
+        topic: AlarmTopic,
     ) -> None:
         super().__init__(scope, construct_id)
         self.alarms = [
@@ -49,6 +51,8 @@ class BlueGreenRelease(Construct):
             self._slow_answers(target_groups),
             self._unhealthy(target_groups),
         ]
+        for alarm in self.alarms:
+            topic.notify(alarm)
         self.deployment_group: codedeploy.EcsDeploymentGroup | None = None
         self.hook_function = check
         target = service.load_balancer_target(

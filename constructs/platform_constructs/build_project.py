@@ -89,12 +89,17 @@ class BuildProject(codebuild.PipelineProject):
             queued_timeout=Duration.hours(2),
         )
         self.build_role = role
+        acknowledge(
+            self,
+            "CodeBuildProjectSourceRepoUrl",
+            "The project has no repository and no credentials of one: the pipeline hands it the sources as an artifact.",
+        )
         # The grants are policies of their own; without them the first build would fail.
         self.node.add_dependency(role)
         if docker:
             acknowledge(
                 self,
-                "CB3",
+                "CKV_AWS_316",
                 "An image is built by a Docker daemon, which a build container can only run with privileges. "
                 "This project does nothing else: tests and migrations run in projects without.",
             )

@@ -1,3 +1,4 @@
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
@@ -12,12 +13,16 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from constructs import Construct, IDependable
 
-from platform_constructs.compliance import acknowledge, readable_account
+from platform_constructs.alarm_topic import AlarmTopic
+from platform_constructs.compliance import UNRESERVED_CONCURRENCY, acknowledge, readable_account
 
 _CODE = Path(__file__).parent / "handlers" / "ecs_operations"
 _TIME_LIMIT = Duration.minutes(15)
 # CloudFormation waits no longer for a custom resource.
 _RELEASE_TIME_LIMIT = Duration.hours(1)
+# What a service needs takes some 400 characters of a policy's 6,144, and a role has 10 policies at most:
+# https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
+_SERVICES_PER_POLICY = 10
 
 
 class EcsOperations(Construct):
@@ -30,12 +35,14 @@ class EcsOperations(Construct):
         *,
         cluster: ecs.ICluster,
         subnets: ec2.SelectedSubnets,
+        alarms: AlarmTopic,
         logs_key: kms.IKey,
         removal_policy: RemovalPolicy,
     ) -> None:
         super().__init__(scope, construct_id)
         self._cluster = cluster
         self._subnets = subnets
+        self._policies = Counter[str]()
         log_group = logs.LogGroup(
             self,
             "LogGroup",
@@ -81,7 +88,15 @@ class EcsOperations(Construct):
             memory_size=256,
             role=self._role,
             log_group=log_group,
+            dead_letter_topic=alarms.take_failed_calls(self._role),
             description="Custom resources OneOffTask and MinimumTasks",
+        )
+        acknowledge(self._function, *UNRESERVED_CONCURRENCY)
+        acknowledge(
+            self._function,
+            ("LambdaInsideVPC", "CKV_AWS_117"),
+            "Calls nothing but AWS APIs and reaches nothing inside the VPC. In there it would gain a way to the database "
+            "that it has no use for, and deployments would depend on the network that they change.",
         )
 
     def run_to_completion(
@@ -94,8 +109,9 @@ class EcsOperations(Construct):
         log_prefix: str,
     ) -> IDependable:
         """Run the task at each deployment that changes it; the deployment fails if the task does."""
-        task_definition.grant_run(self._role)
-        log_group.grant_read(self._role)
+        rights = self._rights("TaskRights")
+        task_definition.grant_run(rights)
+        log_group.grant_read(rights)
         resource = self._resource(
             construct_id,
             "Custom::OneOffTask",
@@ -108,7 +124,7 @@ class EcsOperations(Construct):
                 "LogPrefix": log_prefix,
             },
         )
-        resource.node.add_dependency(self._subnets.internet_connectivity_established)
+        resource.node.add_dependency(rights, self._subnets.internet_connectivity_established)
         return resource
 
     def lift_to_minimum(self, construct_id: str, *, service: ecs.FargateService, minimum: int) -> None:
@@ -143,34 +159,28 @@ class EcsOperations(Construct):
 
         The deployment of the stack waits for CodeDeploy's, and fails with its reason if that is taken back.
         """
-        # In a policy beside the role's own: what prepares the database waits for that one, the service waits for
-        # the database, and these rights name what comes after the service.
-        rights = iam.Policy(
-            self,
-            f"{construct_id}-Rights",
-            roles=[self._role],
-            statements=[
-                iam.PolicyStatement(
-                    actions=[
-                        "codedeploy:BatchGetDeploymentTargets",
-                        "codedeploy:CreateDeployment",
-                        "codedeploy:GetApplicationRevision",
-                        "codedeploy:GetDeployment",
-                        "codedeploy:GetDeploymentConfig",
-                        "codedeploy:ListDeploymentTargets",
-                        "codedeploy:RegisterApplicationRevision",
-                    ],
-                    resources=[
-                        deployment_group.application.application_arn,
-                        deployment_group.deployment_group_arn,
-                        deployment_group.deployment_config.deployment_config_arn,
-                    ],
-                ),
-                # A release outlasts one call of the function, which then calls itself.
-                iam.PolicyStatement(
-                    actions=["lambda:InvokeFunction"], resources=[self._function.function_arn]
-                ),
-            ],
+        # Apart from the rights to prepare the database: the service waits for the database, and these name what
+        # comes after the service.
+        rights = self._rights("ReleaseRights")
+        rights.add_statements(
+            iam.PolicyStatement(
+                actions=[
+                    "codedeploy:BatchGetDeploymentTargets",
+                    "codedeploy:CreateDeployment",
+                    "codedeploy:GetApplicationRevision",
+                    "codedeploy:GetDeployment",
+                    "codedeploy:GetDeploymentConfig",
+                    "codedeploy:ListDeploymentTargets",
+                    "codedeploy:RegisterApplicationRevision",
+                ],
+                resources=[
+                    deployment_group.application.application_arn,
+                    deployment_group.deployment_group_arn,
+                    deployment_group.deployment_config.deployment_config_arn,
+                ],
+            ),
+            # A release outlasts one call of the function, which then calls itself.
+            iam.PolicyStatement(actions=["lambda:InvokeFunction"], resources=[self._function.function_arn]),
         )
         resource = self._resource(
             construct_id,
@@ -188,6 +198,14 @@ class EcsOperations(Construct):
             _RELEASE_TIME_LIMIT,
         )
         resource.node.add_dependency(rights, *after)
+
+    def _rights(self, construct_id: str) -> iam.Policy:
+        """The policy of the role that takes the rights of one more service."""
+        number, place = divmod(self._policies[construct_id], _SERVICES_PER_POLICY)
+        self._policies[construct_id] += 1
+        if place:
+            return cast(iam.Policy, self.node.find_child(f"{construct_id}{number or ''}"))
+        return iam.Policy(self, f"{construct_id}{number or ''}", roles=[self._role])
 
     def _resource(
         self,

@@ -12,6 +12,7 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
+from platform_constructs.alarm_topic import AlarmTopic
 from platform_constructs.blue_green_release import BlueGreenRelease
 from platform_constructs.compliance import acknowledge
 from platform_constructs.cpu_scaling import CpuScaling
@@ -64,6 +65,7 @@ class Microservice(Construct):
         subnets: ec2.SubnetSelection,
         security_groups: Sequence[ec2.ISecurityGroup],
         logs_key: kms.IKey,
+        alarms: AlarmTopic,
         environment: Mapping[str, str],
         release_check: lambda_.IFunction | None,
         removal_policy: RemovalPolicy,
@@ -146,6 +148,7 @@ class Microservice(Construct):
             strategy=props.strategy,
             bake=props.bake,
             check=release_check,
+            topic=alarms,
         )
         CpuScaling(
             self,

@@ -10,7 +10,8 @@ from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 
 from platform_constructs.compliance import acknowledge, readable_account
-from platform_constructs.database_user import EXCLUDED_CHARACTERS, DatabaseUser, name_rotation
+from platform_constructs.credential_rotation import EXCLUDED_CHARACTERS, CredentialRotation
+from platform_constructs.database_user import DatabaseUser
 
 # Neither the port nor the administrator's name is the engine's default (Security Hub RDS.23, RDS.25).
 _PORT = 3307
@@ -45,6 +46,7 @@ class MysqlDatabase(Construct):
         super().__init__(scope, construct_id)
         self.name = _DATABASE
         self._encryption_key = encryption_key
+        self._vpc = vpc
         self._rotation_subnets = rotation_subnets
         self._credentials_policy = RemovalPolicy.RETAIN if props.keep else RemovalPolicy.DESTROY
         engine = rds.DatabaseInstanceEngine.mysql(version=rds.MysqlEngineVersion.VER_8_4_9)
@@ -83,6 +85,8 @@ class MysqlDatabase(Construct):
             auto_minor_version_upgrade=True,
             copy_tags_to_snapshot=True,
             backup_retention=props.backup,
+            preferred_backup_window="01:00-02:00",
+            preferred_maintenance_window="sun:02:30-sun:03:30",
             delete_automated_backups=not props.keep,
             deletion_protection=props.deletion_protection,
             removal_policy=RemovalPolicy.SNAPSHOT if props.keep else RemovalPolicy.DESTROY,
@@ -96,7 +100,7 @@ class MysqlDatabase(Construct):
         if not props.deletion_protection:
             acknowledge(
                 self.instance,
-                "RDS10",
+                ("RDS10", "RDSInstanceDeletionProtectionEnabled"),
                 "By setting (database.deletion_protection): an environment that holds sample data only and "
                 "is destroyed and made again at will.",
             )
@@ -110,12 +114,19 @@ class MysqlDatabase(Construct):
         self.client_security_group.connections.allow_to(
             self.instance, ec2.Port.tcp(_PORT), "Clients of the database only"
         )
-        rotation = self.instance.add_rotation_single_user(
-            automatically_after=Duration.days(30),
-            vpc_subnets=rotation_subnets,
-            rotate_immediately_on_update=False,
+        # The instance's own default port is known when it exists only; a number can be checked before.
+        self._connections = ec2.Connections(
+            security_groups=[security_group], default_port=ec2.Port.tcp(_PORT)
         )
-        name_rotation(rotation, "administrator")
+        self._rotation_security_group = ec2.SecurityGroup(
+            self,
+            "RotationSecurityGroup",
+            vpc=vpc,
+            description="Functions that rotate the credentials of the database",
+            allow_all_outbound=False,
+        )
+        self._rotation_security_group.add_egress_rule(ec2.Peer.any_ipv4(), ec2.Port.HTTPS, "AWS APIs")
+        self._rotate("RotationSingleUser", "administrator", self.administrator_secret)
 
     @property
     def administrator_secret(self) -> secretsmanager.ISecret:
@@ -130,10 +141,29 @@ class MysqlDatabase(Construct):
             username=username.replace("-", "_"),
             instance=self.instance,
             encryption_key=self._encryption_key,
-            rotation_subnets=self._rotation_subnets,
             removal_policy=self._credentials_policy,
         )
+        self._rotate(f"{user.node.id}Rotation", username, user.secret, self.administrator_secret)
         return user.secret
+
+    def _rotate(
+        self,
+        construct_id: str,
+        name: str,
+        secret: secretsmanager.ISecret,
+        administrator: secretsmanager.ISecret | None = None,
+    ) -> None:
+        CredentialRotation(
+            self.instance,
+            construct_id,
+            name=name,
+            secret=secret,
+            administrator=administrator,
+            database=self._connections,
+            vpc=self._vpc,
+            subnets=self._rotation_subnets,
+            security_group=self._rotation_security_group,
+        )
 
     def _monitoring_role(self) -> iam.Role:
         # What AmazonRDSEnhancedMonitoringRole allows, for the one log group that it is for.

@@ -30,6 +30,7 @@ class PublicLoadBalancer(Construct):
         test_traffic_cidrs: Sequence[str],
         domain: str | None,
         hosted_zone_id: str | None,
+        waf: bool = False,
         deletion_protection: bool,
         removal_policy: RemovalPolicy,
     ) -> None:
@@ -53,10 +54,27 @@ class PublicLoadBalancer(Construct):
             desync_mitigation_mode=elbv2.DesyncMitigationMode.STRICTEST,
             deletion_protection=deletion_protection,
         )
-        access_logs = AccessLogBucket(self, "AccessLogs", removal_policy=removal_policy)
+        access_logs = AccessLogBucket(
+            self,
+            "AccessLogs",
+            access_logs=AccessLogBucket(self, "ReadersOfAccessLogs", removal_policy=removal_policy),
+            removal_policy=removal_policy,
+        )
         self.load_balancer.log_access_logs(access_logs, prefix="load-balancer")
         # Deleted after it: a bucket that is still written to cannot be emptied.
         self.load_balancer.node.add_dependency(access_logs)
+        if not deletion_protection:
+            acknowledge(
+                self.load_balancer,
+                "ELBDeletionProtectionEnabled",
+                "By setting (protected): an environment that is destroyed and made again at will.",
+            )
+        if not waf:
+            acknowledge(
+                self.load_balancer,
+                "ALBWAFEnabled",
+                "By setting (no [waf]): an environment for tries, whose services validate what they are sent.",
+            )
         certificates: list[elbv2.IListenerCertificate] = []
         if domain and hosted_zone_id:
             certificates.append(self._serve_domain(domain, hosted_zone_id))
@@ -72,7 +90,7 @@ class PublicLoadBalancer(Construct):
             self._redirect_to_https()
         acknowledge(
             self.security_group,
-            "EC23",
+            ("EC23", "CKV_AWS_260"),
             "A public directory is read by everybody: only the production ports of the load balancer are "
             "open to the world, and nothing behind it has a public address.",
         )
@@ -85,7 +103,7 @@ class PublicLoadBalancer(Construct):
     def _listener(
         self, name: str, port: int, certificates: list[elbv2.IListenerCertificate]
     ) -> elbv2.ApplicationListener:
-        return self.load_balancer.add_listener(
+        listener = self.load_balancer.add_listener(
             name,
             port=port,
             open=False,
@@ -94,6 +112,14 @@ class PublicLoadBalancer(Construct):
             ssl_policy=elbv2.SslPolicy.RECOMMENDED_TLS if certificates else None,
             default_action=_NOT_FOUND,
         )
+        if not certificates:
+            acknowledge(
+                listener,
+                ("ELBv2ACMCertificateRequired", "ALBHttpToHttpsRedirection", "CKV_AWS_2", "CKV_AWS_103"),
+                "By setting (no [tls]): without a domain of its own an environment has no certificate, and says in its "
+                "outputs that it speaks plain HTTP.",
+            )
+        return listener
 
     def _open(self, port: int, peer: ec2.IPeer, who: str) -> None:
         self.security_group.add_ingress_rule(peer, ec2.Port.tcp(port), who)
@@ -111,10 +137,15 @@ class PublicLoadBalancer(Construct):
         )
 
     def _redirect_to_https(self) -> None:
-        self.load_balancer.add_listener(
+        redirect = self.load_balancer.add_listener(
             "Redirect",
             port=80,
             open=False,
             default_action=elbv2.ListenerAction.redirect(port="443", protocol="HTTPS", permanent=True),
+        )
+        acknowledge(
+            redirect,
+            "ELBv2ACMCertificateRequired",
+            "Answers every request with a redirect to the listener that has the certificate, and nothing else.",
         )
         self._open(80, ec2.Peer.any_ipv4(), "The public, to be redirected")

@@ -12,7 +12,8 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
-from platform_constructs.compliance import acknowledge, readable_account
+from platform_constructs.alarm_topic import AlarmTopic
+from platform_constructs.compliance import UNRESERVED_CONCURRENCY, acknowledge, readable_account
 from platform_constructs.public_load_balancer import PublicLoadBalancer
 
 _CODE = Path(__file__).parent / "handlers" / "release_check"
@@ -30,6 +31,7 @@ class ReleaseCheck(Construct):
         subnets: ec2.SubnetSelection,
         load_balancer: PublicLoadBalancer,
         paths_by_family: Mapping[str, Sequence[str]],
+        alarms: AlarmTopic,
         logs_key: kms.IKey,
         removal_policy: RemovalPolicy,
     ) -> None:
@@ -65,6 +67,7 @@ class ReleaseCheck(Construct):
             memory_size=256,
             role=role,
             log_group=log_group,
+            dead_letter_topic=alarms.take_failed_calls(role),
             vpc=cluster.vpc,
             vpc_subnets=subnets,
             security_groups=[security_group],
@@ -76,6 +79,19 @@ class ReleaseCheck(Construct):
                 "PORT": str(port),
                 "PATHS": json.dumps({family: list(paths) for family, paths in paths_by_family.items()}),
             },
+        )
+
+        acknowledge(self.function, *UNRESERVED_CONCURRENCY)
+        acknowledge(
+            self.function,
+            "CKV_AWS_173",
+            "The variables name the load balancer and the paths to request; none is secret, and Lambda encrypts them at rest.",
+        )
+        acknowledge(
+            cast(iam.Policy, role.node.find_child("DefaultPolicy")),
+            "CKV_AWS_111",
+            "Lambda makes and removes the network interfaces of a function in a VPC in the name of its role, before there "
+            "is anything to name: the actions are those of AWSLambdaVPCAccessExecutionRole.",
         )
 
     def _role(self, cluster: ecs.ICluster, log_group: logs.LogGroup) -> iam.Role:

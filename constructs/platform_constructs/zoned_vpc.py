@@ -1,10 +1,16 @@
 from collections.abc import Sequence
+from typing import cast
 
 from aws_cdk import RemovalPolicy, Stack
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
 from constructs import Construct
+
+from platform_constructs.compliance import acknowledge
+
+# What ec2.Vpc(restrict_default_security_group=True) adds to the stack.
+_DEFAULT_GROUP_PROVIDER = "Custom::VpcRestrictDefaultSGCustomResourceProvider"
 
 # What tasks call when there is no NAT gateway.
 _INTERFACE_ENDPOINTS = {
@@ -61,6 +67,19 @@ class ZonedVpc(Construct):
                 ),
             ],
         )
+        acknowledge(
+            Stack.of(self).node.find_child(_DEFAULT_GROUP_PROVIDER).node.find_child("Handler"),
+            ("CKV_AWS_115", "CKV_AWS_116", "CKV_AWS_117"),
+            "CDK's own function, which takes the rules from the default security group. CloudFormation calls it when the "
+            "VPC is made or goes, waits for its answer, and fails with it; it reaches nothing inside the VPC.",
+        )
+        for subnet in self.vpc.public_subnets:
+            acknowledge(
+                cast(ec2.PublicSubnet, subnet),
+                "VPCNoUnrestrictedRouteToIGW",
+                "A public subnet is one with this route. It holds the load balancer and the NAT gateways; what runs "
+                "the services and keeps the data is in subnets without it.",
+            )
         self.application_subnets = self.vpc.select_subnets(subnet_group_name="Application")
         self.vpc.add_gateway_endpoint(
             "S3",

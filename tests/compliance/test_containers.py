@@ -25,7 +25,7 @@ def test_every_container_runs_with_the_least_that_fargate_lets_it_have(
         for template in templates(name).values()
         for definition in of_type(template, "AWS::ECS::TaskDefinition").values()
     ]
-    assert len(definitions) >= len(NAMES)
+    assert len(definitions) >= len(settings.load(name).services)
     for definition in definitions:
         assert definition["RequiresCompatibilities"] == ["FARGATE"]
         assert definition["NetworkMode"] == "awsvpc"

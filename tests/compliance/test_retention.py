@@ -63,7 +63,6 @@ def test_a_bucket_that_may_go_away_is_emptied_first(templates: Synthesize, name:
 
 def test_the_load_balancer_stops_writing_logs_before_their_bucket_is_emptied(templates: Synthesize) -> None:
     compute = templates("dev")["Compute"]
-    (emptying,) = of_type(compute, "Custom::S3AutoDeleteObjects")
     balancer = only(
         {
             logical_id: resource
@@ -71,7 +70,12 @@ def test_the_load_balancer_stops_writing_logs_before_their_bucket_is_emptied(tem
             if resource["Type"] == "AWS::ElasticLoadBalancingV2::LoadBalancer"
         }
     )
-    assert emptying in balancer["DependsOn"]
+    attributes = {each["Key"]: each["Value"] for each in balancer["Properties"]["LoadBalancerAttributes"]}
+    emptying = {
+        each["BucketName"]["Ref"]: logical_id
+        for logical_id, each in of_type(compute, "Custom::S3AutoDeleteObjects").items()
+    }
+    assert emptying[attributes["access_logs.s3.bucket"]["Ref"]] in balancer["DependsOn"]
 
 
 @pytest.mark.parametrize("name", ENVIRONMENTS)

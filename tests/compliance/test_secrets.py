@@ -209,7 +209,8 @@ def test_no_secret_can_be_deleted_or_read_by_a_policy_of_its_own(templates: Synt
 def test_secrets_are_read_by_tasks_alone_each_its_own(templates: Synthesize, name: str) -> None:
     readers: dict[str, int] = {}
     for stack, template in templates(name).items():
-        for logical_id, policy in of_type(template, "AWS::IAM::Policy").items():
+        policies = of_type(template, "AWS::IAM::Policy") | of_type(template, "AWS::IAM::ManagedPolicy")
+        for logical_id, policy in policies.items():
             for statement in policy["PolicyDocument"]["Statement"]:
                 actions = statement["Action"]
                 if "secretsmanager:GetSecretValue" in ([actions] if isinstance(actions, str) else actions):

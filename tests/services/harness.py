@@ -106,12 +106,12 @@ class MySQLServer:
         eventually(lambda: self.run("SELECT 1"), seconds=seconds, what="the database server answers")
 
 
-def migrate(url: str, revision: str = "head") -> None:
+def migrate(url: str, revision: str = "head", *, service: str = "employee") -> None:
     from alembic import command
     from alembic.config import Config
 
     config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS))
+    config.set_main_option("script_location", str(SERVICES / service / MIGRATIONS.name))
     engine = create_engine(url)
     with engine.connect() as connection:
         config.attributes["connection"] = connection
@@ -179,7 +179,9 @@ def running(
             for key, value in os.environ.items()
             if not key.startswith(("DB_", "AWS_", "DATABASE_"))
         },
-        "PYTHONPATH": os.pathsep.join(str(SERVICES / part) for part in ("shared", "customer", "employee")),
+        "PYTHONPATH": os.pathsep.join(
+            str(SERVICES / part) for part in ("shared", "customer", "employee", "students", "monolith")
+        ),
         "PORT": str(port),
         "VERSION": "tested",
         **(environment or {}),
@@ -191,7 +193,7 @@ def running(
     service = Service(f"http://127.0.0.1:{port}", process, log)
     try:
         if wait:
-            health = "/admin/suppliers" if name == "employee" else "/"
+            health = {"employee": "/admin/suppliers", "students": "/students"}.get(name, "/")
             eventually(
                 lambda: service.client.get(health).status_code == 200,
                 seconds=20,

@@ -131,6 +131,16 @@ def test_an_image_starts_from_the_pinned_base(name: str) -> None:
     assert pinned.partition("@")[0] == base_of(name)
 
 
+@pytest.mark.parametrize("name", ["students", "monolith"])
+def test_other_images_are_made_in_the_same_way(name: str) -> None:
+    """Line by line as the employees', so that what is measured there holds for them too."""
+    own = (SERVICES / name / "Dockerfile").read_text().replace("employee/migrations", f"{name}/migrations")
+    employee = (SERVICES / "employee" / "Dockerfile").read_text()
+    assert own == employee.replace("employee", name)
+    for part in ("requirements.in", "requirements.txt"):
+        assert (SERVICES / name / part).read_bytes() == (SERVICES / "employee" / part).read_bytes()
+
+
 def test_the_customers_image_holds_no_migrations(images: dict[str, str]) -> None:
     assert "migrations" not in docker("run", "--rm", images["customer"], "ls", "/app")
     assert "migrations" in docker("run", "--rm", images["employee"], "ls", "/app")

@@ -15,12 +15,15 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, inspect, text
 from sqlalchemy.engine import Engine
 
+from directory.model import Directory
 from directory.suppliers import SUPPLIERS
-from tests.services.harness import MIGRATIONS, MySQLServer, migrate
+from students.records import STUDENTS
+from tests.services.harness import SERVICES, MySQLServer, migrate
 
-VERSIONS = sorted((MIGRATIONS / "versions").glob("*.py"))
+VERSIONS = sorted(SERVICES.glob("*/migrations/versions/*.py"))
 TAKING = {"drop_table", "drop_column", "rename_table", "drop_constraint", "drop_index"}
 CONTRACTS = "contracts"
+DIRECTORIES = {"employee": SUPPLIERS, "students": STUDENTS}
 
 
 def objections(source: str) -> list[str]:
@@ -99,43 +102,58 @@ def test_a_migration_may_expand_and_contract_what_an_earlier_one_replaced() -> N
     assert objections(contracting) == []
 
 
-def test_the_migrations_form_one_line() -> None:
+@pytest.mark.parametrize("directory", DIRECTORIES)
+def test_the_migrations_form_one_line(directory: str) -> None:
+    folder = SERVICES / directory / "migrations"
     config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS))
+    config.set_main_option("script_location", str(folder))
     scripts = ScriptDirectory.from_config(config)
     assert len(scripts.get_heads()) == 1
-    assert len(list(scripts.walk_revisions())) == len(VERSIONS)
+    assert len(list(scripts.walk_revisions())) == len(list((folder / "versions").glob("*.py")))
+
+
+def migrate_all(url: str) -> None:
+    for service in DIRECTORIES:
+        migrate(url, service=service)
 
 
 @pytest.fixture(params=["sqlite", "mysql"])
 def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
     if request.param == "sqlite":
         url = f"sqlite:///{tmp_path}/suppliers.db"
-        migrate(url)
-        yield create_engine(url)
+        migrate_all(url)
+        engine = create_engine(url)
+        yield engine
+        engine.dispose()
         return
     server: MySQLServer = request.getfixturevalue("mysql")
     database = f"migrated_{uuid.uuid4().hex[:8]}"
     server.run(f"CREATE DATABASE {database} CHARACTER SET utf8mb4")
     url = server.url(database=database).replace("mysql://", "mysql+pymysql://")
-    migrate(url)
+    migrate_all(url)
     engine = create_engine(url)
     yield engine
     engine.dispose()
     server.run(f"DROP DATABASE {database}")
 
 
-def test_the_migrations_make_the_tables_that_the_code_describes(engine: Engine) -> None:
+@pytest.mark.parametrize("directory", DIRECTORIES.values(), ids=DIRECTORIES)
+def test_the_migrations_make_the_tables_that_the_code_describes(engine: Engine, directory: Directory) -> None:
+    name = directory.table.name
+
+    def is_own(subject: object, subject_name: str | None, kind: str, *_: object) -> bool:
+        return kind != "table" or subject_name == name
+
     with engine.connect() as connection:
-        context = MigrationContext.configure(connection, opts={"version_table": "suppliers_schema_version"})
-        differences = compare_metadata(context, SUPPLIERS.table.metadata)
+        context = MigrationContext.configure(connection, opts={"include_object": is_own})
+        differences = compare_metadata(context, directory.table.metadata)
         named = [
             d for d in differences if not (d[0] in ("add_index", "remove_index") and "ft_" in str(d[1].name))
         ]
         assert named == []
         if connection.dialect.name != "sqlite":
-            names = {index["name"] for index in inspect(connection).get_indexes("suppliers")}
-            assert "ft_suppliers_words" in names
+            names = {index["name"] for index in inspect(connection).get_indexes(name)}
+            assert f"ft_{name}_words" in names
 
 
 def test_a_row_written_without_the_columns_of_later_releases_is_complete(engine: Engine) -> None:

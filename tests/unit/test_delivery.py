@@ -69,7 +69,7 @@ def statements_of(template: Mapping[str, Any], path: str) -> list[Any]:
     return [
         statement
         for resource in by_path(template, path).values()
-        if resource["Type"] == "AWS::IAM::Policy"
+        if resource["Type"] == "AWS::IAM::ManagedPolicy"
         for statement in resource["Properties"]["PolicyDocument"]["Statement"]
     ]
 
@@ -304,7 +304,7 @@ def test_builds_run_on_the_processor_of_the_service(
 def test_no_role_may_pass_other_roles_than_those_of_its_service(templates: Synthesize, name: str) -> None:
     template = templates(name)["Delivery"]
     passing = 0
-    for logical_id, policy in of_type(template, "AWS::IAM::Policy").items():
+    for logical_id, policy in of_type(template, "AWS::IAM::ManagedPolicy").items():
         for statement in policy["PolicyDocument"]["Statement"]:
             if "iam:PassRole" in statement["Action"]:
                 passing += 1

@@ -1,4 +1,4 @@
-"""The employees' routes: pages and JSON that change the directory."""
+"""The editors' routes: pages and JSON that change the directory."""
 
 from __future__ import annotations
 
@@ -37,37 +37,37 @@ _KEY_LENGTH = 200
 
 
 def routes(context: Context, *, documents: str = "/admin/api/openapi.json") -> Routes:
-    """Every route under /admin of one directory."""
+    """Every route of one directory's editors."""
     pages = _AdminPages(context)
     api = _AdminApi(context)
-    singular, plural = context.directory.singular, context.directory.plural
+    addresses = context.directory.editors
     document = openapi.document(context.directory, admin=True, path=documents)
 
     async def openapi_json(request: Request) -> Response:
         return json(document)
 
     found = Routes()
-    found.add("GET", f"/admin/{plural}", pages.list)
-    found.add("GET", f"/admin/{singular}-add", pages.add_form)
-    found.add("POST", f"/admin/{singular}-add", pages.add)
-    found.add("GET", f"/admin/{singular}-update/{{id}}", pages.update_form)
-    found.add("POST", f"/admin/{singular}-update", pages.update)
-    found.add("GET", f"/admin/{singular}-remove/{{id}}", pages.remove_form)
-    found.add("POST", f"/admin/{singular}-remove/{{id}}", pages.remove)
-    found.add("GET", f"/admin/api/{plural}", api_list(context))
-    found.add("POST", f"/admin/api/{plural}", api.create)
-    found.add("GET", f"/admin/api/{plural}/{{id}}", api_get(context))
-    found.add("PUT", f"/admin/api/{plural}/{{id}}", api.replace)
-    found.add("DELETE", f"/admin/api/{plural}/{{id}}", api.delete)
+    found.add("GET", addresses.list, pages.list)
+    found.add("GET", addresses.add, pages.add_form)
+    found.add("POST", addresses.add, pages.add)
+    found.add("GET", f"{addresses.update}/{{id}}", pages.update_form)
+    found.add("POST", addresses.update, pages.update)
+    found.add("GET", f"{addresses.remove}/{{id}}", pages.remove_form)
+    found.add("POST", f"{addresses.remove}/{{id}}", pages.remove)
+    found.add("GET", addresses.api, api_list(context))
+    found.add("POST", addresses.api, api.create)
+    found.add("GET", f"{addresses.api}/{{id}}", api_get(context))
+    found.add("PUT", f"{addresses.api}/{{id}}", api.replace)
+    found.add("DELETE", f"{addresses.api}/{{id}}", api.delete)
     found.add("GET", documents, openapi_json)
     return found
 
 
-def landing(plural: str) -> Routes:
+def landing(list_path: str) -> Routes:
     """/admin itself leads to the list."""
 
     async def to_list(request: Request) -> Response:
-        return RedirectResponse(f"/admin/{plural}", 303)
+        return RedirectResponse(list_path, 303)
 
     found = Routes()
     found.add("GET", "/admin", to_list)
@@ -122,18 +122,18 @@ def _number(text: str, high: int) -> int | None:
 class _AdminPages:
     def __init__(self, context: Context) -> None:
         self._context = context
-        self._list_path = f"/admin/{context.directory.plural}"
+        self._addresses = context.directory.editors
 
     def _done(self, request: Request, notice: str, entry_id: int = 0) -> Response:
         """Back to the list, which tells once what was done."""
         if notice != "gone":
             request.scope["directory.change"] = True
-        response = RedirectResponse(self._list_path, 303)
+        response = RedirectResponse(self._addresses.list, 303)
         response.set_cookie(
             "notice",
             f"{notice}.{entry_id}",
             max_age=60,
-            path="/admin",
+            path=self._addresses.area,
             httponly=True,
             secure=is_secure(request.scope),
             samesite="strict",
@@ -150,7 +150,7 @@ class _AdminPages:
             context.pages.list(language, listing, admin=True, stale=stale, notice=notice), language
         )
         if sent:
-            response.delete_cookie("notice", path="/admin")
+            response.delete_cookie("notice", path=self._addresses.area)
         return response
 
     async def _notice(self, sent: str, t: Texts) -> str:
@@ -299,7 +299,7 @@ def _form_request(key: str) -> str:
 class _AdminApi:
     def __init__(self, context: Context) -> None:
         self._context = context
-        self._path = f"/admin/api/{context.directory.plural}"
+        self._path = context.directory.editors.api
 
     async def _fields(self, request: Request) -> dict[str, str]:
         _refuse_other_sites(request)

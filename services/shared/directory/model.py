@@ -17,13 +17,55 @@ _DIGEST = LargeBinary(32).with_variant(BINARY(32), "mysql", "mariadb")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Addresses:
+    """Where one audience finds the pages and the JSON of a directory; `area` is the path above all of it."""
+
+    area: str
+    list: str
+    api: str
+    add: str = ""
+    update: str = ""
+    remove: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Directory:
-    """A directory's table, the words its URLs are made of, and the texts that are its own."""
+    """A directory's table, the words its URLs are made of, and the texts that are its own.
+
+    Readers and editors have addresses of their own (`/suppliers`, `/admin/suppliers`). A `standalone` directory
+    has editors only, and all that it is lies below `/<plural>`.
+    """
 
     singular: str
     plural: str
     table: Table
     texts: Path | None = None
+    standalone: bool = False
+
+    @property
+    def readers(self) -> Addresses:
+        return Addresses(area="/", list=f"/{self.plural}", api=f"/api/{self.plural}")
+
+    @property
+    def editors(self) -> Addresses:
+        if self.standalone:
+            area = f"/{self.plural}"
+            return Addresses(
+                area=area,
+                list=area,
+                api=f"{area}/api",
+                add=f"{area}/add",
+                update=f"{area}/update",
+                remove=f"{area}/remove",
+            )
+        return Addresses(
+            area="/admin",
+            list=f"/admin/{self.plural}",
+            api=f"/admin/api/{self.plural}",
+            add=f"/admin/{self.singular}-add",
+            update=f"/admin/{self.singular}-update",
+            remove=f"/admin/{self.singular}-remove",
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,7 @@ def document(directory: Directory, *, admin: bool, path: str) -> Json:
     """The readers' or the employees' interface of one directory."""
     noun = directory.singular.capitalize()
     entry: Json = {"$ref": f"#/components/schemas/{noun}"}
-    base = f"/admin/api/{directory.plural}" if admin else f"/api/{directory.plural}"
+    base = (directory.editors if admin else directory.readers).api
 
     def answers(*problems: int, **successes: Json) -> Json:
         texts = {

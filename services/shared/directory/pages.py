@@ -100,7 +100,7 @@ class Pages:
         t = self.texts[language]
         row = self._rows[language, admin]
         page = listing.page
-        path = ("/admin/" if admin else "/") + self._directory.plural
+        path = (self._directory.editors if admin else self._directory.readers).list
         first = (page.page - 1) * page.size + 1
         if not listing.exact:
             count = t("count_more", total=t.number(listing.total))
@@ -112,6 +112,7 @@ class Pages:
             language,
             "list",
             admin=admin,
+            path=path,
             listing=listing,
             # Escaped by the fragment already.
             rows=Markup("".join([row.fill(self._shown(entry)) for entry in listing.entries])),  # noqa: S704

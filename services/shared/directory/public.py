@@ -37,7 +37,7 @@ class RawPage:
 
 def routes(context: Context, *, home: bool = True, documents: str = "/api/openapi.json") -> Routes:
     """GET routes of one directory; `home` leaves out `/` where another service has it."""
-    plural = context.directory.plural
+    addresses = context.directory.readers
     rendered: SingleFlight[tuple[str, Page], RawPage] = SingleFlight(seconds=_CACHE_SECONDS)
     document = openapi.document(context.directory, admin=False, path=documents)
 
@@ -69,10 +69,10 @@ def routes(context: Context, *, home: bool = True, documents: str = "/api/openap
     found = Routes()
     if home:
         found.add("GET", "/", home_page)
-    found.add("GET", f"/{plural}", list_page)
-    found.add("GET", f"/{plural}/{{id}}", entry_page)
-    found.add("GET", f"/api/{plural}", api_list(context))
-    found.add("GET", f"/api/{plural}/{{id}}", api_get(context))
+    found.add("GET", addresses.list, list_page)
+    found.add("GET", f"{addresses.list}/{{id}}", entry_page)
+    found.add("GET", addresses.api, api_list(context))
+    found.add("GET", f"{addresses.api}/{{id}}", api_get(context))
     found.add("GET", documents, openapi_json)
     return found
 

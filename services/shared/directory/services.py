@@ -19,7 +19,8 @@ from directory.web import Application, Context, Routes
 class Part:
     """The readers' routes, the employees' routes, or both of one directory.
 
-    `owns_root` is false where `/`, `/admin` and the API documents belong to another part or service.
+    `owns_root` is false where `/`, `/admin` and the API documents belong to another part or service; a standalone
+    directory has only what is below its own path.
     """
 
     directory: Directory
@@ -45,15 +46,18 @@ def directory_service(settings: Settings, parts: Sequence[Part]) -> Application:
             texts=texts,
         )
         contexts.append(context)
-        documents = "openapi.json" if part.owns_root else f"{directory.plural}-openapi.json"
+        owns_root = part.owns_root and not directory.standalone
+        shared_area = not part.owns_root and not directory.standalone
+        documents = f"{directory.plural}-openapi.json" if shared_area else "openapi.json"
+        area = directory.editors.api if directory.standalone else "/admin/api"
         if part.public:
-            routes.update(public.routes(context, home=part.owns_root, documents=f"/api/{documents}"))
-            ready.add("/" if part.owns_root else f"/{directory.plural}")
+            routes.update(public.routes(context, home=owns_root, documents=f"/api/{documents}"))
+            ready.add("/" if owns_root else directory.readers.list)
         if part.admin:
-            routes.update(admin.routes(context, documents=f"/admin/api/{documents}"))
-            if part.owns_root:
-                routes.update(admin.landing(directory.plural))
-            ready.add(f"/admin/{directory.plural}")
+            routes.update(admin.routes(context, documents=f"{area}/{documents}"))
+            if owns_root:
+                routes.update(admin.landing(directory.editors.list))
+            ready.add(directory.editors.list)
     return Application(
         settings, routes=routes, contexts=contexts, database=database, ready_paths=frozenset(ready)
     )

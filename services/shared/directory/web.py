@@ -184,10 +184,6 @@ def is_secure(scope: Scope) -> bool:
     return (header(scope, b"x-forwarded-proto") or scope.get("scheme", "http")) == "https"
 
 
-def is_api(path: str) -> bool:
-    return path.startswith(("/api/", "/admin/api/"))
-
-
 class Application:
     """The ASGI application of one service process."""
 
@@ -213,6 +209,8 @@ class Application:
         self._routes.add("GET", "/health", self._health)
         self._routes.update(routes)
         self._host_free = ready_paths | {"/health"}
+        standalone = tuple(each.directory.editors.api for each in contexts if each.directory.standalone)
+        self._api = ("/api/", "/admin/api/", *standalone)
         self._headers: Headers = [
             # Otherwise the HTTP server names itself.
             (b"server", b"directory"),
@@ -309,7 +307,7 @@ class Application:
     def _problem(self, scope: Scope, problem: Problem) -> Response:
         language = language_of(scope)
         path: str = scope["path"]
-        if is_api(path):
+        if path.startswith(self._api):
             return problem_json(self._texts[language], problem)
         body = self._pages_for(path).error(
             language,

@@ -17,7 +17,7 @@ from hypothesis import settings as profile
 from hypothesis import strategies as st
 
 import settings
-from tests.conftest import ENVIRONMENTS, built
+from tests.conftest import ENVIRONMENTS, built, copy_settings
 from tests.unit.bad_input import cases, documents
 from tests.unit.bad_input.cases import CUSTOMER, DEV
 
@@ -168,17 +168,7 @@ def outcome(project: Path) -> None:
 
 @pytest.fixture(scope="module")
 def spoilable(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("spoilable")
-    for name in ("environments", "services"):
-        shutil.copytree(
-            settings.ROOT / name, folder / name, ignore=lambda at, names: [n for n in names if _skip(at, n)]
-        )
-    return folder
-
-
-def _skip(folder: str, name: str) -> bool:
-    inside = Path(folder).parent.name == "services"
-    return inside and name not in ("service.toml", "Dockerfile")
+    return copy_settings(tmp_path_factory.mktemp("spoilable"))
 
 
 def paths(document: Any, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:

@@ -1,0 +1,75 @@
+from aws_cdk import Duration, RemovalPolicy
+from aws_cdk import aws_backup as backup
+from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_events as events
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_rds as rds
+from constructs import Construct
+
+from platform_constructs.alarm_topic import AlarmTopic
+from platform_constructs.compliance import acknowledge
+
+
+class DatabaseBackup(Construct):
+    """A snapshot a day, beside the instance's own backups, in an encrypted vault that nobody can take one from.
+
+    They outlive the instance, and whoever may delete it. People are told of a snapshot that failed.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        instance: rds.IDatabaseInstance,
+        encryption_key: kms.IKey,
+        retention: Duration,
+        topic: AlarmTopic,
+        removal_policy: RemovalPolicy,
+    ) -> None:
+        super().__init__(scope, construct_id)
+        vault = backup.BackupVault(
+            self,
+            "Vault",
+            encryption_key=encryption_key,
+            block_recovery_point_deletion=True,
+            removal_policy=removal_policy,
+        )
+        plan = backup.BackupPlan(self, "Plan", backup_vault=vault)
+        plan.add_rule(
+            backup.BackupPlanRule(
+                rule_name="Daily",
+                # Away from the hours of the instance's own backup and of its maintenance, in which AWS Backup waits:
+                # https://docs.aws.amazon.com/aws-backup/latest/devguide/rds-backup.html
+                schedule_expression=events.Schedule.cron(hour="5", minute="0"),
+                start_window=Duration.hours(1),
+                completion_window=Duration.hours(8),
+                delete_after=retention,
+            )
+        )
+        selection = plan.add_selection(
+            "Database", resources=[backup.BackupResource.from_rds_database_instance(instance)]
+        )
+        acknowledge(
+            selection,
+            "IAM4[Policy::arn:<AWS::Partition>:iam::aws:policy/service-role/AWSBackupServiceRolePolicyForBackup]",
+            "AWS maintains this policy for exactly this purpose and only AWS Backup can assume the role.",
+        )
+        failures = cloudwatch.Metric(
+            namespace="AWS/Backup",
+            metric_name="NumberOfBackupJobsFailed",
+            dimensions_map={"BackupVaultName": vault.backup_vault_name},
+            statistic="Sum",
+            period=Duration.hours(1),
+        )
+        topic.notify(
+            failures.create_alarm(
+                self,
+                "Failed",
+                alarm_description="A snapshot of the database failed",
+                threshold=0,
+                comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD,
+                evaluation_periods=1,
+                treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
+            )
+        )

@@ -1,0 +1,1 @@
+"""The whole directory in one process: where the way to the microservices starts."""

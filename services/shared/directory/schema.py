@@ -1,0 +1,65 @@
+"""What the migrations of every directory share. Only images with migrations have Alembic."""
+
+from __future__ import annotations
+
+import os
+
+import sqlalchemy as sa
+from alembic import context, op
+
+from directory.model import Directory
+
+
+def run(directory: Directory) -> None:
+    """Alembic's entry: one run on one connection, given by the caller or by DATABASE_URL."""
+    given = context.config.attributes.get("connection")
+    if given is not None:
+        _run(directory, given)
+    else:
+        with sa.create_engine(os.environ["DATABASE_URL"]).connect() as own:
+            _run(directory, own)
+            own.commit()
+
+
+def _run(directory: Directory, connection: sa.Connection) -> None:
+    context.configure(
+        connection=connection,
+        target_metadata=directory.table.metadata,
+        # Several services migrate one database.
+        version_table=f"{directory.plural}_schema_version",
+    )
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+def create_table_1(name: str) -> None:
+    """A directory's table as its first migration makes it; later forms are later functions, this one stays."""
+    digest = sa.LargeBinary(32).with_variant(sa.BINARY(32), "mysql", "mariadb")
+    op.create_table(
+        name,
+        sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+        sa.Column("name", sa.String(255), nullable=False),
+        sa.Column("address", sa.String(255), nullable=False),
+        sa.Column("city", sa.String(255), nullable=False),
+        sa.Column("state", sa.String(255), nullable=False),
+        sa.Column("email", sa.String(254), nullable=False),
+        sa.Column("phone", sa.String(100), nullable=False),
+        sa.Column("version", sa.Integer, nullable=False, server_default=sa.text("1")),
+        sa.Column("request_key", digest, nullable=True),
+        sa.Column("request_digest", digest, nullable=True),
+        sa.UniqueConstraint("request_key", name=f"uq_{name}_request_key"),
+        mysql_charset="utf8mb4",
+        mysql_engine="InnoDB",
+        mariadb_charset="utf8mb4",
+        mariadb_engine="InnoDB",
+    )
+    for field in ("name", "city", "state", "email"):
+        op.create_index(f"ix_{name}_{field}", name, [field])
+    if op.get_bind().dialect.name in ("mysql", "mariadb"):
+        op.create_index(
+            f"ft_{name}_words",
+            name,
+            ["name", "city", "state", "email"],
+            mysql_prefix="FULLTEXT",
+            mariadb_prefix="FULLTEXT",
+        )
