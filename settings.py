@@ -6,8 +6,11 @@ raises `SettingsError`, whose text is one line a problem: file, key, what is wro
 
 from __future__ import annotations
 
+import codecs
 import ipaddress
+import os
 import re
+import stat
 import tomllib
 from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
@@ -73,12 +76,61 @@ FARGATE_MEMORY_MIB: Mapping[int, tuple[int, ...]] = {
 }
 
 
+# Construct ids that the stacks give to something else, as names of services would be written; a test finds them.
+RESERVED_NAMES = frozenset(
+    {
+        *(
+            "access-logs",
+            "admin-url",
+            "alarm-topic-arn",
+            "alarms",
+            "artifacts",
+            "cluster",
+            "cluster-name",
+            "database-access",
+        ),
+        *("database-alarms", "entrance", "key", "logs-key", "notifications", "operations", "release-check"),
+        *("source", "topic-key", "application-url", "dashboard-url", "test-listener-arn"),
+        # Users of the database that are no service's.
+        *("directory-admin", "migrator"),
+    }
+)
+# What a service's own constructs are called after its name.
+_RESERVED_SUFFIXES = (
+    "alarms",
+    "database",
+    "execution-role",
+    "image",
+    "images",
+    "pipeline-url",
+    "service-name",
+)
+
+# No file of settings comes near; more is a mistake that would take long to be told.
+_FILE_BYTES = 256 * 1024
+_PROBLEMS_TOLD = 50
+_LINE_CHARACTERS = 600
+
+
 class SettingsError(Exception):
-    """Wrong settings, said in one readable line a problem."""
+    """Wrong settings, said in one readable line a problem, whatever the files hold; at most 50 of them."""
 
     def __init__(self, *problems: str) -> None:
-        super().__init__("\n".join(problems))
+        told = tuple(_line(problem) for problem in problems[:_PROBLEMS_TOLD])
+        if len(problems) > _PROBLEMS_TOLD:
+            told += (f"and {len(problems) - _PROBLEMS_TOLD} more",)
+        super().__init__("\n".join(told))
         self.problems = problems
+
+
+def _line(problem: str) -> str:
+    printable = "".join(
+        each if each.isprintable() else each.encode("unicode_escape").decode() for each in problem
+    )
+    if len(printable) <= _LINE_CHARACTERS:
+        return printable
+    half = _LINE_CHARACTERS // 2
+    return f"{printable[:half]} ... {printable[-half:]}"
 
 
 class _Section(BaseModel):
@@ -102,6 +154,24 @@ def _vpc_cidr(value: str) -> str:
     return value
 
 
+def _apart(cidrs: tuple[str, ...]) -> tuple[str, ...]:
+    networks = [ipaddress.IPv4Network(each) for each in cidrs]
+    for number, network in enumerate(networks):
+        for other in networks[number + 1 :]:
+            if network.overlaps(other):
+                # One of two networks that overlap always holds the other.
+                raise ValueError(f"{network} and {other} overlap; leave the larger one alone")
+    return cidrs
+
+
+def _each_once(values: tuple[str, ...]) -> tuple[str, ...]:
+    seen = [value.casefold() for value in values]
+    twice = next((value for value in values if seen.count(value.casefold()) > 1), None)
+    if twice is not None:
+        raise ValueError(f"{twice!r} is there twice; each once")
+    return values
+
+
 def _path_pattern(value: str) -> str:
     if len(value) > 128 or not re.fullmatch(r"/[A-Za-z0-9_\-.$/~\"'@:+&*?]*", value):
         raise ValueError(
@@ -112,7 +182,7 @@ def _path_pattern(value: str) -> str:
 
 
 def _email(value: str) -> str:
-    if not re.fullmatch(r"[^@\s]+@[^@\s]+\.[^@\s]+", value):
+    if len(value) > 254 or not re.fullmatch(r"[!-?A-~]+@[!-?A-~]+\.[!-?A-~]+", value):
         raise ValueError(f"{value!r} is no email address")
     return value
 
@@ -158,14 +228,16 @@ def _https_url(value: str) -> str:
 
 def _branch(value: str) -> str:
     # What git refuses in a name: https://git-scm.com/docs/git-check-ref-format
-    if not re.fullmatch(r"(?!.*(\.\.|//|\.lock(/|$)))[A-Za-z0-9_][\w./-]{0,99}(?<![./])", value):
+    if not re.fullmatch(r"(?!.*(\.\.|//|\.lock(/|$)))[A-Za-z0-9_][\w./-]{0,99}(?<![./])", value, re.ASCII):
         raise ValueError(f"{value!r} is no branch name; an example is main")
     return value
 
 
 def _connection_arn(value: str) -> str:
     service = "(codeconnections|codestar-connections)"
-    if not re.fullmatch(rf"arn:aws[a-z-]*:{service}:[a-z0-9-]+:\d{{12}}:connection/[0-9a-f-]{{36}}", value):
+    if not re.fullmatch(
+        rf"arn:aws[a-z-]*:{service}:[a-z0-9-]+:[0-9]{{12}}:connection/[0-9a-f-]{{36}}", value
+    ):
         raise ValueError(
             f"{value!r} is no ARN of a connection; an example is "
             "arn:aws:codeconnections:us-east-1:123456789012:connection/01234567-89ab-cdef-0123-456789abcdef"
@@ -193,6 +265,11 @@ def _time_zone(value: str) -> str:
 
 Cidr = Annotated[str, AfterValidator(_cidr)]
 HttpsUrl = Annotated[str, AfterValidator(_https_url)]
+Cidrs = Annotated[tuple[Cidr, ...], AfterValidator(_apart)]
+Email = Annotated[str, AfterValidator(_email)]
+CheckPath = Annotated[str, Field(pattern=r"^/[!-~]{0,1023}$")]
+Table = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
+EachOnce = AfterValidator(_each_once)
 PathPattern = Annotated[str, AfterValidator(_path_pattern)]
 Architecture = Literal["arm64", "x86_64"]
 Controller = Literal["codedeploy", "ecs", "rolling"]
@@ -257,8 +334,8 @@ class Access(_Section):
     With `exec`, whoever may call ecs:ExecuteCommand gets a shell inside the tasks.
     """
 
-    admin_cidrs: tuple[Cidr, ...] = Field(default=(), max_length=20, strict=False)
-    test_traffic_cidrs: tuple[Cidr, ...] = Field(default=(), max_length=20, strict=False)
+    admin_cidrs: Cidrs = Field(default=(), max_length=20, strict=False)
+    test_traffic_cidrs: Cidrs = Field(default=(), max_length=20, strict=False)
     oidc: Oidc | None = None
     exec: bool = False
 
@@ -299,7 +376,7 @@ class Delivery(_Section):
         if self.source == "github":
             if self.connection_arn is None:
                 raise ValueError("connection_arn is missing; source = 'github' needs the ARN of a connection")
-            if not re.fullmatch(r"[A-Za-z0-9-]{1,39}/[\w.-]{1,100}", self.repository):
+            if not re.fullmatch(r"[A-Za-z0-9-]{1,39}/[\w.-]{1,100}", self.repository, re.ASCII):
                 raise ValueError(
                     f"repository {self.repository!r} is no GitHub repository such as 'owner/name'"
                 )
@@ -308,7 +385,7 @@ class Delivery(_Section):
         else:
             if self.connection_arn is not None:
                 raise ValueError("connection_arn is for source = 'github'; remove the key or set the source")
-            if not re.fullmatch(r"[\w.-]{1,100}(?<!\.git)", self.repository):
+            if not re.fullmatch(r"[\w.-]{1,100}(?<!\.git)", self.repository, re.ASCII):
                 raise ValueError(
                     f"repository {self.repository!r} is no CodeCommit name; it has at most 100 letters, digits "
                     "and _.- and does not end in .git"
@@ -319,9 +396,7 @@ class Delivery(_Section):
 class Alarms(_Section):
     """Who is told, of what, and where they read what to do."""
 
-    emails: tuple[Annotated[str, AfterValidator(_email)], ...] = Field(
-        default=(), max_length=20, strict=False
-    )
+    emails: Annotated[tuple[Email, ...], EachOnce] = Field(default=(), max_length=20, strict=False)
     runbook_url: Annotated[str, AfterValidator(_runbook_url)] = "docs/runbook.md"
     monthly_budget_usd: float | None = Field(default=None, gt=0)
     response_seconds: float = Field(default=2, gt=0, le=60)
@@ -511,7 +586,9 @@ class Service(_Section):
 
     name: str = Field(pattern=r"^[a-z][a-z0-9-]{0,15}$")
     enabled: bool = True
-    path_patterns: tuple[PathPattern, ...] = Field(min_length=1, max_length=4, strict=False)
+    path_patterns: Annotated[tuple[PathPattern, ...], EachOnce] = Field(
+        min_length=1, max_length=4, strict=False
+    )
     priority: int = Field(ge=1, le=49_000)
     access: Literal["public", "admin"]
     container_port: int = Field(default=8080, ge=1024, le=65535)
@@ -522,14 +599,12 @@ class Service(_Section):
     # https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_CapacityProviderStrategyItem.html
     spot_percent: int = Field(default=0, ge=0, le=95)
     health_check_path: str = Field(default="/", pattern=r"^/[!-~]{0,1023}$")
-    release_check_paths: tuple[Annotated[str, Field(pattern=r"^/[!-~]{0,1023}$")], ...] = Field(
+    release_check_paths: Annotated[tuple[CheckPath, ...], EachOnce] = Field(
         default=(), max_length=10, strict=False
     )
     health_check_grace_seconds: int = Field(default=300, ge=0, le=7200)
     database: Literal["none", "read", "write"] = "none"
-    tables: tuple[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")], ...] = Field(
-        default=(), strict=False
-    )
+    tables: Annotated[tuple[Table, ...], EachOnce] = Field(default=(), max_length=100, strict=False)
     migrations: bool = False
     scaling: Scaling = Scaling()
 
@@ -594,8 +669,8 @@ class Environment(_Section):
     """Everything one environment is made of."""
 
     name: str
-    region: str = Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")
-    account: str | None = Field(default=None, pattern=r"^\d{12}$")
+    region: str = Field(pattern=r"^[a-z]{2}(-[a-z]{1,16}){1,3}-[0-9]$")
+    account: str | None = Field(default=None, pattern=r"^[0-9]{12}$")
     availability_zones: tuple[str, ...] = Field(min_length=2, max_length=6, strict=False)
     emulator: bool = False
     protected: bool = False
@@ -703,10 +778,22 @@ def load(name: str, root: Path = ROOT) -> Environment:
 def _read(file: Path, root: Path) -> dict[str, Any]:
     where = file.relative_to(root)
     try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
+        # What is no file, a pipe say, could keep its reader waiting.
+        if not stat.S_ISREG(file.stat().st_mode):
+            raise SettingsError(f"{where}: is no file")
+        with file.open("rb") as opened:
+            content = opened.read(_FILE_BYTES + 1)
+        if len(content) > _FILE_BYTES:
+            raise SettingsError(f"{where}: is larger than {_FILE_BYTES // 1024} KiB, which no settings are")
+        if content.startswith(codecs.BOM_UTF8):
+            raise SettingsError(f"{where}: begins with a byte order mark; save it as UTF-8 without one")
+        return tomllib.loads(content.decode("utf-8"))
     except UnicodeDecodeError as error:
         raise SettingsError(f"{where}: is not UTF-8 text (byte {error.start}); save it as UTF-8") from None
-    except tomllib.TOMLDecodeError as error:
+    except RecursionError:
+        raise SettingsError(f"{where}: is not TOML: it nests too deeply") from None
+    except ValueError as error:
+        # Of the parser's own kind, or Python's of a number with thousands of digits.
         raise SettingsError(f"{where}: is not TOML: {error}") from None
     except OSError as error:
         raise SettingsError(f"{where}: cannot be read: {error.strerror}") from None
@@ -714,18 +801,26 @@ def _read(file: Path, root: Path) -> dict[str, Any]:
 
 def _load_services(overrides: Any, file: Path, root: Path, problems: list[str]) -> tuple[Service, ...]:
     where = file.relative_to(root)
-    manifests = sorted((root / "services").glob("*/service.toml"))
+    # With links that lead nowhere, so that a service is never left out in silence.
+    manifests = [
+        folder / "service.toml"
+        for folder in sorted((root / "services").glob("*"))
+        if os.path.lexists(folder / "service.toml")
+    ]
     known = [manifest.parent.name for manifest in manifests]
     if not isinstance(overrides, dict):
         raise SettingsError(f"{where}: services: must be tables such as [services.customer]")
     problems += [
-        f"{where}: services.{name}: there is no such service; allowed: {', '.join(known)}"
+        f"{where}: services.{_key(name)}: there is no such service; allowed: {', '.join(known)}"
         for name in overrides
         if name not in known
     ]
     services = []
     for manifest in manifests:
         name = manifest.parent.name
+        if not isinstance(overrides.get(name, {}), dict):
+            problems.append(f"{where}: services.{name}: must be a table such as [services.{name}]")
+            continue
         try:
             merged = _merge(_read(manifest, root), overrides.get(name, {}))
             if "name" in merged:
@@ -751,9 +846,7 @@ def _load_services(overrides: Any, file: Path, root: Path, problems: list[str]) 
     return tuple(services)
 
 
-def _merge(base: dict[str, Any], override: Any) -> dict[str, Any]:
-    if not isinstance(override, dict):
-        return base | {"override": override}
+def _merge(base: dict[str, Any], override: dict[str, Any]) -> dict[str, Any]:
     merged = dict(base)
     for key, value in override.items():
         known = merged.get(key)
@@ -761,9 +854,7 @@ def _merge(base: dict[str, Any], override: Any) -> dict[str, Any]:
     return merged
 
 
-def _blames(error: ValidationError, override: Any) -> bool:
-    if not isinstance(override, dict):
-        return True
+def _blames(error: ValidationError, override: dict[str, Any]) -> bool:
     return any(not problem["loc"] or problem["loc"][0] in override for problem in error.errors())
 
 
@@ -771,12 +862,12 @@ def _lines(
     error: ValidationError, file: Path, root: Path, model: type[_Section], prefix: str = ""
 ) -> Iterator[str]:
     problems = error.errors()
-    inner = [problem["loc"] for problem in problems]
+    around = {problem["loc"][:end] for problem in problems for end in range(len(problem["loc"]))}
     for problem in problems:
         # What is wrong inside a list also makes the list wrong: said once.
-        if any(loc != problem["loc"] and loc[: len(problem["loc"])] == problem["loc"] for loc in inner):
+        if problem["loc"] in around:
             continue
-        key = ".".join(str(part) for part in problem["loc"])
+        key = ".".join(_key(part) for part in problem["loc"])
         where = f"{file.relative_to(root)}: {prefix}{key}".rstrip(".")
         yield f"{where}: {_explanation(problem, _fields_at(model, problem['loc'][:-1]))}"
 
@@ -792,9 +883,21 @@ def _explanation(problem: Any, siblings: list[str]) -> str:
             return str(problem["ctx"]["error"])
         case "string_pattern_mismatch":
             return f"{given} does not have the form {problem['ctx']['pattern']}"
+        case "too_short" | "too_long":
+            return _lower(problem["msg"])
         case _:
-            message = problem["msg"].replace("tuple", "list").replace(" after validation", "")
-            return f"{message[0].lower()}{message[1:]}, not {given}"
+            return f"{_lower(problem['msg'])}, not {given}"
+
+
+def _lower(message: str) -> str:
+    message = f"{message[0].lower()}{message[1:]}".replace(" after validation", "")
+    return message.replace("tuple", "list").replace("valid dictionary", "table")
+
+
+def _key(part: object) -> str:
+    """A key as TOML writes it: in quotes where it is not bare."""
+    text = str(part)
+    return text if re.fullmatch(r"[A-Za-z0-9_-]{1,80}", text) else _shortened(text)
 
 
 def _shortened(value: object, limit: int = 80) -> str:
@@ -837,6 +940,10 @@ def _contradictions(environment: Environment) -> Iterator[str]:
         yield (
             "network.nat_gateways: 0 leaves the tasks no way to the AWS APIs; "
             "set interface_endpoints = true or at least 1"
+        )
+    if environment.protected and not environment.database.deletion_protection:
+        yield (
+            "database.deletion_protection: protected = true keeps the data; set deletion_protection = true as well"
         )
     if environment.release.approval and environment.delivery is None:
         yield "release.approval: is asked for by a pipeline; add [delivery] or remove the key"
@@ -891,6 +998,18 @@ def _release_contradictions(environment: Environment) -> Iterator[str]:
             )
 
 
+def _unanswered_checks(environment: Environment, service: Service) -> Iterator[str]:
+    if environment.release.controller == "rolling":
+        return
+    key = "release_check_paths" if service.release_check_paths else "health_check_path"
+    for path in service.check_paths:
+        if not any(fnmatchcase(path.partition("?")[0], pattern) for pattern in service.path_patterns):
+            yield (
+                f"services.{service.name}.{key}: {path!r} is none of {', '.join(service.path_patterns)}, so that "
+                "the check of a release would ask another service; set release_check_paths"
+            )
+
+
 def _service_contradictions(environment: Environment) -> Iterator[str]:
     services = environment.services
     if 2 * len(services) > TARGET_GROUPS_PER_LOAD_BALANCER:
@@ -898,6 +1017,7 @@ def _service_contradictions(environment: Environment) -> Iterator[str]:
             f"services: {len(services)} services need {2 * len(services)} target groups, a load balancer "
             f"holds {TARGET_GROUPS_PER_LOAD_BALANCER}; split them over several environments"
         )
+        return
     resources = COMPUTE_RESOURCES_SHARED + COMPUTE_RESOURCES_PER_SERVICE * len(services)
     if resources > RESOURCES_PER_STACK:
         fit = (RESOURCES_PER_STACK - COMPUTE_RESOURCES_SHARED) // COMPUTE_RESOURCES_PER_SERVICE
@@ -916,6 +1036,15 @@ def _service_contradictions(environment: Environment) -> Iterator[str]:
             f"stack, CloudFormation allows {OUTPUTS_PER_STACK}; remove [delivery] or split the services over "
             "several environments"
         )
+    names = {service.name for service in services}
+    for service in services:
+        owner, _, suffix = service.name.partition("-")
+        while suffix and not (owner in names and suffix in _RESERVED_SUFFIXES):
+            following, _, suffix = suffix.partition("-")
+            owner = f"{owner}-{following}"
+        if service.name in RESERVED_NAMES or suffix:
+            yield f"services.{service.name}: the name is taken by the platform itself; rename the folder"
+        yield from _unanswered_checks(environment, service)
     for number, service in enumerate(services):
         for other in services[number + 1 :]:
             taken = set(environment.rule_priorities(service)) & set(environment.rule_priorities(other))

@@ -72,6 +72,8 @@ class PublicLoadBalancer(Construct):
             removal_policy=removal_policy,
         )
         self.load_balancer.log_access_logs(access_logs, prefix="load-balancer")
+        # Deleted after it: a bucket that is still written to cannot be emptied.
+        self.load_balancer.node.add_dependency(access_logs)
         if not deletion_protection:
             acknowledge(
                 self.load_balancer,

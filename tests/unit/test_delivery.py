@@ -371,6 +371,10 @@ def test_the_build_does_what_the_plan_says_and_stops_at_the_first_failure(
     ]
     (tmp_path / "release").mkdir()
 
+    base_image = tmp_path / "release/context/shared/base-image"
+    base_image.parent.mkdir(parents=True)
+    base_image.write_text("python:3\n")
+
     def run(plan: str, *, failing: str = "none") -> tuple[int, list[str]]:
         (tmp_path / "release/release.env").write_text(
             "".join(f"export {line}\n" for line in (*plan.split(), "IMAGE=registry/customer:v", "VERSION=v"))
@@ -400,7 +404,7 @@ def test_the_build_does_what_the_plan_says_and_stops_at_the_first_failure(
     assert login <= set(calls)
     assert [call for call in calls if call not in login] == [
         "python -m delivery plan",
-        "docker build --build-arg VERSION=v --tag registry/customer:v"
+        "docker build --build-arg PYTHON_IMAGE=python:3 --build-arg VERSION=v --tag registry/customer:v"
         " --file release/context/customer/Dockerfile release/context",
         "docker push registry/customer:v",
         "python -m delivery check-image",

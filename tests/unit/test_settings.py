@@ -503,7 +503,9 @@ def test_more_pipelines_than_compute_has_outputs_for_are_refused(
         folder.mkdir()
         (folder / "Dockerfile").touch()
         (folder / "service.toml").write_text(
-            manifest.replace("/*", f"/extra{number}").replace("priority = 200", f"priority = {300 + number}")
+            manifest.replace("/*", f"/extra{number}")
+            .replace("priority = 200", f"priority = {300 + number}")
+            .replace('["/", "/suppliers"]', f'["/extra{number}"]')
         )
     edit(project / "services/customer/service.toml", r"^priority.*", "priority = 900")
     if refused:
