@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import cached_property
 from threading import Lock
 from typing import Any, TypeVar
 
@@ -47,16 +48,20 @@ class Clients:
                 self._made[service] = self._make(service)
             return self._made[service]
 
-    def _make(self, service: str) -> Any:
+    @cached_property
+    def _session(self) -> Any:
+        """One for all clients: each would look for credentials, and assume its roles, anew."""
         if not self.variables:
-            return boto3.Session(region_name=self.region).client(service, config=_CONFIG)
-        return boto3.Session().client(
-            service,
+            return boto3.Session(region_name=self.region)
+        return boto3.Session(
             region_name=self.region,
-            endpoint_url=self.variables["AWS_ENDPOINT_URL"],
             aws_access_key_id=self.variables["AWS_ACCESS_KEY_ID"],
             aws_secret_access_key=self.variables["AWS_SECRET_ACCESS_KEY"],
-            config=_CONFIG,
+        )
+
+    def _make(self, service: str) -> Any:
+        return self._session.client(
+            service, endpoint_url=self.variables.get("AWS_ENDPOINT_URL"), config=_CONFIG
         )
 
 

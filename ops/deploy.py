@@ -57,7 +57,7 @@ def deploy(environment: Environment, *, rehearse: bool, console: Console) -> Non
         )
     application = endpoint(environment, rehearse=rehearse)
     with progress.step(f"Smoke test of {application.url}"):
-        smoke.run(application, environment.access.admin_cidrs, detail=progress.detail)
+        smoke.run(application, environment.access, detail=progress.detail)
     if instance is not None:
         report.show(lifecycle.ask(instance, "/_emulator/ledger"), console)
     console.print(f"{environment.name} is deployed ({progress.total()}).", highlight=False)

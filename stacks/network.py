@@ -6,6 +6,7 @@ from constructs import Construct
 
 from platform_constructs.alarm_topic import AlarmTopic
 from platform_constructs.encryption_key import EncryptionKey
+from platform_constructs.mysql_database import DATABASE_PORT
 from platform_constructs.zoned_vpc import ZonedVpc
 from settings import Alarms, Network
 
@@ -48,6 +49,7 @@ class NetworkStack(Stack):
             nat_gateways=network.nat_gateways,
             interface_endpoints=network.interface_endpoints,
             flow_logs=network.flow_logs,
+            data_port=DATABASE_PORT,
             logs_key=self.logs_key,
             removal_policy=keep,
         )
@@ -61,4 +63,5 @@ class NetworkStack(Stack):
         self.alarm_topic = AlarmTopic(self, "Alarms", encryption_key=topic_key, emails=alarms.emails)
         self.vpc = zoned.vpc
         self.application_subnets = zoned.application_subnets
+        self.endpoints = zoned.endpoints
         CfnOutput(self, "VpcId", value=self.vpc.vpc_id)

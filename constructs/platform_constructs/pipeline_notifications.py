@@ -4,6 +4,7 @@ from aws_cdk import RemovalPolicy, Stack
 from aws_cdk import aws_codepipeline as codepipeline
 from aws_cdk import aws_codestarnotifications as notifications
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_sns as sns
 from constructs import Construct
 
 from platform_constructs.alarm_topic import AlarmTopic
@@ -33,12 +34,21 @@ class PipelineNotifications(Construct):
             )
         )
         self.topic = AlarmTopic(self, "Releases", encryption_key=key, emails=emails).topic
+        self.topic.add_to_resource_policy(
+            iam.PolicyStatement(
+                actions=["sns:Publish"],
+                principals=[iam.ServicePrincipal(_SENDER)],
+                resources=[self.topic.topic_arn],
+            )
+        )
+        # By its name: a rule would let the service use the key without any condition.
+        self._target = sns.Topic.from_topic_arn(self, "Target", self.topic.topic_arn)
 
     def watch(self, pipeline: codepipeline.Pipeline) -> None:
         """Tell when an execution fails, or waits for a person."""
         pipeline.notify_on(
             "Failures",
-            self.topic,
+            self._target,
             events=[
                 codepipeline.PipelineNotificationEvents.PIPELINE_EXECUTION_FAILED,
                 codepipeline.PipelineNotificationEvents.MANUAL_APPROVAL_NEEDED,
