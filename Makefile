@@ -63,6 +63,10 @@ docs: setup ## Write docs/cli.md anew: the help of every command
 snapshots: setup ## Write the template snapshots anew, to be reviewed as a diff
 	pytest tests/snapshot --snapshot-update
 
+pictures: setup ## Draw the pictures in docs/ that come from the templates
+	cdk synth -q -c env=prod -o cdk.out.pictures
+	python -m ops.dashboard_picture cdk.out.pictures/Observability.template.json docs/dashboard.svg
+
 images: setup ## Make Docker and the base images available
 	@python -m emulator images
 

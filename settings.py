@@ -35,12 +35,31 @@ COMPUTE_RESOURCES_SHARED = 40
 COMPUTE_RESOURCES_PER_SERVICE = 30
 # 200 outputs a template (same page). What the pipelines need to know of a service is an output of Compute.
 OUTPUTS_PER_STACK = 200
-COMPUTE_OUTPUTS_SHARED = 10
+COMPUTE_OUTPUTS_SHARED = 12
 COMPUTE_OUTPUTS_PER_SERVICE = 14
 COMPUTE_OUTPUTS_PER_MIGRATION = 4
 
 # CloudFormation waits an hour for a custom resource; linear shifting takes 10 minutes, starting tasks some.
 CODEDEPLOY_BAKE_MINUTES = 40
+
+# What CloudWatch Logs offers:
+# https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html
+LOG_RETENTION_DAYS = (
+    *(1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180),
+    *(365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653),
+)
+
+# GiB of memory a database instance size has in each family; above xlarge it doubles with the number:
+# https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/Concepts.DBInstanceClass.Summary.html
+_DATABASE_MEMORY_GIB = {
+    "t": {"micro": 1, "small": 2, "medium": 4, "large": 8, "xlarge": 16},
+    "m": {"large": 8, "xlarge": 16},
+    "r": {"large": 16, "xlarge": 32},
+}
+# The default of RDS for MySQL is DBInstanceClassMemory / 12582880, about 85 a GiB less what the system keeps:
+# https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/CHAP_Limits.html#RDS_Limits.MaxConnections
+# A number below that is one that holds, so that an alarm can be measured against it.
+_CONNECTIONS_PER_GIB = 64
 
 # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-cpu-memory-error.html
 FARGATE_MEMORY_MIB: Mapping[int, tuple[int, ...]] = {
@@ -101,6 +120,27 @@ def _email(value: str) -> str:
 def _instance_class(value: str) -> str:
     if not re.fullmatch(r"db\.[a-z0-9]+\.[a-z0-9]+", value):
         raise ValueError(f"{value!r} is no database instance class; an example is db.t4g.small")
+    return value
+
+
+def _memory_gib(instance_class: str) -> float:
+    """Memory of an instance class of the families t, m and r; 0 if it is of another one."""
+    _, family, size = instance_class.split(".")
+    sizes = _DATABASE_MEMORY_GIB.get(family[0], {}) if family[1:2].isdecimal() else {}
+    multiple = re.fullmatch(r"(\d+)xlarge", size)
+    return sizes["xlarge"] * int(multiple[1]) if sizes and multiple else sizes.get(size, 0)
+
+
+def _retention(value: int) -> int:
+    if value not in LOG_RETENTION_DAYS:
+        raise ValueError(f"{value} is not offered; allowed: {', '.join(map(str, LOG_RETENTION_DAYS))}")
+    return value
+
+
+def _runbook_url(value: str) -> str:
+    # An alarm's description holds 1,024 characters, of which it needs some.
+    if not re.fullmatch(r"[!-\"$-~]{1,500}", value):
+        raise ValueError(f"{value!r} is no address or path of the runbook without '#' and blanks")
     return value
 
 
@@ -177,6 +217,20 @@ class Database(_Section):
     backup_days: int = Field(default=7, ge=1, le=35)
     deletion_protection: bool = False
     sample_data: bool = False
+    max_connections: int | None = Field(default=None, ge=20, le=16_000)
+
+    @property
+    def connection_limit(self) -> int:
+        """Connections the server accepts: as set, else 64 for each GiB of memory of its instance class."""
+        return self.max_connections or round(_CONNECTIONS_PER_GIB * _memory_gib(self.instance_class))
+
+    @model_validator(mode="after")
+    def _known_memory(self) -> Self:
+        if self.max_connections is None and not _memory_gib(self.instance_class):
+            raise ValueError(
+                f"max_connections is missing; it cannot be derived from instance_class {self.instance_class!r}"
+            )
+        return self
 
 
 class Backup(_Section):
@@ -263,11 +317,32 @@ class Delivery(_Section):
 
 
 class Alarms(_Section):
-    """Who is told."""
+    """Who is told, of what, and where they read what to do."""
 
     emails: tuple[Annotated[str, AfterValidator(_email)], ...] = Field(
         default=(), max_length=20, strict=False
     )
+    runbook_url: Annotated[str, AfterValidator(_runbook_url)] = "docs/runbook.md"
+    monthly_budget_usd: float | None = Field(default=None, gt=0)
+    response_seconds: float = Field(default=2, gt=0, le=60)
+    server_errors: int = Field(default=10, ge=0)
+    server_error_percent: float = Field(default=5, gt=0, le=100)
+    database_cpu_percent: float = Field(default=80, gt=0, lt=100)
+    database_connections_percent: float = Field(default=80, gt=0, lt=100)
+    certificate_days: int = Field(default=30, ge=1, le=60)
+    blocked_requests: int = Field(default=1000, ge=1)
+
+
+class Canary(_Section):
+    """A visitor that is a machine: with this section it walks through home, list, add and delete."""
+
+    interval_minutes: int = Field(default=5, ge=1, le=60)
+
+
+class Logs(_Section):
+    """How long all log groups keep their lines."""
+
+    retention_days: Annotated[int, AfterValidator(_retention)] = 365
 
 
 Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
@@ -504,6 +579,15 @@ class Compute(_Section):
     test_traffic_cidrs: tuple[str, ...]
     sample_data: bool
     exec: bool
+    response_seconds: float
+
+
+class Observability(_Section):
+    """What the Observability stack is made of."""
+
+    environment: str
+    alarms: Alarms
+    canary: Canary | None
 
 
 class Environment(_Section):
@@ -524,6 +608,8 @@ class Environment(_Section):
     release: Release = Release()
     delivery: Delivery | None = None
     alarms: Alarms = Alarms()
+    canary: Canary | None = None
+    logs: Logs = Logs()
     services: tuple[Service, ...]
 
     @property
@@ -561,7 +647,13 @@ class Environment(_Section):
             test_traffic_cidrs=self.test_traffic_cidrs,
             sample_data=self.database.sample_data,
             exec=self.access.exec,
+            response_seconds=self.alarms.response_seconds,
         )
+
+    @property
+    def observability(self) -> Observability:
+        """The part that the Observability stack reads."""
+        return Observability(environment=self.name, alarms=self.alarms, canary=self.canary)
 
     def rule_priorities(self, service: Service) -> range:
         """The listener rule priorities that are a service's own, whether it uses all of them or not."""
@@ -749,6 +841,8 @@ def _contradictions(environment: Environment) -> Iterator[str]:
     if environment.release.approval and environment.delivery is None:
         yield "release.approval: is asked for by a pipeline; add [delivery] or remove the key"
     yield from _access_contradictions(environment)
+    if environment.canary and network.nat_gateways == 0:
+        yield "canary: runs in the VPC and reports to CloudWatch Synthetics; set network.nat_gateways to at least 1"
     yield from _release_contradictions(environment)
     yield from _service_contradictions(environment)
 

@@ -244,6 +244,7 @@ class ComputeStack(Stack):
             strategy=release.strategy,
             bake=Duration.minutes(release.bake_minutes),
             exec=self._settings.exec,
+            response_limit=Duration.millis(round(1000 * self._settings.response_seconds)),
         )
 
     def _add_outputs(self) -> None:

@@ -3,6 +3,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from aws_cdk import Duration, RemovalPolicy, Stack
+from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_elasticloadbalancingv2 as elbv2
@@ -51,6 +52,7 @@ class MicroserviceProps:
     strategy: Literal["all-at-once", "canary", "linear"]
     bake: Duration
     exec: bool
+    response_limit: Duration
 
 
 class Microservice(Construct):
@@ -79,6 +81,8 @@ class Microservice(Construct):
         self.architecture = props.architecture
         self.controller = props.controller
         self.scaling_bounds = (props.scaling.min_tasks, props.scaling.max_tasks)
+        self.scaling_cpu_percents = (props.scaling.step_in_cpu_percent, props.scaling.step_out_cpu_percent)
+        self.environment_name = environment["ENVIRONMENT"]
         self.task_role = iam.Role(
             self,
             "TaskRole",
@@ -161,6 +165,7 @@ class Microservice(Construct):
             strategy=props.strategy,
             bake=props.bake,
             check=release_check,
+            response_limit=props.response_limit,
             topic=alarms,
         )
         ServiceScaling(
@@ -226,6 +231,51 @@ class Microservice(Construct):
             "from Secrets Manager by the task, so that a rotation needs no restart.",
         )
         return task_definition
+
+    def metric_running_tasks(self, period: Duration) -> cloudwatch.Metric:
+        """Tasks that run, of all releases under way, the fewest within a period."""
+        return self.metric_tasks("RunningTaskCount", "running", period, statistic="Minimum")
+
+    def metric_tasks(
+        self, metric_name: str, label: str, period: Duration, *, statistic: str = "Average"
+    ) -> cloudwatch.Metric:
+        """A count of Container Insights: `DesiredTaskCount`, `RunningTaskCount` or `PendingTaskCount`."""
+        return cloudwatch.Metric(
+            namespace="ECS/ContainerInsights",
+            metric_name=metric_name,
+            dimensions_map={
+                "ClusterName": self.service.cluster.cluster_name,
+                "ServiceName": self.service.service_name,
+            },
+            statistic=statistic,
+            period=period,
+            label=label,
+        )
+
+    def metric_idle_cpu(self, min_tasks: int, period: Duration) -> cloudwatch.MathExpression:
+        """Percent of the CPU in use while more than `min_tasks` run; 100 with no more than these, which may idle."""
+        return cloudwatch.MathExpression(
+            expression=f"IF(running_tasks > {min_tasks}, used_cpu, 100)",
+            label="CPU above the minimum of tasks (%)",
+            period=period,
+            using_metrics={
+                "running_tasks": self.metric_running_tasks(period),
+                "used_cpu": self.service.metric_cpu_utilization(period=period),
+            },
+        )
+
+    def metric_application(
+        self, metric_name: str, label: str, period: Duration, *, statistic: str
+    ) -> cloudwatch.Metric:
+        """What the service measures itself and writes to its log: `Latency` (ms), `Requests`, `Errors`, ..."""
+        return cloudwatch.Metric(
+            namespace="Directory",
+            metric_name=metric_name,
+            dimensions_map={"Environment": self.environment_name, "Service": self.name},
+            statistic=statistic,
+            period=period,
+            label=label,
+        )
 
     def _no_capabilities(self, construct_id: str) -> ecs.LinuxParameters:
         parameters = ecs.LinuxParameters(self, construct_id)

@@ -467,7 +467,7 @@ def test_a_folder_below_services_becomes_a_whole_microservice(
     assert ours.count("AWS::ElasticLoadBalancingV2::ListenerRule") == 2
     for expected in ("AWS::ECS::Service", "AWS::ECS::TaskDefinition", "AWS::CodeDeploy::DeploymentGroup"):
         assert ours.count(expected) == 1
-    assert len(by_path(found["Observability"], "RoastersAlarms")) == 5
+    assert len(by_path(found["Observability"], "RoastersAlarms")) == 8
     assert "## roasters" in str(of_type(found["Observability"], "AWS::CloudWatch::Dashboard"))
 
 

@@ -328,18 +328,16 @@ def test_a_new_image_can_be_pulled_by_the_services_task(templates: Synthesize) -
         assert pulling[0]["Resource"]["Fn::GetAtt"][0].startswith(f"{service}Images")
 
 
-def test_failures_and_waiting_approvals_are_told_on_an_encrypted_topic(templates: Synthesize) -> None:
-    template = templates("dev")["Delivery"]
-    topic = next(iter(of_type(template, "AWS::SNS::Topic")))
-    assert only(of_type(template, "AWS::SNS::Topic"))["KmsMasterKeyId"]
-    rules = of_type(template, "AWS::CodeStarNotifications::NotificationRule").values()
+def test_failures_and_waiting_approvals_are_told_on_the_topic_of_all_alarms(templates: Synthesize) -> None:
+    rules = of_type(templates("dev")["Delivery"], "AWS::CodeStarNotifications::NotificationRule").values()
+    outputs = templates("dev")["Network"]["Outputs"]
+    topic = next(iter(of_type(templates("dev")["Network"], "AWS::SNS::Topic")))
     assert len(rules) == len(SERVICES)
     for rule in rules:
         assert "codepipeline-pipeline-pipeline-execution-failed" in rule["EventTypeIds"]
-        assert [target["TargetAddress"] for target in rule["Targets"]] == [{"Ref": topic}]
-    sender = "codestar-notifications.amazonaws.com"
-    assert sender in json.dumps(only(of_type(template, "AWS::SNS::TopicPolicy")))
-    assert sender in json.dumps(by_path(template, "/Notifications/Key/"))
+        (target,) = rule["Targets"]
+        output = target["TargetAddress"]["Fn::GetStackOutput"]["OutputName"]
+        assert outputs[output]["Value"] == {"Ref": topic}
 
 
 def test_compute_does_not_need_delivery(templates: Synthesize) -> None:

@@ -507,6 +507,65 @@ def test_more_pipelines_than_compute_has_outputs_for_are_refused(
         )
     edit(project / "services/customer/service.toml", r"^priority.*", "priority = 900")
     if refused:
-        assert "services with pipelines need about 210 outputs" in problems_of(project)
+        assert "services with pipelines need about 212 outputs" in problems_of(project)
     else:
         assert settings.load("dev", project).delivery
+
+
+@pytest.mark.parametrize(
+    ("section", "message"),
+    [
+        (
+            "[logs]\nretention_days = 100",
+            r"logs.retention_days: 100 is not offered; allowed: 1, 3, 5, 7, 14, 30,",
+        ),
+        ("[alarms]\nmonthly_budget_usd = 0", r"alarms.monthly_budget_usd: .*greater than 0, not 0"),
+        ("[alarms]\nserver_error_percent = 200", r"alarms.server_error_percent: .*less than or equal to 100"),
+        ('[alarms]\nrunbook_url = "a page"', r"alarms.runbook_url: 'a page' is no address or path"),
+        (
+            '[alarms]\nrunbook_url = "https://x/#y"',
+            r"alarms.runbook_url: 'https://x/#y' is no address or path",
+        ),
+        ("[canary]\ninterval_minutes = 0", r"canary.interval_minutes: .*greater than or equal to 1, not 0"),
+        ("[canary]\nevery = 5", r"canary.every: unknown key; allowed: interval_minutes"),
+    ],
+)
+def test_a_wrong_value_of_observability_is_one_readable_line(
+    project: Path, section: str, message: str
+) -> None:
+    file = project / "environments/dev.toml"
+    text = re.sub(r"\n\[logs\]\n.*\n", "\n", file.read_text())
+    file.write_text(f"{text}\n{section}\n")
+    problems = problems_of(project)
+    assert len(problems.splitlines()) == 1
+    assert re.search(f"environments/dev.toml: {message}", problems), problems
+
+
+def test_a_canary_needs_a_way_out_of_the_vpc(project: Path) -> None:
+    file = project / "environments/dev.toml"
+    edit(file, r"^nat_gateways.*", "nat_gateways = 0\ninterface_endpoints = true")
+    file.write_text(file.read_text() + "\n[canary]\n")
+    assert "canary: runs in the VPC" in problems_of(project)
+
+
+@pytest.mark.parametrize(
+    ("instance_class", "expected"),
+    [
+        ("db.t4g.micro", 64),
+        ("db.t3.small", 128),
+        ("db.m7g.large", 512),
+        ("db.r6g.large", 1024),
+        ("db.m5.4xlarge", 4096),
+    ],
+)
+def test_the_database_accepts_64_connections_for_each_gib(instance_class: str, expected: int) -> None:
+    assert settings.Database(instance_class=instance_class).connection_limit == expected
+    assert settings.Database(instance_class=instance_class, max_connections=99).connection_limit == 99
+
+
+def test_an_instance_class_of_unknown_memory_needs_the_number_of_connections(project: Path) -> None:
+    file = project / "environments/dev.toml"
+    edit(file, r"^instance_class.*", 'instance_class = "db.x2g.large"')
+    assert "database: max_connections is missing; it cannot be derived" in problems_of(project)
+    edit(file, r"^instance_class.*", 'instance_class = "db.x2g.large"\nmax_connections = 500')
+    assert settings.load("dev", project).database.connection_limit == 500
