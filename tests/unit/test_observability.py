@@ -423,7 +423,9 @@ def test_a_web_acl_that_blocks_is_told(tmp_path: Path) -> None:
     topic = AlarmTopic(
         stack,
         "Topic",
-        encryption_key=cdk.aws_kms.Key(stack, "Key"),
+        encryption_key=cdk.aws_kms.Key.from_key_arn(
+            stack, "Key", "arn:aws:kms:us-east-1:123456789012:key/12345678-1234-1234-1234-123456789012"
+        ),
         emails=(),
         runbook_url="https://wiki.example.com/runbook",
     )
