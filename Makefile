@@ -8,10 +8,11 @@ export PATH := $(BIN):$(CURDIR)/node_modules/.bin:$(PATH)
 
 PYTHON_SOURCES := app.py checks.py settings.py stacks constructs delivery ops emulator services tests bench
 
-.PHONY: help setup deploy destroy rehearse monolith test check format synth diff bench snapshots pictures lock images browser clean
+# Every target with a line of help.
+.PHONY: $(shell grep -oE "^[a-z]+:" Makefile | tr -d :)
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: .venv/installed node_modules/installed ## Install what the other targets need: .venv and node_modules
 
@@ -28,7 +29,7 @@ monolith: setup ## Serve the application as it was before it was split, on port 
 	@cd services && PYTHONPATH=shared:monolith python -m monolith
 
 # The end-to-end tests mostly wait for containers, so they run beside the others; what they say comes last.
-test: setup check images browser ## Run every check and test a pull request needs
+test: setup check images browser scanner ## Run every check and test a pull request needs
 	@mkdir -p .local; set -m; \
 	pytest tests/e2e > .local/e2e.log 2>&1 & beside=$$!; \
 	trap 'kill -INT -$$beside; wait $$beside' INT TERM; \
@@ -51,9 +52,13 @@ synth: setup ## Synthesize the templates of ENV into cdk.out, with the complianc
 diff: setup ## Compare ENV as it is deployed with the sources
 	cdk diff --all -c env=$(ENV)
 
-bench: setup images load-tool ## Measure synthesis and the services; figures are ratios within one run
+bench: setup images load-tool ## Measure synthesis, the services and the command line; figures are ratios within one run
 	python -m bench.synth
 	python -m bench.web
+	python -m bench.status
+
+docs: setup ## Write docs/cli.md anew: the help of every command
+	@python -m ops.docs > docs/cli.md.new && mv docs/cli.md.new docs/cli.md
 
 snapshots: setup ## Write the template snapshots anew, to be reviewed as a diff
 	pytest tests/snapshot --snapshot-update
@@ -64,6 +69,12 @@ pictures: setup ## Draw the pictures in docs/ that come from the templates
 
 images: setup ## Make Docker and the base images available
 	@python -m emulator images
+
+scanner: setup ## Make Checkov available, in an environment of its own
+	@python -m ops scanner
+
+acknowledgements: setup ## Write docs/acknowledgements.md anew, to be reviewed as a diff
+	@python -m ops acknowledgements
 
 browser: ## Make a Chromium for the tests of the pages available
 	@command -v chromium chromium-browser google-chrome >/dev/null \
@@ -81,6 +92,7 @@ load-tool:
 lock: setup ## Pin the newest versions that satisfy requirements*.in
 	pip-compile -q --upgrade --strip-extras --no-header --no-emit-index-url --no-emit-find-links --no-emit-trusted-host -o requirements.txt requirements.in
 	pip-compile -q --upgrade --strip-extras --no-header --no-emit-index-url --no-emit-find-links --no-emit-trusted-host -o requirements-dev.txt requirements-dev.in
+	pip-compile -q --upgrade --strip-extras --no-header --no-emit-index-url --no-emit-find-links --no-emit-trusted-host -o requirements-checkov.txt requirements-checkov.in
 	sed -i '1i -e .' requirements.txt
 
 clean: ## Remove what setup and synth made; run destroy first

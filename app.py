@@ -18,7 +18,7 @@ def build(app: cdk.App, env: Environment) -> None:
     base: dict[str, Any] = {"zones": env.availability_zones, "network": env.network, "alarms": env.alarms}
     network = NetworkStack(app, "Network", **base, **common)
     kept: dict[str, Any] = {"database": env.database, "backup": env.backup, "users": env.database_users}
-    data = DataStack(app, "Data", vpc=network.vpc, topic=network.alarm_topic, **kept, **common)
+    data = DataStack(app, "Data", network=network, **kept, **common)
     compute = ComputeStack(app, "Compute", network=network, data=data, settings=env.compute, **common)
     stacks, push = {"network": network, "compute": compute, **common}, env.delivery
     delivery = push and DeliveryStack(app, "Delivery", delivery=push, release=env.release, **stacks)

@@ -12,9 +12,12 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from platform_constructs.cron_expression import CronExpression
 
 ROOT = Path(__file__).parent
 
@@ -147,6 +150,12 @@ def _domain(value: str) -> str:
     return value
 
 
+def _https_url(value: str) -> str:
+    if len(value) > 1024 or not re.fullmatch(r"https://[a-z0-9.-]+(:\d{1,5})?(/[\w./~%-]*)?", value):
+        raise ValueError(f"{value!r} is no https URL; an example is https://login.example.com/oauth2/token")
+    return value
+
+
 def _branch(value: str) -> str:
     # What git refuses in a name: https://git-scm.com/docs/git-check-ref-format
     if not re.fullmatch(r"(?!.*(\.\.|//|\.lock(/|$)))[A-Za-z0-9_][\w./-]{0,99}(?<![./])", value):
@@ -164,7 +173,26 @@ def _connection_arn(value: str) -> str:
     return value
 
 
+def _hours(value: str) -> str:
+    time = r"([01]\d|2[0-3]):[0-5]\d"
+    if not re.fullmatch(rf"{time}-{time}", value) or value[:5] == value[6:]:
+        raise ValueError(f"{value!r} are no hours of a day; an example is 09:00-17:00")
+    return value
+
+
+def _cron(value: str) -> str:
+    return str(CronExpression.parse(value))
+
+
+def _time_zone(value: str) -> str:
+    try:
+        return ZoneInfo(value).key
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError(f"{value!r} is no time zone; examples are UTC and Europe/Berlin") from None
+
+
 Cidr = Annotated[str, AfterValidator(_cidr)]
+HttpsUrl = Annotated[str, AfterValidator(_https_url)]
 PathPattern = Annotated[str, AfterValidator(_path_pattern)]
 Architecture = Literal["arm64", "x86_64"]
 Controller = Literal["codedeploy", "ecs", "rolling"]
@@ -211,11 +239,28 @@ class Backup(_Section):
     retention_days: int = Field(default=35, ge=7, le=3650)
 
 
+class Oidc(_Section):
+    """The identity provider whose users reach the restricted services, by OpenID Connect."""
+
+    issuer: HttpsUrl
+    authorization_endpoint: HttpsUrl
+    token_endpoint: HttpsUrl
+    user_info_endpoint: HttpsUrl
+    client_id: str = Field(pattern=r"^[!-~]{1,512}$")
+    client_secret_name: str = Field(pattern=r"^[A-Za-z0-9/_+=.@-]{1,512}$")
+    """A secret in Secrets Manager whose whole value is the client secret."""
+
+
 class Access(_Section):
-    """Who may reach what; an empty list means: only from inside the VPC."""
+    """Who may reach what; an empty list means: only from inside the VPC.
+
+    With `exec`, whoever may call ecs:ExecuteCommand gets a shell inside the tasks.
+    """
 
     admin_cidrs: tuple[Cidr, ...] = Field(default=(), max_length=20, strict=False)
     test_traffic_cidrs: tuple[Cidr, ...] = Field(default=(), max_length=20, strict=False)
+    oidc: Oidc | None = None
+    exec: bool = False
 
 
 class Tls(_Section):
@@ -223,6 +268,12 @@ class Tls(_Section):
 
     domain: Annotated[str, AfterValidator(_domain)]
     hosted_zone_id: str = Field(pattern=r"^Z[A-Z0-9]{1,31}$")
+
+
+class Waf(_Section):
+    """A web ACL that blocks in front of the load balancer; the limit counts requests a source in 5 minutes."""
+
+    rate_limit: int = Field(default=2000, ge=10, le=2_000_000_000)
 
 
 class Release(_Section):
@@ -294,15 +345,117 @@ class Logs(_Section):
     retention_days: Annotated[int, AfterValidator(_retention)] = 365
 
 
+Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+_WEEK: tuple[str, ...] = get_args(Weekday)
+_MINUTES_PER_DAY = 24 * 60
+_MINUTES_PER_WEEK = 7 * _MINUTES_PER_DAY
+
+
+class Bounds(_Section):
+    """Task counts that hold from the minutes on that a cron expression names."""
+
+    name: str
+    cron: str
+    time_zone: str
+    min_tasks: int
+    max_tasks: int
+
+
+class Schedule(_Section):
+    """Other task counts by the clock: within hours of weekdays, or from the minutes of a cron expression on."""
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9-]{0,31}$")
+    weekdays: tuple[Weekday, ...] = Field(default=(), max_length=7, strict=False)
+    hours: Annotated[str, AfterValidator(_hours)] | None = None
+    cron: Annotated[str, AfterValidator(_cron)] | None = None
+    time_zone: Annotated[str, AfterValidator(_time_zone)] = "UTC"
+    min_tasks: int = Field(ge=1, le=1000)
+    max_tasks: int = Field(ge=1, le=1000)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.min_tasks > self.max_tasks:
+            raise ValueError(f"min_tasks ({self.min_tasks}) must not be above max_tasks ({self.max_tasks})")
+        if (self.cron is None) != bool(self.weekdays and self.hours) or (
+            self.cron is not None and (self.weekdays or self.hours)
+        ):
+            raise ValueError(
+                "say either weekdays and hours, such as ['mon', 'fri'] and '09:00-17:00', or cron, "
+                "such as '0 9 ? * MON-FRI *'"
+            )
+        return self
+
+    @property
+    def windows(self) -> tuple[tuple[int, int], ...]:
+        """Start and end of each window, in minutes since Monday 00:00; the end may lie in the next week."""
+        if self.hours is None:
+            return ()
+        start, end = (int(each[:2]) * 60 + int(each[3:]) for each in self.hours.split("-"))
+        length = (end - start) % _MINUTES_PER_DAY
+        starts = sorted(_WEEK.index(day) * _MINUTES_PER_DAY + start for day in self.weekdays)
+        return tuple((each, each + length) for each in starts)
+
+    def bounds(self, otherwise: Scaling) -> tuple[Bounds, ...]:
+        """The moments that change the task counts; a window ends with those that hold otherwise."""
+
+        def moment(name: str, cron: str, counts: Schedule | Scaling) -> Bounds:
+            return Bounds(
+                name=name,
+                cron=cron,
+                time_zone=self.time_zone,
+                min_tasks=counts.min_tasks,
+                max_tasks=counts.max_tasks,
+            )
+
+        if self.cron is not None:
+            return (moment(self.name, self.cron, self),)
+        starts, ends = zip(*self.windows, strict=True)
+        return (
+            moment(f"{self.name}-start", _weekly(starts), self),
+            moment(f"{self.name}-end", _weekly(ends), otherwise),
+        )
+
+
+def _weekly(minutes: tuple[int, ...]) -> str:
+    days = ",".join(_WEEK[each % _MINUTES_PER_WEEK // _MINUTES_PER_DAY].upper() for each in minutes)
+    hour, minute = divmod(minutes[0] % _MINUTES_PER_DAY, 60)
+    return f"{minute} {hour} ? * {days} *"
+
+
 class Scaling(_Section):
-    """Task counts and the CPU levels (percent of the reservation) that change them."""
+    """Task counts and the levels (CPU and memory in percent of the reservation) that change them."""
 
     min_tasks: int = Field(default=2, ge=1, le=1000)
     max_tasks: int = Field(default=4, ge=1, le=1000)
     target_cpu_percent: int = Field(default=50, ge=10, le=90)
     step_out_cpu_percent: int = Field(default=70, ge=20, le=95)
     step_in_cpu_percent: int = Field(default=30, ge=5, le=80)
+    target_memory_percent: int | None = Field(default=None, ge=10, le=95)
+    target_requests_per_target: int | None = Field(default=None, ge=1, le=10_000_000)
     cooldown_seconds: int = Field(default=300, ge=0, le=3600)
+    schedules: tuple[Schedule, ...] = Field(default=(), max_length=20, strict=False)
+
+    @property
+    def bounds(self) -> tuple[Bounds, ...]:
+        """The moments of all schedules."""
+        return tuple(each for schedule in self.schedules for each in schedule.bounds(self))
+
+    @property
+    def fewest_tasks(self) -> int:
+        """The lowest minimum that ever holds."""
+        return min([self.min_tasks, *(each.min_tasks for each in self.schedules)])
+
+    @model_validator(mode="before")
+    @classmethod
+    def _less_for_fewer_tasks(cls, scaling: Any) -> Any:
+        if not isinstance(scaling, dict) or "step_in_cpu_percent" in scaling:
+            return scaling
+        schedules = scaling.get("schedules", [])
+        minimums = [each.get("min_tasks", 2) for each in (scaling, *schedules) if isinstance(each, dict)]
+        target = scaling.get("target_cpu_percent", 50)
+        if not all(isinstance(each, int) and each > 0 for each in (*minimums, target)):
+            return scaling
+        return {**scaling, "step_in_cpu_percent": min(30, _highest_step_in(target, min(minimums)))}
 
     @model_validator(mode="after")
     def _levels_in_order(self) -> Self:
@@ -313,7 +466,40 @@ class Scaling(_Section):
                 "step_in_cpu_percent < target_cpu_percent < step_out_cpu_percent must hold, not "
                 f"{self.step_in_cpu_percent}, {self.target_cpu_percent}, {self.step_out_cpu_percent}"
             )
+        fewest = self.fewest_tasks
+        highest = _highest_step_in(self.target_cpu_percent, fewest)
+        if self.step_in_cpu_percent > highest:
+            raise ValueError(
+                f"step_in_cpu_percent ({self.step_in_cpu_percent}) must be at most {highest}: else one task "
+                f"less than {fewest + 1} lifts the others above target_cpu_percent "
+                f"({self.target_cpu_percent}), which brings it back"
+            )
         return self
+
+    @model_validator(mode="after")
+    def _schedules_apart(self) -> Self:
+        names = [each.name for each in self.schedules]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"schedules: the name {name!r} is taken twice; give each one its own")
+        weekly = [each for each in self.schedules if each.windows]
+        zones = sorted({each.time_zone for each in weekly})
+        if len(zones) > 1:
+            raise ValueError(f"schedules: those with weekdays share one time_zone, not {', '.join(zones)}")
+        windows = sorted((*window, each.name) for each in weekly for window in each.windows)
+        following = windows[1:] + [(start + _MINUTES_PER_WEEK, end, name) for start, end, name in windows[:1]]
+        for (_, end, name), (start, _, other) in zip(windows, following, strict=True):
+            if start <= end:
+                raise ValueError(
+                    f"schedules: the hours of {name} and {other} overlap or touch; leave a minute between "
+                    "them, or use cron for counts that follow each other"
+                )
+        return self
+
+
+def _highest_step_in(target: int, fewest: int) -> int:
+    """The highest level at which `fewest` tasks can do, within the target, what one more does now."""
+    return target * fewest // (fewest + 1)
 
 
 def _is_administration(pattern: str) -> bool:
@@ -332,6 +518,9 @@ class Service(_Section):
     cpu: int = 256
     memory_mib: int = 512
     architecture: Architecture = "arm64"
+    # A weight of 0 would keep tasks off Fargate altogether, so a few stay:
+    # https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_CapacityProviderStrategyItem.html
+    spot_percent: int = Field(default=0, ge=0, le=95)
     health_check_path: str = Field(default="/", pattern=r"^/[!-~]{0,1023}$")
     release_check_paths: tuple[Annotated[str, Field(pattern=r"^/[!-~]{0,1023}$")], ...] = Field(
         default=(), max_length=10, strict=False
@@ -383,10 +572,13 @@ class Compute(_Section):
     services: tuple[Service, ...]
     release: Release
     tls: Tls | None
+    oidc: Oidc | None
+    waf: Waf | None
     admin_cidrs: tuple[str, ...]
     test_admin_cidrs: tuple[str, ...]
     test_traffic_cidrs: tuple[str, ...]
     sample_data: bool
+    exec: bool
     response_seconds: float
 
 
@@ -412,6 +604,7 @@ class Environment(_Section):
     backup: Backup | None = None
     access: Access = Access()
     tls: Tls | None = None
+    waf: Waf | None = None
     release: Release = Release()
     delivery: Delivery | None = None
     alarms: Alarms = Alarms()
@@ -447,10 +640,13 @@ class Environment(_Section):
             services=self.services,
             release=self.release,
             tls=self.tls,
+            oidc=self.access.oidc,
+            waf=self.waf,
             admin_cidrs=self.admin_cidrs,
             test_admin_cidrs=self.test_admin_cidrs,
             test_traffic_cidrs=self.test_traffic_cidrs,
             sample_data=self.database.sample_data,
+            exec=self.access.exec,
             response_seconds=self.alarms.response_seconds,
         )
 
@@ -609,6 +805,8 @@ def _shortened(value: object, limit: int = 80) -> str:
 def _fields_at(model: type[_Section], location: tuple[Any, ...]) -> list[str]:
     current: type[BaseModel] = model
     for part in location:
+        if isinstance(part, int):
+            continue
         field = current.model_fields.get(str(part))
         sections = [] if field is None else _sections_of(field.annotation)
         if not sections:
@@ -642,10 +840,30 @@ def _contradictions(environment: Environment) -> Iterator[str]:
         )
     if environment.release.approval and environment.delivery is None:
         yield "release.approval: is asked for by a pipeline; add [delivery] or remove the key"
+    yield from _access_contradictions(environment)
     if environment.canary and network.nat_gateways == 0:
         yield "canary: runs in the VPC and reports to CloudWatch Synthetics; set network.nat_gateways to at least 1"
     yield from _release_contradictions(environment)
     yield from _service_contradictions(environment)
+
+
+def _access_contradictions(environment: Environment) -> Iterator[str]:
+    if environment.access.oidc is None:
+        return
+    if environment.tls is None:
+        yield (
+            "access.oidc: a load balancer signs users in over HTTPS only; add [tls] with a domain or remove "
+            "[access.oidc]"
+        )
+    if environment.release.controller != "rolling":
+        # A rollback by CodeDeploy writes the rule without its sign-in, and blue/green by ECS fails on rules that
+        # do more than forward:
+        # https://blog.youyo.info/post/2018/12/28/blue-green-deployment-for-ecs-is-not-support-to-alb-listener-rules-added-cognito-authenticate/
+        # https://docs.aws.amazon.com/pt_br/AmazonECS/latest/developerguide/alb-resources-for-blue-green.html
+        yield (
+            f"access.oidc: controller {environment.release.controller!r} rewrites the rules that sign users in and "
+            "can lose the sign-in; set release.controller = 'rolling' or remove [access.oidc]"
+        )
 
 
 def _release_contradictions(environment: Environment) -> Iterator[str]:
@@ -656,6 +874,14 @@ def _release_contradictions(environment: Environment) -> Iterator[str]:
             f"{release.bake_minutes}: a deployment must end within the hour that CloudFormation waits"
         )
     for service in environment.services:
+        # Such a service keeps the capacity it was created with: an update cannot change it
+        # (https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_UpdateService.html).
+        if release.controller == "codedeploy" and service.spot_percent:
+            yield (
+                f"services.{service.name}.spot_percent: with controller 'codedeploy' only 0, not "
+                f"{service.spot_percent}: such a service cannot be moved to other capacity; use release.controller "
+                "= 'ecs'"
+            )
         # Native releases move one rule of each listener.
         if release.controller == "ecs" and environment.forward_rules(service) > 1:
             fit = CONDITION_VALUES_PER_RULE - len(service.path_patterns)

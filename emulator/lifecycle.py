@@ -54,6 +54,7 @@ def environment(instance: Instance) -> dict[str, str]:
     }
 
 
+REQUIREMENTS = Path(__file__).resolve().parent / "requirements.txt"
 # Variables that would lead tools elsewhere in spite of `environment`.
 FOREIGN_VARIABLES = ("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN")
 
@@ -68,7 +69,7 @@ def up(instance: Instance, say: Say = print) -> dict[str, Any]:
     """Make what is missing, start the instance if it does not run, return its status once it is ready."""
     with _locked(instance):
         engine.ensure(say)
-        python = virtualenv.ensure(instance, say)
+        python = virtualenv.ensure(instance.venv, REQUIREMENTS, owner="emulator", say=say)
         base_images.ensure(say)
         running = ready(instance)
         if running is not None:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlencode
 
 # `<load balancer>.alb.localhost` is its production listener, `<load balancer>--8080.alb.localhost` the
 # listener on port 8080. One label in front of `.alb.localhost`, so that one wildcard certificate fits all.
@@ -15,6 +16,7 @@ _HOST = re.compile(r"^(?P<name>[a-z0-9](?:[a-z0-9-]*?[a-z0-9])?)(?:--(?P<port>\d
 _PATH = re.compile(r"^/_alb/(?P<name>[A-Za-z0-9-]+)(?::(?P<port>\d{1,5}))?(?P<rest>/.*)?$")
 
 Record = Mapping[str, Any]
+_ACTIONS = frozenset({"authenticate-cognito", "authenticate-oidc", "fixed-response", "forward", "redirect"})
 
 
 @dataclass(frozen=True)
@@ -113,6 +115,30 @@ def select_rule(rules: Iterable[Record], request: Request) -> Record | None:
         ):
             return rule
     return None
+
+
+def deciding_action(actions: Iterable[Record]) -> Record | None:
+    """The action that answers a request of somebody who has not signed in, which nobody can here.
+
+    The first in their order, so that a rule which signs users in lets nobody through.
+    """
+    ordered = sorted(actions, key=lambda item: int(item.get("Order") or 0))
+    return next((item for item in ordered if item.get("Type") in _ACTIONS), None)
+
+
+def sign_in_url(action: Record, host: str) -> str:
+    """Where an `authenticate-oidc` action sends a browser.
+
+    https://docs.aws.amazon.com/elasticloadbalancing/latest/application/listener-authenticate-users.html
+    """
+    config = action.get("AuthenticateOidcConfig") or {}
+    query = {
+        "client_id": str(config.get("ClientId", "")),
+        "redirect_uri": f"https://{host}/oauth2/idpresponse",
+        "response_type": "code",
+        "scope": str(config.get("Scope") or "openid"),
+    }
+    return f"{config.get('AuthorizationEndpoint', '')}?{urlencode(query)}"
 
 
 def forward_weights(action: Record) -> list[tuple[str, int]]:

@@ -1,4 +1,4 @@
-"""The emulator's own virtual environment."""
+"""Virtual environments of tools that cannot share the project's."""
 
 from __future__ import annotations
 
@@ -9,23 +9,20 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from emulator.instance import Instance
 from emulator.process import run
-
-REQUIREMENTS = Path(__file__).resolve().parent / "requirements.txt"
 
 Say = Callable[[str], None]
 
 
-def ensure(instance: Instance, say: Say = print) -> Path:
-    """The Python of a virtual environment that holds exactly the pinned requirements."""
-    python = instance.venv / "bin" / "python"
-    stamp = instance.venv / "requirements.sha256"
-    wanted = hashlib.sha256(REQUIREMENTS.read_bytes() + sys.version.encode()).hexdigest()
+def ensure(folder: Path, requirements: Path, *, owner: str, say: Say = print) -> Path:
+    """The Python of the virtual environment in `folder`, which holds exactly the pinned requirements."""
+    python = folder / "bin" / "python"
+    stamp = folder / "requirements.sha256"
+    wanted = hashlib.sha256(requirements.read_bytes() + sys.version.encode()).hexdigest()
     if python.exists() and stamp.exists() and stamp.read_text() == wanted:
         return python
-    say("installing the emulator's requirements")
-    shutil.rmtree(instance.venv, ignore_errors=True)
+    say(f"installing the {owner}'s requirements")
+    shutil.rmtree(folder, ignore_errors=True)
     # A virtual environment that starts this one must not leak into it.
     env = {
         name: value
@@ -33,15 +30,15 @@ def ensure(instance: Instance, say: Say = print) -> Path:
         if name not in ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")
     }
     run(
-        [sys.executable, "-m", "venv", instance.venv],
+        [sys.executable, "-m", "venv", folder],
         seconds=120,
-        doing="making the emulator's environment",
+        doing=f"making the {owner}'s environment",
         env=env,
     )
     run(
-        [python, "-m", "pip", "install", "--quiet", "--no-input", "-r", REQUIREMENTS],
+        [python, "-m", "pip", "install", "--quiet", "--no-input", "-r", requirements],
         seconds=600,
-        doing="installing the emulator's requirements",
+        doing=f"installing the {owner}'s requirements",
         env=env,
     )
     stamp.write_text(wanted)

@@ -1,4 +1,4 @@
-"""`python -m ops`: the operator's command line."""
+"""`python -m ops`, installed as `suppliers`: the operator's command line."""
 
 from __future__ import annotations
 
@@ -7,22 +7,64 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 
 import settings
+from ops import acknowledgements as accepted
+from ops import (
+    approve,
+    errors,
+    execute,
+    listeners,
+    load,
+    load_curve,
+    logs,
+    one_off,
+    refusals,
+    releases,
+    rollback,
+    scale,
+    status,
+    tasks,
+    validate,
+)
 from ops import compliance as compliance_report
 from ops import deploy as deployment
 from ops import guard as swap_guard
+from ops import scanner as template_scanner
+from ops import simulate as simulation
 from ops import smoke as smoke_test
+from ops.cost.command import cost
+from ops.diagram.command import diagram
+from ops.doctor.command import doctor
+from ops.drill import commands as drill
 from ops.errors import OpsError
+from ops.options import AsJson, Env
+
+# The panels of `--help`, in their order.
+DEPLOY = "Deploy"
+PLAN = "Look before you deploy"
+LOOK = "Look"
+RELEASE = "Release"
+OPERATE = "Operate"
+MEASURE = "Measure and drill"
 
 app = typer.Typer(
-    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Run the platform."
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    help="Run the platform, on AWS and on the emulator alike.\n\n"
+    "Each command works on one environment, a file in environments/: --env dev. Without --env it is "
+    "`local`, the emulator on this machine.\n\n"
+    "Exit status: 0 done; 1 something is wrong or was refused, told in one line; 2 the command line is wrong; "
+    "3 all was looked at and something does not hold. `exec`, `migrate` and `task run` pass on that of the "
+    "program they run.",
 )
-Env = Annotated[str, typer.Option("--env", help="The environment: a file in environments/.")]
 
 
-@app.command()
+@app.command(rich_help_panel=DEPLOY)
 def deploy(
     env: Env = "local",
     rehearse: Annotated[
@@ -36,7 +78,7 @@ def deploy(
     deployment.deploy(settings.load(env), rehearse=rehearse, console=Console())
 
 
-@app.command()
+@app.command(rich_help_panel=DEPLOY)
 def destroy(env: Env = "local") -> None:
     """Remove an environment; `local` removes everything the emulator made, rehearsals included.
 
@@ -45,7 +87,7 @@ def destroy(env: Env = "local") -> None:
     deployment.destroy(settings.load(env), console=Console())
 
 
-@app.command()
+@app.command(rich_help_panel=DEPLOY)
 def smoke(env: Env = "local") -> None:
     """Check that a deployed environment answers as it should.
 
@@ -53,16 +95,16 @@ def smoke(env: Env = "local") -> None:
     """
     environment = settings.load(env)
     endpoint = deployment.endpoint(environment)
-    smoke_test.run(endpoint, environment.access.admin_cidrs, detail=Console().print)
+    smoke_test.run(endpoint, environment.access, detail=Console().print)
 
 
-@app.command()
+@app.command(rich_help_panel=DEPLOY)
 def guard(
     env: Env = "local",
     template: Annotated[
         Path, typer.Option(help="The Compute template about to be deployed, as a synth wrote it.")
     ] = swap_guard.TEMPLATE,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the comparison as JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Refuse a template that would undo a release: exit status 1, with rule, live side, template side, remedy.
 
@@ -75,10 +117,47 @@ def guard(
     else:
         print(*swap_guard.report(plan), sep="\n")
     if plan.refused or plan.switches:
-        raise typer.Exit(1)
+        raise typer.Exit(errors.WRONG)
 
 
-@app.command()
+@app.command(rich_help_panel=PLAN)
+def simulate(
+    curve: Annotated[
+        str, typer.Option(help=f"A CSV file, or one of {', '.join(load_curve.names())} (docs/scaling.md).")
+    ],
+    env: Env = "local",
+    service: Annotated[
+        str | None, typer.Option(help="Whose policies; without it those of the first service.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Also draw a picture (PNG) into this file.")] = None,
+    start: Annotated[
+        str, typer.Option(help="When the curve begins, which matters for schedules; UTC if it says no zone.")
+    ] = "2026-01-05T00:00",
+    template: Annotated[
+        Path | None, typer.Option(help="A Compute template that a synth wrote, instead of a new one.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
+) -> None:
+    """Show how a service would scale under a load, from the policies and alarms of its template.
+
+    Example: python -m ops simulate --curve spike --env prod --out spike.png
+    """
+    environment = settings.load(env)
+    load = load_curve.load(curve)
+    begin = simulation.moment(start)
+    source = simulation.template_from(template) if template else simulation.template_of(environment)
+    found = simulation.run(source, load, start=begin, service=service)
+    if as_json:
+        print(simulation.as_json(found))
+    else:
+        console = Console()
+        print(*simulation.summary(found), sep="\n")
+        console.print(simulation.terminal(found, console.width))
+    if out:
+        simulation.draw(found, out)
+
+
+@app.command(rich_help_panel=DEPLOY)
 def compliance(
     reports: Annotated[
         list[Path], typer.Argument(help="Validation reports, such as cdk.out/validation-report.json.")
@@ -91,13 +170,75 @@ def compliance(
     print(compliance_report.summary(reports))
 
 
+@app.command(rich_help_panel=DEPLOY)
+def acknowledgements() -> None:
+    """Write docs/acknowledgements.md anew: every finding that was accepted in dev or prod, and why.
+
+    Example: python -m ops acknowledgements
+    """
+    print(f"wrote {accepted.write().relative_to(settings.ROOT)}")
+
+
+@app.command(rich_help_panel=DEPLOY)
+def scanner(
+    assembly: Annotated[
+        Path | None,
+        typer.Argument(help="An assembly, such as cdk.out; without one Checkov is only installed."),
+    ] = None,
+) -> None:
+    """Evaluate the templates of a synth with Checkov: exit status 1 and a line each for what it finds.
+
+    Example: python -m ops scanner cdk.out
+    """
+    if assembly is None:
+        template_scanner.install()
+        return
+    result = template_scanner.scan(assembly)
+    print(
+        *(f"open: {each}" for each in result.open),
+        *(f"skipped without need: {each}" for each in result.needless),
+        sep="\n",
+    )
+    if result.open or result.needless:
+        raise typer.Exit(1)
+
+
+app.command("status", rich_help_panel=LOOK)(status.command)
+app.command("validate", rich_help_panel=LOOK)(validate.command)
+app.command("tasks", rich_help_panel=LOOK)(tasks.command)
+app.command("logs", rich_help_panel=LOOK)(logs.command)
+app.command("listeners", rich_help_panel=LOOK)(listeners.command)
+app.command("releases", rich_help_panel=RELEASE)(releases.command)
+app.command("approve", rich_help_panel=RELEASE)(approve.command)
+app.command("rollback", rich_help_panel=RELEASE)(rollback.command)
+app.command("scale", rich_help_panel=OPERATE)(scale.command)
+app.command("exec", rich_help_panel=OPERATE)(execute.command)
+app.command("migrate", rich_help_panel=OPERATE)(one_off.migrate)
+
+release = typer.Typer(no_args_is_help=True, rich_markup_mode="rich", help="Follow a release.")
+release.command("watch")(releases.watch)
+app.add_typer(release, name="release", rich_help_panel=RELEASE)
+
+task = typer.Typer(no_args_is_help=True, rich_markup_mode="rich", help="Run one-off tasks.")
+task.command("run")(one_off.run_command)
+app.add_typer(task, name="task", rich_help_panel=OPERATE)
+app.command("load", rich_help_panel=MEASURE)(load.command)
+app.add_typer(drill.app, name="drill", rich_help_panel=MEASURE)
+
+app.command(rich_help_panel=PLAN)(doctor)
+app.command(rich_help_panel=PLAN)(cost)
+app.command(rich_help_panel=PLAN)(diagram)
+
+
 def main() -> None:
     """Run the command line; what is wrong is told in one line, with exit status 1."""
     try:
-        app()
+        app(prog_name="suppliers")
     except (OpsError, settings.SettingsError) as error:
         print(error, file=sys.stderr)
-        sys.exit(1)
+    except (BotoCoreError, ClientError) as error:
+        print(refusals.explain(error, "AWS"), file=sys.stderr)
+    sys.exit(errors.WRONG)
 
 
 if __name__ == "__main__":

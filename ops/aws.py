@@ -2,36 +2,78 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
+from functools import cached_property
+from threading import Lock
+from typing import Any, TypeVar
 
 import boto3
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.config import Config
 
 from ops.errors import OpsError
 from settings import Environment
 
+# Requests under way at once, over all services.
+CONCURRENCY = 32
+# `adaptive` slows down by itself once AWS throttles, and repeats what was throttled.
+# https://docs.aws.amazon.com/sdkref/latest/guide/feature-retry-behavior.html
+_CONFIG = Config(
+    retries={"mode": "adaptive", "max_attempts": 6},
+    max_pool_connections=CONCURRENCY,
+    connect_timeout=10,
+    user_agent_extra="suppliers-ops",
+)
+
+Given = TypeVar("Given")
+Answer = TypeVar("Answer")
+
 
 @dataclass(frozen=True)
 class Clients:
-    """Makes clients for one region; `variables`, where given, name the emulator and its credentials."""
+    """Makes clients for one region, each once; `variables`, where given, name the emulator and its credentials."""
 
     region: str
     variables: Mapping[str, str] = field(default_factory=dict)
+    _made: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _lock: Lock = field(default_factory=Lock, init=False, repr=False, compare=False)
 
     def client(self, service: str) -> Any:
-        """A boto3 client of `service`."""
+        """A boto3 client of `service`, for any thread."""
+        # Clients may be shared between threads, sessions may not:
+        # https://docs.aws.amazon.com/boto3/latest/guide/clients.html#caveats
+        with self._lock:
+            if service not in self._made:
+                self._made[service] = self._make(service)
+            return self._made[service]
+
+    @cached_property
+    def _session(self) -> Any:
+        """One for all clients: each would look for credentials, and assume its roles, anew."""
         if not self.variables:
-            return boto3.Session(region_name=self.region).client(service)
-        return boto3.Session().client(
-            service,
+            return boto3.Session(region_name=self.region)
+        return boto3.Session(
             region_name=self.region,
-            endpoint_url=self.variables["AWS_ENDPOINT_URL"],
             aws_access_key_id=self.variables["AWS_ACCESS_KEY_ID"],
             aws_secret_access_key=self.variables["AWS_SECRET_ACCESS_KEY"],
         )
+
+    def _make(self, service: str) -> Any:
+        return self._session.client(
+            service, endpoint_url=self.variables.get("AWS_ENDPOINT_URL"), config=_CONFIG
+        )
+
+
+def each(call: Callable[[Given], Answer], arguments: Iterable[Given]) -> list[Answer]:
+    """What `call` answers to each argument, in their order, asked for at once; raises what the first one raises."""
+    with ThreadPoolExecutor(max_workers=CONCURRENCY) as pool:
+        return list(pool.map(call, arguments))
+
+
+def together(**calls: Callable[[], Any]) -> dict[str, Any]:
+    """What the calls answer, by their names, asked for at once; raises what the first one raises."""
+    return dict(zip(calls, each(lambda call: call(), calls.values()), strict=True))
 
 
 def account(clients: Clients, environment: Environment) -> str:
@@ -43,16 +85,3 @@ def account(clients: Clients, environment: Environment) -> str:
             f"are of {found}: choose another profile"
         )
     return found
-
-
-@contextmanager
-def told_by_aws(environment: Environment) -> Iterator[None]:
-    """Say in one line what AWS refuses, and what helps where it cannot be reached."""
-    try:
-        yield
-    except ClientError as error:
-        raise OpsError(f"{environment.name}: AWS answers: {error}") from None
-    except BotoCoreError as error:
-        raise OpsError(
-            f"{environment.name}: no access to AWS: {error} Sign in (`aws sso login`, AWS_PROFILE=...) and repeat"
-        ) from None

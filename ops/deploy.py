@@ -5,24 +5,22 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 
 from botocore.exceptions import ClientError
 from rich.console import Console
 
 from emulator import lifecycle, report
-from emulator.errors import EmulatorError
-from emulator.instance import DEFAULT_ACCOUNT, Instance, from_environment
+from emulator.instance import Instance
 from ops import cdk, guard, smoke
-from ops.aws import Clients, account, told_by_aws
+from ops.aws import Clients, account
 from ops.endpoint import Endpoint
 from ops.errors import OpsError
 from ops.progress import Progress
+from ops.refusals import told_by_aws
+from ops.session import clients_of, emulator_instance, told_by_emulator
 from settings import ROOT, Environment
 
 OUTPUTS = ROOT / "cdk-outputs.json"
-# A rehearsal runs beside the local environment.
-REHEARSAL_PORT = 4576
 _TOOLKIT = "CDKToolkit"
 
 
@@ -33,9 +31,10 @@ def deploy(environment: Environment, *, rehearse: bool, console: Console) -> Non
     On the emulator it starts with whatever the emulator needs and ends with what the emulator made of it.
     """
     progress = Progress(console)
-    instance = emulator_instance(environment, rehearse=rehearse)
+    with told_by_emulator():
+        instance = emulator_instance(environment, rehearse=rehearse)
     if instance is not None:
-        with _told_by_emulator(), progress.step(f"Emulator on port {instance.port}"):
+        with told_by_emulator(), progress.step(f"Emulator on port {instance.port}"):
             lifecycle.up(instance, progress.detail)
     variables = lifecycle.child_environment(instance) if instance else dict(os.environ)
     connected = clients(environment, rehearse=rehearse)
@@ -58,7 +57,7 @@ def deploy(environment: Environment, *, rehearse: bool, console: Console) -> Non
         )
     application = endpoint(environment, rehearse=rehearse)
     with progress.step(f"Smoke test of {application.url}"):
-        smoke.run(application, environment.access.admin_cidrs, detail=progress.detail)
+        smoke.run(application, environment.access, detail=progress.detail)
     if instance is not None:
         report.show(lifecycle.ask(instance, "/_emulator/ledger"), console)
     console.print(f"{environment.name} is deployed ({progress.total()}).", highlight=False)
@@ -79,22 +78,9 @@ def destroy(environment: Environment, *, console: Console) -> None:
             )
         return
     for instance in _instances():
-        with _told_by_emulator(), progress.step(f"Emulator on port {instance.port}"):
+        with told_by_emulator(), progress.step(f"Emulator on port {instance.port}"):
             lifecycle.down(instance, images=True, say=progress.detail)
     OUTPUTS.unlink(missing_ok=True)
-
-
-def emulator_instance(environment: Environment, *, rehearse: bool) -> Instance | None:
-    """The emulator that stands for the environment's account, or None where that is AWS itself."""
-    if not (environment.emulator or rehearse):
-        return None
-    with _told_by_emulator():
-        named = bool(os.environ.get("EMULATOR_PORT"))
-        return from_environment(
-            port=REHEARSAL_PORT if rehearse and not named else None,
-            account=environment.account or DEFAULT_ACCOUNT,
-            region=environment.region,
-        )
 
 
 def outputs(environment: Environment, part: str) -> Mapping[str, str]:
@@ -111,8 +97,8 @@ def outputs(environment: Environment, part: str) -> Mapping[str, str]:
 
 def clients(environment: Environment, *, rehearse: bool = False) -> Clients:
     """Clients of the environment's account, or of the emulator that stands for it."""
-    instance = emulator_instance(environment, rehearse=rehearse)
-    return Clients(environment.region, lifecycle.environment(instance) if instance else {})
+    with told_by_emulator():
+        return clients_of(environment, emulator_instance(environment, rehearse=rehearse))
 
 
 def endpoint(environment: Environment, *, rehearse: bool = False) -> Endpoint:
@@ -132,7 +118,7 @@ def endpoint(environment: Environment, *, rehearse: bool = False) -> Endpoint:
 def _bootstrap(
     environment: Environment, connected: Clients, variables: Mapping[str, str], progress: Progress
 ) -> None:
-    with told_by_aws(environment):
+    with told_by_aws(environment.name):
         owner = account(connected, environment)
         try:
             connected.client("cloudformation").describe_stacks(StackName=_TOOLKIT)
@@ -169,11 +155,3 @@ def _instances() -> Iterator[Instance]:
         port = state.name.rpartition("-")[2]
         if port.isdigit():
             yield Instance(port=int(port))
-
-
-@contextmanager
-def _told_by_emulator() -> Iterator[None]:
-    try:
-        yield
-    except EmulatorError as error:
-        raise OpsError(f"emulator: {error}") from None

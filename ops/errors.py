@@ -1,4 +1,12 @@
-"""What a user is told when something cannot be done."""
+"""What a user is told when something cannot be done, and the exit statuses of the command line."""
+
+from __future__ import annotations
+
+# 0: done. 1: something is wrong or was refused: settings, credentials, the state of the environment.
+# 2: the command line itself is wrong. 3: all was looked at, and something does not hold.
+# Commands that run another program (`exec`, `migrate`, `task run`) pass its exit status on.
+WRONG = 1
+DOES_NOT_HOLD = 3
 
 
 class OpsError(Exception):

@@ -17,9 +17,10 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from ops.aws import Clients, account, told_by_aws
+from ops.aws import Clients, account
 from ops.errors import OpsError
-from ops.routes import Blueprint, Route, Template, Traffic, references, replaced, traffic_of
+from ops.refusals import says, told_by_aws
+from ops.routes import Blueprint, Route, Template, Traffic, references, replaced, signs_in, traffic_of
 from settings import ROOT, Environment
 
 TEMPLATE = ROOT / "cdk.out" / "Compute.template.json"
@@ -44,14 +45,15 @@ class Release:
 class Deployed:
     """What AWS answers about a deployed Compute stack.
 
-    `live` holds what each rule of its listeners does (by ARN; of a default action the listener's),
-    `releases` what is under way, by logical id of the service.
+    `live` holds what each rule of its listeners does (by ARN; of a default action the listener's), `signing_in`
+    those that let nobody through who has not signed in, `releases` what is under way, by logical id of the service.
     """
 
     stack: str
     template: Template
     physical_ids: Mapping[str, str]
     live: Mapping[str, Traffic | None]
+    signing_in: frozenset[str] = frozenset()
     releases: Mapping[str, Release] = field(default_factory=dict)
     half_way: bool = False
 
@@ -104,7 +106,7 @@ def check(clients: Clients, environment: Environment, template: Path = TEMPLATE)
     """Compare what is live in an environment with the template in a file."""
     stack = f"suppliers-{environment.name}-compute"
     document = load(template, environment.name)
-    with told_by_aws(environment):
+    with told_by_aws(environment.name):
         account(clients, environment)
         deployed = read(clients, stack)
     return Plan(stack, deployed=False) if deployed is None else plan(deployed, document)
@@ -152,14 +154,22 @@ def read(clients: Clients, stack: str) -> Deployed | None:
     blueprint = Blueprint(template)
     listeners = sorted({route.listener for route in blueprint.routes.values()} & physical_ids.keys())
     elbv2 = clients.client("elbv2") if listeners else None
-    live: dict[str, Traffic | None] = {}
-    for listener in listeners:
-        live.update(_live(elbv2, physical_ids[listener]))
+    actions = {
+        rule: found for listener in listeners for rule, found in _live_actions(elbv2, physical_ids[listener])
+    }
     releases = {
         **_codedeploy_releases(clients, blueprint, physical_ids),
         **_native_releases(clients, blueprint, physical_ids),
     }
-    return Deployed(stack, template, physical_ids, live, releases, half_way=status in _HALF_WAY)
+    return Deployed(
+        stack,
+        template,
+        physical_ids,
+        live={rule: traffic_of(found) for rule, found in actions.items()},
+        signing_in=frozenset(rule for rule, found in actions.items() if signs_in(found)),
+        releases=releases,
+        half_way=status in _HALF_WAY,
+    )
 
 
 def plan(deployed: Deployed, template: Template) -> Plan:
@@ -262,7 +272,8 @@ class _Comparison:
         )
         release = self._deployed.releases.get(service_id or "")
         if change is None:
-            return replace(finding, change=f"not changed{self._remark(live, was, release)}")
+            remark = self._remark(live, was, release)
+            return replace(finding, change=f"not changed{remark}{self._lost_sign_in(old, live)}")
         verdict = self._verdict(finding, release, live, was, will_be)
         if verdict is None or (
             will_be is None and release is None and self._is_closing(service_id, live, was)
@@ -349,6 +360,13 @@ class _Comparison:
         if live is _MISSING:
             return ", but the rule is not there any more: its requests go elsewhere"
         return "" if live == was else ", so the traffic stays where it was moved"
+
+    def _lost_sign_in(self, old: Route | None, live: Traffic | None) -> str:
+        if old is None or not old.signed_in or live is _MISSING:
+            return ""
+        if self._deployed.physical_ids[old.logical_id] in self._deployed.signing_in:
+            return ""
+        return ", but it lets through who has not signed in: somebody removed that from the live rule"
 
     def _live(self, route: Route, old: Route | None) -> Traffic | None:
         if old is None:
@@ -456,13 +474,13 @@ def _template(cloudformation: Any, stack: str) -> Template:
     return dict(body)
 
 
-def _live(elbv2: Any, listener_arn: str) -> Iterator[tuple[str, Traffic | None]]:
+def _live_actions(elbv2: Any, listener_arn: str) -> Iterator[tuple[str, Sequence[Mapping[str, Any]]]]:
     try:
         for page in elbv2.get_paginator("describe_rules").paginate(ListenerArn=listener_arn):
             for rule in page["Rules"]:
-                yield listener_arn if rule["IsDefault"] else rule["RuleArn"], traffic_of(rule["Actions"])
+                yield listener_arn if rule["IsDefault"] else rule["RuleArn"], rule["Actions"]
     except ClientError as error:
-        if not _says(error, "ListenerNotFound"):
+        if not says(error, "ListenerNotFound"):
             raise
 
 
@@ -480,7 +498,7 @@ def _codedeploy_releases(
                 includeOnlyStatuses=_CODEDEPLOY_UNDER_WAY,
             )["deployments"]
         except ClientError as error:
-            if not _says(error, "ApplicationDoesNotExistException", "DeploymentGroupDoesNotExistException"):
+            if not says(error, "ApplicationDoesNotExistException", "DeploymentGroupDoesNotExistException"):
                 raise
             continue
         for deployment in deployments:
@@ -502,7 +520,7 @@ def _native_releases(
                 cluster=cluster, service=physical_ids[service], status=_ECS_UNDER_WAY
             )["serviceDeployments"]
         except ClientError as error:
-            if not _says(error, "ServiceNotFoundException", "ClusterNotFoundException"):
+            if not says(error, "ServiceNotFoundException", "ClusterNotFoundException"):
                 raise
             continue
         for deployment in deployments:
@@ -510,7 +528,3 @@ def _native_releases(
             stop = f"aws ecs stop-service-deployment --stop-type ROLLBACK --service-deployment-arn {arn}"
             found[service] = Release(f"ECS deployment {arn.rpartition('/')[2]}", stop)
     return found
-
-
-def _says(error: ClientError, *codes: str) -> bool:
-    return error.response.get("Error", {}).get("Code") in codes

@@ -38,7 +38,8 @@ CREATE_ONLY: Mapping[str, frozenset[str]] = {
 class Route:
     """A listener rule, or the default action of a listener (without priority), as a template has it.
 
-    `traffic` names target groups by logical id; it is None where nothing is forwarded.
+    `traffic` names target groups by logical id; it is None where nothing is forwarded. With `signed_in` only
+    those who have signed in at the load balancer are let through.
     """
 
     logical_id: str
@@ -46,6 +47,7 @@ class Route:
     priority: int | None
     properties: Mapping[str, Any]
     traffic: Traffic | None
+    signed_in: bool = False
 
 
 @dataclass(frozen=True)
@@ -126,7 +128,8 @@ class Blueprint:
         for logical_id, rule in self._of_type(RULE):
             traffic = traffic_of(rule["Actions"])
             listener = reference(rule["ListenerArn"])
-            yield Route(logical_id, listener, int(rule["Priority"]), rule, traffic)
+            priority, signed_in = int(rule["Priority"]), signs_in(rule["Actions"])
+            yield Route(logical_id, listener, priority, rule, traffic, signed_in)
         for logical_id, properties in self._of_type(LISTENER):
             traffic = traffic_of(properties["DefaultActions"])
             if traffic is not None:
@@ -148,6 +151,11 @@ def traffic_of(actions: Sequence[Mapping[str, Any]]) -> Traffic | None:
                 {reference(group["TargetGroupArn"]): int(group.get("Weight", 1)) for group in groups}
             )
     return None
+
+
+def signs_in(actions: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether only those who have signed in get through the actions of a rule, as `traffic_of` reads them."""
+    return any(str(action["Type"]).startswith("authenticate-") for action in actions)
 
 
 def reference(value: Any) -> str:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import httpx
 
 from ops.endpoint import Endpoint
 from ops.errors import OpsError
+from settings import Access
 
 _WAIT_SECONDS = 120.0
 _POLL_SECONDS = 1.0
@@ -25,29 +26,31 @@ class Probe:
     meaning: str
 
 
-def probes(admin_cidrs: Sequence[str]) -> list[Probe]:
+def probes(access: Access) -> list[Probe]:
     """What must hold right after a deployment; nothing of it changes data.
 
     The administration must be closed where no network was named, and may be closed to this machine where
-    some were.
+    some were. Where users sign in, this machine is sent to do so.
     """
-    admin = frozenset({200, 403}) if admin_cidrs else frozenset({403})
+    admin = {403}
+    if access.admin_cidrs:
+        admin.add(302 if access.oidc else 200)
     ok = frozenset({200})
     return [
         Probe("/", ok, "text/html", "home page"),
         Probe("/suppliers", ok, "text/html", "list"),
         Probe("/api/suppliers", ok, "application/json", "list as JSON"),
         Probe("/suppliers/999999999", frozenset({404}), "text/html", "a supplier that is not there"),
-        Probe("/admin/suppliers", admin, "text/", "administration"),
-        Probe("/admin/api/suppliers", admin, "", "administration as JSON"),
+        Probe("/admin/suppliers", frozenset(admin), "text/", "administration"),
+        Probe("/admin/api/suppliers", frozenset(admin), "", "administration as JSON"),
     ]
 
 
-def run(endpoint: Endpoint, admin_cidrs: Sequence[str], *, detail: Callable[[str], None]) -> None:
+def run(endpoint: Endpoint, access: Access, *, detail: Callable[[str], None]) -> None:
     """Send each probe until it passes, at most two minutes in all; raises `OpsError` naming what does not."""
     deadline = time.monotonic() + _WAIT_SECONDS
     with endpoint.client() as client:
-        for probe in probes(admin_cidrs):
+        for probe in probes(access):
             answer = _until_passing(client, probe, deadline)
             detail(f"{probe.path}: {answer.status_code} ({probe.meaning})")
 

@@ -9,6 +9,7 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct, IDependable
 
+from platform_constructs.cron_expression import CronExpression
 from platform_constructs.database_access import DatabaseAccess
 from platform_constructs.database_preparation import DatabasePreparation, UserRights
 from platform_constructs.ecs_operations import EcsOperations
@@ -16,6 +17,9 @@ from platform_constructs.microservice import Microservice, MicroserviceProps
 from platform_constructs.public_load_balancer import PublicLoadBalancer
 from platform_constructs.release_check import ReleaseCheck
 from platform_constructs.service_image import ServiceImage
+from platform_constructs.service_scaling import ServiceScalingProps, TaskSchedule
+from platform_constructs.sign_in import SignIn
+from platform_constructs.web_acl import WebAcl
 from settings import ROOT, Compute, Service
 from stacks.data import DataStack
 from stacks.network import NetworkStack
@@ -58,7 +62,11 @@ class ComputeStack(Stack):
             user_secrets=data.user_secrets,
         )
         self.cluster = ecs.Cluster(
-            self, "Cluster", vpc=network.vpc, container_insights_v2=ecs.ContainerInsights.ENHANCED
+            self,
+            "Cluster",
+            vpc=network.vpc,
+            container_insights_v2=ecs.ContainerInsights.ENHANCED,
+            enable_fargate_capacity_providers=any(service.spot_percent for service in settings.services),
         )
         self.entrance = PublicLoadBalancer(
             self,
@@ -68,9 +76,20 @@ class ComputeStack(Stack):
             test_traffic_cidrs=settings.test_traffic_cidrs,
             domain=settings.tls.domain if settings.tls else None,
             hosted_zone_id=settings.tls.hosted_zone_id if settings.tls else None,
+            waf=settings.waf is not None,
             deletion_protection=protected,
             removal_policy=self._removal_policy,
         )
+        if settings.waf:
+            WebAcl(
+                self,
+                "WebAcl",
+                name=prefix,
+                load_balancer=self.entrance.load_balancer,
+                rate_limit=settings.waf.rate_limit,
+                logs_key=self._logs_key,
+                removal_policy=self._removal_policy,
+            )
         operations = EcsOperations(
             self,
             "Operations",
@@ -94,6 +113,11 @@ class ComputeStack(Stack):
                 removal_policy=self._removal_policy,
             ).function
         self.microservices = {service.name: self._microservice(service) for service in settings.services}
+        way_out = network.endpoints.admit(
+            self,
+            *(each.security_group for each in self.microservices.values()),
+            *(self._release_check.connections.security_groups if self._release_check else ()),
+        )
         rights = {
             service.name: UserRights(access=service.database, tables=service.tables)
             for service in settings.services
@@ -113,8 +137,11 @@ class ComputeStack(Stack):
             for service in settings.services
             if service.migrations
         }
+        for preparation in self.preparations.values():
+            preparation.done.node.add_dependency(way_out)
         for service in settings.services:
             microservice = self.microservices[service.name]
+            microservice.service.node.add_dependency(way_out)
             if service.database != "none":
                 microservice.service.node.add_dependency(*(each.done for each in self.preparations.values()))
             operations.lift_to_minimum(
@@ -176,6 +203,7 @@ class ComputeStack(Stack):
     def _props(self, service: Service) -> MicroserviceProps:
         scaling, release = service.scaling, self._settings.release
         restricted = service.access == "admin"
+        oidc = self._settings.oidc
         return MicroserviceProps(
             name=service.name,
             family=self._family(service),
@@ -184,27 +212,45 @@ class ComputeStack(Stack):
             source_cidrs=self._settings.admin_cidrs if restricted else (),
             # The check of new tasks comes from inside.
             test_source_cidrs=self._settings.test_admin_cidrs if restricted else (),
+            sign_in=SignIn(**oidc.model_dump()) if restricted and oidc else None,
             container_port=service.container_port,
             cpu=service.cpu,
             memory_mib=service.memory_mib,
             architecture=service.architecture,
             health_check_path=service.health_check_path,
             health_check_grace=Duration.seconds(service.health_check_grace_seconds),
-            min_tasks=scaling.min_tasks,
-            max_tasks=scaling.max_tasks,
-            target_cpu_percent=scaling.target_cpu_percent,
-            step_out_cpu_percent=scaling.step_out_cpu_percent,
-            step_in_cpu_percent=scaling.step_in_cpu_percent,
-            scaling_cooldown=Duration.seconds(scaling.cooldown_seconds),
+            spot_percent=service.spot_percent,
+            scaling=ServiceScalingProps(
+                min_tasks=scaling.min_tasks,
+                max_tasks=scaling.max_tasks,
+                target_cpu_percent=scaling.target_cpu_percent,
+                step_out_cpu_percent=scaling.step_out_cpu_percent,
+                step_in_cpu_percent=scaling.step_in_cpu_percent,
+                target_memory_percent=scaling.target_memory_percent,
+                target_requests_per_task=scaling.target_requests_per_target,
+                cooldown=Duration.seconds(scaling.cooldown_seconds),
+                schedules=[
+                    TaskSchedule(
+                        name=bounds.name,
+                        cron=CronExpression.parse(bounds.cron),
+                        time_zone=bounds.time_zone,
+                        min_tasks=bounds.min_tasks,
+                        max_tasks=bounds.max_tasks,
+                    )
+                    for bounds in scaling.bounds
+                ],
+            ),
             controller=release.controller,
             strategy=release.strategy,
             bake=Duration.minutes(release.bake_minutes),
+            exec=self._settings.exec,
             response_limit=Duration.millis(round(1000 * self._settings.response_seconds)),
         )
 
     def _add_outputs(self) -> None:
         CfnOutput(self, "ApplicationUrl", value=f"{self.entrance.url}/")
         CfnOutput(self, "AdminUrl", value=f"{self.entrance.url}/admin/suppliers")
+        CfnOutput(self, "Transport", value=self.entrance.transport)
         CfnOutput(self, "LoadBalancerDnsName", value=self.entrance.load_balancer.load_balancer_dns_name)
         CfnOutput(self, "LoadBalancerArn", value=self.entrance.load_balancer.load_balancer_arn)
         CfnOutput(self, "ProductionListenerArn", value=self.entrance.production_listener.listener_arn)

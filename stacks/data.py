@@ -5,13 +5,13 @@ from aws_cdk import CfnOutput, Duration, RemovalPolicy, Stack
 from aws_cdk import aws_ec2 as ec2
 from constructs import Construct
 
-from platform_constructs.alarm_topic import AlarmTopic
 from platform_constructs.compliance import acknowledge
 from platform_constructs.database_backup import DatabaseBackup
 from platform_constructs.encryption_key import EncryptionKey
 from platform_constructs.mysql_database import MysqlDatabase, MysqlDatabaseProps
 from platform_constructs.operator_alarm import OperatorAlarm
 from settings import Backup, Database
+from stacks.network import NetworkStack
 
 
 class DataStack(Stack):
@@ -22,10 +22,9 @@ class DataStack(Stack):
         scope: Construct,
         construct_id: str,
         *,
-        vpc: ec2.IVpc,
+        network: NetworkStack,
         database: Database,
         backup: Backup | None,
-        topic: AlarmTopic,
         users: Sequence[str],
         prefix: str,
         protected: bool,
@@ -47,7 +46,7 @@ class DataStack(Stack):
         self.database = MysqlDatabase(
             self,
             "Database",
-            vpc=vpc,
+            vpc=network.vpc,
             rotation_subnets=ec2.SubnetSelection(subnet_group_name="Application"),
             encryption_key=self.key,
             props=MysqlDatabaseProps(
@@ -60,6 +59,7 @@ class DataStack(Stack):
                 keep=protected,
             ),
         )
+        network.endpoints.admit(self, self.database.rotation_security_group)
         self.alarms: list[OperatorAlarm] = []
         if backup is not None:
             kept = DatabaseBackup(
@@ -68,7 +68,7 @@ class DataStack(Stack):
                 instance=self.database.instance,
                 encryption_key=self.key,
                 retention=Duration.days(backup.retention_days),
-                topic=topic,
+                topic=network.alarm_topic,
                 removal_policy=keep,
             )
             self.alarms.append(kept.alarm)

@@ -6,6 +6,7 @@ from constructs import Construct
 
 from platform_constructs.alarm_topic import AlarmTopic
 from platform_constructs.encryption_key import EncryptionKey
+from platform_constructs.mysql_database import DATABASE_PORT
 from platform_constructs.zoned_vpc import ZonedVpc
 from settings import Alarms, Network
 
@@ -48,11 +49,13 @@ class NetworkStack(Stack):
             nat_gateways=network.nat_gateways,
             interface_endpoints=network.interface_endpoints,
             flow_logs=network.flow_logs,
+            data_port=DATABASE_PORT,
             logs_key=self.logs_key,
             removal_policy=keep,
         )
         self.vpc = zoned.vpc
         self.application_subnets = zoned.application_subnets
+        self.endpoints = zoned.endpoints
         topic_key = EncryptionKey(
             self,
             "TopicKey",

@@ -42,6 +42,13 @@ class AccessLogBucket(s3.Bucket):
             "S3DefaultEncryptionKMS",
             "The load balancer and S3 deliver access logs to buckets with keys of S3 only; they are encrypted with those.",
         )
+        if access_logs is None:
+            acknowledge(
+                self,
+                "CKV_AWS_18",
+                "The end of the chain: what is logged here is who read access logs, and a bucket that logs its own access "
+                "writes to itself without end.",
+            )
         acknowledge(
             self,
             "S3BucketReplicationEnabled",

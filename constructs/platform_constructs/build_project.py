@@ -99,7 +99,7 @@ class BuildProject(codebuild.PipelineProject):
         if docker:
             acknowledge(
                 self,
-                "CB3",
+                "CKV_AWS_316",
                 "An image is built by a Docker daemon, which a build container can only run with privileges. "
                 "This project does nothing else: tests and migrations run in projects without.",
             )

@@ -1,6 +1,8 @@
 import re
+from collections.abc import Sequence
+from typing import cast
 
-from aws_cdk import Acknowledgment, Stack, Token, Validations
+from aws_cdk import Acknowledgment, CfnResource, Stack, Token, Validations
 from constructs import IConstruct
 
 _NUMBERED = ("AwsSolutions",)
@@ -8,25 +10,37 @@ _NAMED = ("NIST.800.53.R5", "PCI.DSS.321", "HIPAA.Security")
 
 # For a function that only a deployment calls.
 UNRESERVED_CONCURRENCY = (
-    "LambdaConcurrency",
+    ("LambdaConcurrency", "CKV_AWS_115"),
     "Only deployments call the function, a few times each. Reserving a share of the account's concurrency for that would "
     "take it from others, and fails in a new account, whose quota leaves nothing to reserve.",
 )
 
 
-def acknowledge(scope: IConstruct, rule: str, reason: str) -> None:
+def acknowledge(scope: IConstruct, rule: str | Sequence[str], reason: str) -> None:
     """Accept the findings of one rule below `scope`, for a reason a stranger can judge, in every pack that knows it.
 
-    The rule is its exact id without the pack: AwsSolutions numbers its rules (`EC23`), the other packs share names
-    (`S3BucketReplicationEnabled`); a finding about a part is named with it (`IAM5[Resource::*]`). Call it on the
-    smallest construct, beside the code that causes the finding; one that meets no finding fails the tests.
+    The rule is its exact id without the pack: AwsSolutions numbers its rules (`EC23`), the other packs of cdk-nag share
+    names (`S3BucketReplicationEnabled`), Checkov's are of the resource itself (`CKV_AWS_18`); several where they are
+    names of the same. A finding about a part is named with it (`IAM5[Resource::*]`). Call it on the smallest
+    construct, beside the code that causes the finding; one that meets no finding fails the tests.
     """
-    packs = _NUMBERED if re.fullmatch(r"[A-Z]+\d+", rule.partition("[")[0]) else _NAMED
-    Validations.of(scope).acknowledge(
-        *(Acknowledgment(id=f"{pack}::{pack}-{rule}", reason=reason) for pack in packs)
-    )
+    for name in [rule] if isinstance(rule, str) else rule:
+        if name.startswith("CKV_"):
+            _skip(scope, name, reason)
+            continue
+        packs = _NUMBERED if re.fullmatch(r"[A-Z]+\d+", name.partition("[")[0]) else _NAMED
+        Validations.of(scope).acknowledge(
+            *(Acknowledgment(id=f"{pack}::{pack}-{name}", reason=reason) for pack in packs)
+        )
 
 
 def readable_account(stack: Stack) -> str:
     """The account as cdk-nag writes it in the id of a finding."""
     return "<AWS::AccountId>" if Token.is_unresolved(stack.account) else stack.account
+
+
+def _skip(scope: IConstruct, rule: str, reason: str) -> None:
+    # https://www.checkov.io/2.Basics/Suppressing%20and%20Skipping%20Policies.html
+    resource = cast(CfnResource, scope if CfnResource.is_cfn_resource(scope) else scope.node.default_child)
+    skips = (resource.get_metadata("checkov") or {}).get("skip", [])
+    resource.add_metadata("checkov", {"skip": [*skips, {"id": rule, "comment": reason}]})

@@ -1,5 +1,6 @@
 from collections.abc import Mapping
 
+from aws_cdk import Stack
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
@@ -56,12 +57,24 @@ class DatabaseAccess(Construct):
 
     def grant_connect(self, service: str, grantee: iam.IGrantable) -> None:
         """Allow reading the credentials of the service's own user, and no other's."""
-        self.users[service].grant_read(grantee)
+        self._grant_read(grantee, self.users[service])
 
     def grant_manage_users(self, grantee: iam.IGrantable) -> None:
         """Allow reading every credential, to make the users that they belong to."""
-        for secret in (self.administrator, self.migrator, *self.users.values()):
+        self._grant_read(grantee, self.administrator, self.migrator, *self.users.values())
+
+    def _grant_read(self, grantee: iam.IGrantable, *secrets: secretsmanager.ISecret) -> None:
+        for secret in secrets:
             secret.grant_read(grantee)
+        # Granting to read a secret whose key is imported forgets the key: https://github.com/aws/aws-cdk/issues/20087
+        by_secrets_manager = f"secretsmanager.{Stack.of(self).region}.amazonaws.com"
+        grantee.grant_principal.add_to_principal_policy(
+            iam.PolicyStatement(
+                actions=["kms:Decrypt"],
+                resources=[self._key.key_arn],
+                conditions={"StringEquals": {"kms:ViaService": by_secrets_manager}},
+            )
+        )
 
     def _imported(self, construct_id: str, secret: secretsmanager.ISecret) -> secretsmanager.ISecret:
         return secretsmanager.Secret.from_secret_attributes(

@@ -94,7 +94,7 @@ class EcsOperations(Construct):
         acknowledge(self._function, *UNRESERVED_CONCURRENCY)
         acknowledge(
             self._function,
-            "LambdaInsideVPC",
+            ("LambdaInsideVPC", "CKV_AWS_117"),
             "Calls nothing but AWS APIs and reaches nothing inside the VPC. In there it would gain a way to the database "
             "that it has no use for, and deployments would depend on the network that they change.",
         )
@@ -107,7 +107,7 @@ class EcsOperations(Construct):
         security_groups: Sequence[ec2.ISecurityGroup],
         log_group: logs.ILogGroup,
         log_prefix: str,
-    ) -> IDependable:
+    ) -> CustomResource:
         """Run the task at each deployment that changes it; the deployment fails if the task does."""
         rights = self._rights("TaskRights")
         task_definition.grant_run(rights)

@@ -5,6 +5,11 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
+# https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/encrypt-log-data-kms.html
+_LOGS = ("kms:Encrypt", "kms:Decrypt", "kms:ReEncrypt*", "kms:GenerateDataKey*", "kms:Describe*")
+# https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html
+_PUBLISHER = ("kms:Decrypt", "kms:GenerateDataKey*")
+
 
 class EncryptionKey(kms.Key):
     """A customer-managed key that rotates every year and that only named AWS services may use."""
@@ -28,13 +33,7 @@ class EncryptionKey(kms.Key):
         for service in services:
             self.add_to_resource_policy(
                 iam.PolicyStatement(
-                    actions=[
-                        "kms:Encrypt",
-                        "kms:Decrypt",
-                        "kms:ReEncrypt*",
-                        "kms:GenerateDataKey*",
-                        "kms:Describe*",
-                    ],
+                    actions=list(_LOGS if _is_logs(service) else _PUBLISHER),
                     principals=[iam.ServicePrincipal(service)],
                     resources=["*"],
                     conditions=_only_for_this_account(self, service),
@@ -42,9 +41,13 @@ class EncryptionKey(kms.Key):
             )
 
 
+def _is_logs(service: str) -> bool:
+    return service.startswith("logs.")
+
+
 def _only_for_this_account(scope: Construct, service: str) -> dict[str, dict[str, str]]:
     stack = Stack.of(scope)
-    if service.startswith("logs."):
+    if _is_logs(service):
         # CloudWatch Logs names the log group in the encryption context and sends no source account:
         # https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/encrypt-log-data-kms.html
         arn = f"arn:{stack.partition}:logs:{stack.region}:{stack.account}:log-group:*"

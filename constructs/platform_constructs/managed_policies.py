@@ -30,4 +30,5 @@ def _manage(inline: iam.CfnPolicy) -> None:
     if not unused:
         # By another id: CloudFormation changes no resource's type, and like this the new policy is attached before
         # the inline one goes.
-        iam.CfnManagedPolicy(policy, "Managed", policy_document=inline.policy_document, roles=roles)
+        managed = iam.CfnManagedPolicy(policy, "Managed", policy_document=inline.policy_document, roles=roles)
+        managed.cfn_options.metadata = {**inline.cfn_options.metadata, **managed.cfn_options.metadata}

@@ -16,15 +16,19 @@ from constructs import Construct
 from platform_constructs.alarm_topic import AlarmTopic
 from platform_constructs.blue_green_release import BlueGreenRelease
 from platform_constructs.compliance import acknowledge
-from platform_constructs.cpu_scaling import CpuScaling
 from platform_constructs.listener_rules import ListenerRules
 from platform_constructs.public_load_balancer import PublicLoadBalancer
 from platform_constructs.service_image import ServiceImage
+from platform_constructs.service_scaling import ServiceScaling, ServiceScalingProps
+from platform_constructs.sign_in import SignIn
 from platform_constructs.target_group_pair import TargetGroupPair
 
 # The server inside finishes requests under way within 25 s; the platform kills it after this.
 _STOP_TIMEOUT = Duration.seconds(30)
 _USER = "10001:10001"
+# Where the agent of ECS Exec writes: the rest of the file system stays read-only. AWS supports the agent on writable
+# file systems only; this is how users run it nevertheless: https://github.com/aws/containers-roadmap/issues/1359
+_AGENT_FOLDERS = {"agent-state": "/var/lib/amazon", "agent-log": "/var/log/amazon"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,21 +39,19 @@ class MicroserviceProps:
     priority: int
     source_cidrs: Sequence[str]
     test_source_cidrs: Sequence[str]
+    sign_in: SignIn | None
     container_port: int
     cpu: int
     memory_mib: int
     architecture: Literal["arm64", "x86_64"]
     health_check_path: str
     health_check_grace: Duration
-    min_tasks: int
-    max_tasks: int
-    target_cpu_percent: int
-    step_out_cpu_percent: int
-    step_in_cpu_percent: int
-    scaling_cooldown: Duration
+    spot_percent: int
+    scaling: ServiceScalingProps
     controller: Literal["codedeploy", "ecs", "rolling"]
     strategy: Literal["all-at-once", "canary", "linear"]
     bake: Duration
+    exec: bool
     response_limit: Duration
 
 
@@ -78,8 +80,8 @@ class Microservice(Construct):
         self.container_port = props.container_port
         self.architecture = props.architecture
         self.controller = props.controller
-        self.scaling_bounds = (props.min_tasks, props.max_tasks)
-        self.scaling_cpu_percents = (props.step_in_cpu_percent, props.step_out_cpu_percent)
+        self.scaling_bounds = (props.scaling.min_tasks, props.scaling.max_tasks)
+        self.scaling_cpu_percents = (props.scaling.step_in_cpu_percent, props.scaling.step_out_cpu_percent)
         self.environment_name = environment["ENVIRONMENT"]
         self.task_role = iam.Role(
             self,
@@ -114,8 +116,13 @@ class Microservice(Construct):
             "TaskDefinition", environment=environment, task_role=self.task_role, serves=True
         )
         self.security_group = ec2.SecurityGroup(
-            self, "SecurityGroup", vpc=cluster.vpc, description=f"Tasks of {props.name}"
+            self,
+            "SecurityGroup",
+            vpc=cluster.vpc,
+            description=f"Tasks of {props.name}",
+            allow_all_outbound=False,
         )
+        self.security_group.add_egress_rule(ec2.Peer.any_ipv4(), ec2.Port.HTTPS, "AWS APIs")
         self.security_group.connections.allow_from(
             load_balancer.security_group,
             ec2.Port.tcp(props.container_port),
@@ -130,6 +137,12 @@ class Microservice(Construct):
             health_check_path=props.health_check_path,
         )
         self.service = self._service(cluster, subnets, security_groups)
+        if props.exec:
+            acknowledge(
+                self.task_role,
+                "IAM5[Resource::*]",
+                "The channels of Session Manager, which ECS Exec goes through, know no resource.",
+            )
         self.production_rules = self._rules(
             "ProductionRules", load_balancer.production_listener, props.source_cidrs
         )
@@ -155,16 +168,12 @@ class Microservice(Construct):
             response_limit=props.response_limit,
             topic=alarms,
         )
-        CpuScaling(
+        ServiceScaling(
             self,
             "Scaling",
             service=self.service,
-            min_tasks=props.min_tasks,
-            max_tasks=props.max_tasks,
-            target_cpu_percent=props.target_cpu_percent,
-            step_out_cpu_percent=props.step_out_cpu_percent,
-            step_in_cpu_percent=props.step_in_cpu_percent,
-            cooldown=props.scaling_cooldown,
+            requests_per_task=self.target_groups.metric_requests_per_task(),
+            props=props.scaling,
         )
 
     def add_task_definition(
@@ -209,6 +218,12 @@ class Microservice(Construct):
             stop_timeout=_STOP_TIMEOUT,
         )
         container.add_environment("PORT", str(props.container_port))
+        if serves and props.exec:
+            for volume, folder in _AGENT_FOLDERS.items():
+                task_definition.add_volume(name=volume)
+                container.add_mount_points(
+                    ecs.MountPoint(source_volume=volume, container_path=folder, read_only=False)
+                )
         acknowledge(
             task_definition,
             "ECS2",
@@ -291,13 +306,18 @@ class Microservice(Construct):
             cluster=cluster,
             task_definition=self.task_definition,
             platform_version=ecs.FargatePlatformVersion.LATEST,
+            capacity_provider_strategies=self._capacity(),
             assign_public_ip=False,
             vpc_subnets=subnets,
             security_groups=[self.security_group, *security_groups],
             health_check_grace_period=props.health_check_grace,
+            enable_execute_command=True if props.exec else None,
             min_healthy_percent=100,
             max_healthy_percent=200,
             propagate_tags=ecs.PropagatedTagSource.SERVICE,
+            # ECS decides for a service with the CODE_DEPLOY controller: an update must not name it
+            # (https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_UpdateService.html).
+            availability_zone_rebalancing=None if codedeploy else ecs.AvailabilityZoneRebalancing.ENABLED,
             deployment_controller=ecs.DeploymentController(
                 type=ecs.DeploymentControllerType.CODE_DEPLOY
                 if codedeploy
@@ -309,6 +329,18 @@ class Microservice(Construct):
             linear_configuration=shift if props.strategy == "linear" else None,
             bake_time=props.bake if native else None,
         )
+
+    def _capacity(self) -> list[ecs.CapacityProviderStrategy] | None:
+        """The minimum on demand, and of the tasks beyond it the share of Spot, which AWS may take back."""
+        props = self._props
+        if not props.spot_percent:
+            return None
+        return [
+            ecs.CapacityProviderStrategy(
+                capacity_provider="FARGATE", base=props.scaling.min_tasks, weight=100 - props.spot_percent
+            ),
+            ecs.CapacityProviderStrategy(capacity_provider="FARGATE_SPOT", weight=props.spot_percent),
+        ]
 
     def _rules(
         self, construct_id: str, listener: elbv2.IApplicationListener, source_cidrs: Sequence[str]
@@ -324,6 +356,8 @@ class Microservice(Construct):
             )
         else:
             action = elbv2.ListenerAction.forward([groups.blue])
+        if props.sign_in is not None:
+            action = props.sign_in.before(action)
         return ListenerRules(
             self,
             construct_id,

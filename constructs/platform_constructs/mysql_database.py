@@ -14,7 +14,7 @@ from platform_constructs.credential_rotation import EXCLUDED_CHARACTERS, Credent
 from platform_constructs.database_user import DatabaseUser
 
 # Neither the port nor the administrator's name is the engine's default (Security Hub RDS.23, RDS.25).
-_PORT = 3307
+DATABASE_PORT = 3307
 _ADMINISTRATOR = "directory_admin"
 _DATABASE = "suppliers"
 
@@ -70,7 +70,7 @@ class MysqlDatabase(Construct):
             vpc=vpc,
             vpc_subnets=ec2.SubnetSelection(subnet_group_name="Data"),
             security_groups=[security_group],
-            port=_PORT,
+            port=DATABASE_PORT,
             database_name=_DATABASE,
             credentials=rds.Credentials.from_secret(administrator),
             parameter_group=self._parameters(engine, props.max_connections),
@@ -99,13 +99,12 @@ class MysqlDatabase(Construct):
             performance_insight_retention=rds.PerformanceInsightRetention.DEFAULT,
         )
         if not props.deletion_protection:
-            for rule in ("RDS10", "RDSInstanceDeletionProtectionEnabled"):
-                acknowledge(
-                    self.instance,
-                    rule,
-                    "By setting (database.deletion_protection): an environment that holds sample data only and "
-                    "is destroyed and made again at will.",
-                )
+            acknowledge(
+                self.instance,
+                ("RDS10", "RDSInstanceDeletionProtectionEnabled"),
+                "By setting (database.deletion_protection): an environment that holds sample data only and "
+                "is destroyed and made again at will.",
+            )
         self.client_security_group = ec2.SecurityGroup(
             self,
             "ClientSecurityGroup",
@@ -114,20 +113,20 @@ class MysqlDatabase(Construct):
             allow_all_outbound=False,
         )
         self.client_security_group.connections.allow_to(
-            self.instance, ec2.Port.tcp(_PORT), "Clients of the database only"
+            self.instance, ec2.Port.tcp(DATABASE_PORT), "Clients of the database only"
         )
         # The instance's own default port is known when it exists only; a number can be checked before.
         self._connections = ec2.Connections(
-            security_groups=[security_group], default_port=ec2.Port.tcp(_PORT)
+            security_groups=[security_group], default_port=ec2.Port.tcp(DATABASE_PORT)
         )
-        self._rotation_security_group = ec2.SecurityGroup(
+        self.rotation_security_group = ec2.SecurityGroup(
             self,
             "RotationSecurityGroup",
             vpc=vpc,
             description="Functions that rotate the credentials of the database",
             allow_all_outbound=False,
         )
-        self._rotation_security_group.add_egress_rule(ec2.Peer.any_ipv4(), ec2.Port.HTTPS, "AWS APIs")
+        self.rotation_security_group.add_egress_rule(ec2.Peer.any_ipv4(), ec2.Port.HTTPS, "AWS APIs")
         self._rotate("RotationSingleUser", "administrator", self.administrator_secret)
 
     @property
@@ -164,7 +163,7 @@ class MysqlDatabase(Construct):
             database=self._connections,
             vpc=self._vpc,
             subnets=self._rotation_subnets,
-            security_group=self._rotation_security_group,
+            security_group=self.rotation_security_group,
         )
 
     def _monitoring_role(self) -> iam.Role:

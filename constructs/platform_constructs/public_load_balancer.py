@@ -1,4 +1,4 @@
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from aws_cdk import RemovalPolicy
 from aws_cdk import aws_certificatemanager as acm
@@ -11,6 +11,17 @@ from constructs import Construct
 from platform_constructs.access_log_bucket import AccessLogBucket
 from platform_constructs.compliance import acknowledge
 
+# On what the load balancer answers by itself (403, 404, redirects, 5xx) as on the services' pages, where the values
+# are the same:
+# https://docs.aws.amazon.com/elasticloadbalancing/latest/application/header-modification.html
+_RESPONSE_HEADERS = {
+    "routing.http.response.server.enabled": "false",
+    "routing.http.response.x_content_type_options.header_value": "nosniff",
+    "routing.http.response.x_frame_options.header_value": "DENY",
+}
+_ONLY_BY_HTTPS = {
+    "routing.http.response.strict_transport_security.header_value": "max-age=31536000; includeSubDomains"
+}
 _NOT_FOUND = elbv2.ListenerAction.fixed_response(404, content_type="text/plain", message_body="Not found")
 
 
@@ -30,7 +41,7 @@ class PublicLoadBalancer(Construct):
         test_traffic_cidrs: Sequence[str],
         domain: str | None,
         hosted_zone_id: str | None,
-        waf: bool = False,
+        waf: bool,
         deletion_protection: bool,
         removal_policy: RemovalPolicy,
     ) -> None:
@@ -90,10 +101,17 @@ class PublicLoadBalancer(Construct):
             self._redirect_to_https()
         acknowledge(
             self.security_group,
-            "EC23",
+            ("EC23", "CKV_AWS_260"),
             "A public directory is read by everybody: only the production ports of the load balancer are "
             "open to the world, and nothing behind it has a public address.",
         )
+
+    @property
+    def transport(self) -> str:
+        """What protects requests on their way here, in words."""
+        if self.secure:
+            return "HTTPS only: port 80 redirects"
+        return "plain HTTP: everybody on the way can read and change requests; set [tls] for other than sample data"
 
     @property
     def url(self) -> str:
@@ -109,17 +127,20 @@ class PublicLoadBalancer(Construct):
             open=False,
             protocol=elbv2.ApplicationProtocol.HTTPS if certificates else elbv2.ApplicationProtocol.HTTP,
             certificates=certificates or None,
-            ssl_policy=elbv2.SslPolicy.RECOMMENDED_TLS if certificates else None,
+            # What AWS recommends: TLS 1.3 and 1.2 with authenticated ciphers only, and a key exchange that later
+            # quantum computers cannot undo, where the browser can do it:
+            # https://docs.aws.amazon.com/elasticloadbalancing/latest/application/describe-ssl-policies.html
+            ssl_policy=elbv2.SslPolicy.TLS13_12_RES_PQ if certificates else None,
             default_action=_NOT_FOUND,
         )
+        _add_headers(listener, {**_RESPONSE_HEADERS, **(_ONLY_BY_HTTPS if certificates else {})})
         if not certificates:
-            for rule in ("ELBv2ACMCertificateRequired", "ALBHttpToHttpsRedirection"):
-                acknowledge(
-                    listener,
-                    rule,
-                    "By setting (no [tls]): without a domain of its own an environment has no certificate, and says in "
-                    "its outputs that it speaks plain HTTP.",
-                )
+            acknowledge(
+                listener,
+                ("ELBv2ACMCertificateRequired", "ALBHttpToHttpsRedirection", "CKV_AWS_2", "CKV_AWS_103"),
+                "By setting (no [tls]): without a domain of its own an environment has no certificate, and says in its "
+                "outputs that it speaks plain HTTP.",
+            )
         return listener
 
     def _open(self, port: int, peer: ec2.IPeer, who: str) -> None:
@@ -136,15 +157,21 @@ class PublicLoadBalancer(Construct):
         )
 
     def _redirect_to_https(self) -> None:
-        redirect = self.load_balancer.add_listener(
+        listener = self.load_balancer.add_listener(
             "Redirect",
             port=80,
             open=False,
             default_action=elbv2.ListenerAction.redirect(port="443", protocol="HTTPS", permanent=True),
         )
+        _add_headers(listener, _RESPONSE_HEADERS)
         acknowledge(
-            redirect,
+            listener,
             "ELBv2ACMCertificateRequired",
             "Answers every request with a redirect to the listener that has the certificate, and nothing else.",
         )
         self._open(80, ec2.Peer.any_ipv4(), "The public, to be redirected")
+
+
+def _add_headers(listener: elbv2.ApplicationListener, attributes: Mapping[str, str]) -> None:
+    for key, value in attributes.items():
+        listener.set_attribute(key, value)

@@ -14,6 +14,7 @@ from constructs import Construct
 
 from platform_constructs.alarm_topic import AlarmTopic
 from platform_constructs.compliance import UNRESERVED_CONCURRENCY, acknowledge, readable_account
+from platform_constructs.permissions import allow
 from platform_constructs.public_load_balancer import PublicLoadBalancer
 
 _CODE = Path(__file__).parent / "handlers" / "release_check"
@@ -82,6 +83,17 @@ class ReleaseCheck(Construct):
         )
 
         acknowledge(self.function, *UNRESERVED_CONCURRENCY)
+        acknowledge(
+            self.function,
+            "CKV_AWS_173",
+            "The variables name the load balancer and the paths to request; none is secret, and Lambda encrypts them at rest.",
+        )
+        acknowledge(
+            cast(iam.Policy, role.node.find_child("DefaultPolicy")),
+            "CKV_AWS_111",
+            "Lambda makes and removes the network interfaces of a function in a VPC in the name of its role, before there "
+            "is anything to name: the actions are those of AWSLambdaVPCAccessExecutionRole.",
+        )
 
     def _role(self, cluster: ecs.ICluster, log_group: logs.LogGroup) -> iam.Role:
         cluster_id = Stack.of(self).resolve(cast(ecs.CfnCluster, cluster.node.default_child).logical_id)
@@ -119,19 +131,12 @@ class ReleaseCheck(Construct):
                 resources=[stack.format_arn(service="codedeploy", resource="deploymentgroup:*")],
             )
         )
-        role.add_to_policy(
-            iam.PolicyStatement(
-                actions=["ecs:DescribeServices", "ecs:DescribeServiceRevisions"],
-                resources=[
-                    stack.format_arn(
-                        service="ecs", resource="service", resource_name=f"{cluster.cluster_name}/*"
-                    ),
-                    stack.format_arn(
-                        service="ecs", resource="service-revision", resource_name=f"{cluster.cluster_name}/*"
-                    ),
-                ],
-            )
-        )
+        for action, resource in (
+            ("ecs:DescribeServices", "service"),
+            ("ecs:DescribeServiceRevisions", "service-revision"),
+        ):
+            name = f"{cluster.cluster_name}/*"
+            allow(role, action, on=stack.format_arn(service="ecs", resource=resource, resource_name=name))
         # None of these knows resources; the network interfaces are those of a function in a VPC and the
         # load balancer's:
         # https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonec2.html

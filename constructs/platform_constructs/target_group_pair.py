@@ -64,6 +64,15 @@ class TargetGroupPair(Construct):
         """Requests, as a count a period."""
         return self._combined(_SUM, "requests", "requests", "RequestCount", "Sum", period)
 
+    def metric_requests_per_task(self, period: Duration = _MINUTE) -> cloudwatch.MathExpression:
+        """Requests a task that serves gets, as a count a period.
+
+        The load balancer averages over the tasks of one group, so the sum over both is right whichever serves,
+        and while a release shifts the traffic between groups of one size.
+        """
+        label = "requests a task"
+        return self._combined(_SUM, "perTask", label, "RequestCountPerTarget", "Sum", period)
+
     def metric_response_time(
         self, statistic: str = "p95", period: Duration = _MINUTE
     ) -> cloudwatch.MathExpression:

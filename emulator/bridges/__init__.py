@@ -41,9 +41,11 @@ def install(context: Context) -> None:
         custom_resources,
         database,
         load_balancer,
+        placement,
         private_addresses,
         record_only,
         registry,
+        service_deployments,
         services,
         stack_status,
         target_health,
@@ -57,8 +59,10 @@ def install(context: Context) -> None:
     registry.install(context)
     database.install(context)
     containers.install(context)
+    placement.install(context)
     task_sets.install(context)
     services.install(context)
+    service_deployments.install(context)
     codedeploy.install(context)
     stack_status.install(context)
     weighted_forward.install(context)

@@ -46,7 +46,6 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 _requests_at: Counter[str] = Counter()
 _counting = threading.Lock()
-_TERMINAL = frozenset({"forward", "redirect", "fixed-response"})
 
 
 def install(context: Context) -> None:
@@ -197,9 +196,14 @@ class LoadBalancers:
         rules = [rule for rule in alb._rules.values() if rule.get("ListenerArn") == listener["ListenerArn"]]
         rule = routing.select_rule(rules, request)
         actions = (rule or {}).get("Actions") or listener.get("DefaultActions") or []
-        action = next((item for item in actions if item.get("Type") in _TERMINAL), None)
+        action = routing.deciding_action(actions)
         if action is None:
             await _answer(send, 503, "no rule of the listener answers this request")
+        elif action["Type"] == "authenticate-oidc":
+            location = routing.sign_in_url(action, request.host).encode("latin-1")
+            await _answer(send, 302, "", extra=[(b"location", location)])
+        elif action["Type"] == "authenticate-cognito":
+            await _answer(send, 401, "the emulator signs nobody in")
         elif action["Type"] == "fixed-response":
             config = action.get("FixedResponseConfig") or {}
             status, text = int(config.get("StatusCode", 200)), str(config.get("MessageBody") or "")

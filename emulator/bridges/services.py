@@ -4,7 +4,7 @@ Why: ministack reports an ECS service as created before its tasks run, judges a 
 and drops properties of a CloudFormation service (deployment controller, grace period). Here CloudFormation
 waits, as on AWS, until the new tasks are healthy in their target groups and the old ones are gone; a
 service whose tasks keep failing fails its stack with the last line they wrote; a task that the load
-balancer finds unhealthy is replaced.
+balancer finds unhealthy, or that a user stops, is replaced.
 Unnecessary when ministack's CloudFormation waits for service stability and its ECS for target health.
 """
 
@@ -54,6 +54,7 @@ def install(context: Context) -> None:
     replace(ecs, "_make_deployment", _starting_in_progress)
     replace(ecs, "_record_service_task_healthy", _after_health_checks)
     replace(ecs, "_record_service_task_failure", _with_backoff)
+    ecs._ACTION_MAP["StopTask"] = _replacing(ecs._ACTION_MAP["StopTask"])
     replace(provisioners, "_ecs_service_create", lambda original: _create)
     replace(provisioners, "_ecs_service_update", _updating)
     provisioners._RESOURCE_HANDLERS["AWS::ECS::Service"].update(
@@ -153,6 +154,26 @@ def _replace_task(key: str, cluster: str, task: dict[str, Any]) -> None:
     ecs._stop_task({"task": task["taskArn"], "cluster": cluster, "reason": reason})
     ecs._record_service_task_failure(task)
     ecs._reconcile_service_tasks(cluster, key)
+
+
+def _replacing(original: Any) -> Any:
+    """StopTask as users call it: the service of the task starts another one."""
+
+    def stop(data: dict[str, Any]) -> Any:
+        from ministack.core.concurrency import spawn_background
+        from ministack.services import ecs
+
+        response = original(data)
+        if response[0] < 400:
+            task = json.loads(response[2])["task"]
+            group = str(task.get("group", ""))
+            if group.startswith("service:"):
+                cluster = ecs._cluster_name_from_arn(task["clusterArn"])
+                key = f"{cluster}/{group.removeprefix('service:')}"
+                spawn_background(ecs._reconcile_service_tasks, cluster, key, thread_name="stopped-task")
+        return response
+
+    return stop
 
 
 def _epoch(moment: Any) -> float:

@@ -8,8 +8,10 @@ import re
 import shutil
 import socket
 import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 
@@ -45,6 +47,26 @@ class Checkout:
         if check:
             assert done.returncode == 0, done.stdout
         return done.stdout
+
+    def ops(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """What the operator's command line answers on the environment `local`."""
+        variables = {name: value for name, value in os.environ.items() if not name.startswith(_OF_THIS_RUN)}
+        return subprocess.run(
+            [sys.executable, "-m", "ops", *arguments],
+            cwd=self.folder,
+            env={**variables, "EMULATOR_PORT": str(self.port), "COLUMNS": "200", "NO_COLOR": "1"},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=180,
+        )
+
+    def answer(self, *arguments: str) -> Any:
+        """What it answers in JSON; the test fails with what it says if it fails."""
+        done = self.ops(*arguments, "--json")
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
 
     def docker(self, *arguments: str, port: int | None = None) -> list[str]:
         """What Docker lists of this checkout's emulator."""

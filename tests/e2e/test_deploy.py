@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import re
 import subprocess
@@ -75,6 +76,64 @@ def test_a_supplier_added_by_an_employee_is_seen_by_the_public(checkout: Checkou
     assert "Café Ünïcode &amp; Söhne" in page.text
 
 
+# As somebody writes them who wants to get past the rules; what no rule takes is customer's, which has no such page.
+SPELLINGS = (
+    *("/Admin/suppliers", "/ADMIN", "/aDmIn/supplier-add"),
+    *("//admin/suppliers", "/admin//suppliers", "///admin", "/./admin/suppliers", "/x/../admin/suppliers"),
+    *(
+        "/%61dmin/suppliers",
+        "/admin%2Fsuppliers",
+        "/%2561dmin",
+        "/admin%00",
+        "/%2e%2e/admin",
+        "/suppliers/%2e%2e/admin",
+    ),
+    *(
+        "/admin.",
+        "/admin./suppliers",
+        "/admin/suppliers..",
+        "/admin/.",
+        "/admin/../admin/suppliers",
+        "/admin/suppliers/",
+    ),
+    *(
+        "/admin;x/suppliers",
+        "/admin/suppliers;x=y",
+        "/admin/suppliers?a=b",
+        "/admin?/suppliers",
+        "/admin\\suppliers",
+    ),
+)
+OUTSIDE, INSIDE = "203.0.113.9", "127.0.0.1"
+
+
+@pytest.mark.parametrize("listener", ["suppliers-local", "suppliers-local--8080"])
+def test_the_administration_is_reached_from_named_networks_only_however_it_is_spelled(
+    checkout: Checkout, deployed: str, listener: str
+) -> None:
+    def ask(path: str, source: str) -> tuple[int, str]:
+        # The path exactly as it is written, which better clients would tidy up.
+        connection = http.client.HTTPConnection("127.0.0.1", checkout.port, timeout=10)
+        host = f"{listener}.alb.localhost:{checkout.port}"
+        connection.request("GET", path, headers={"Host": host, "X-Emulator-Source-Ip": source})
+        answer = connection.getresponse()
+        text = answer.read().decode()
+        connection.close()
+        return answer.status, text
+
+    for path in ("/admin", "/admin/", "/admin/suppliers", "/admin/supplier-add", "/admin/api/suppliers"):
+        assert ask(path, OUTSIDE) == (403, "Forbidden"), path
+    assert ask("/suppliers", OUTSIDE)[0] == 200
+    status, page = ask("/admin/suppliers", INSIDE)
+    assert (status, "/admin/supplier-add" in page) == (200, True)
+    for path in SPELLINGS:
+        status, text = ask(path, OUTSIDE)
+        assert status in (403, 404), (path, status)
+        assert "supplier-add" not in text, path
+    for path in ("/Admin/suppliers", "//admin/suppliers", "/admin.", "/admin;x/suppliers"):
+        assert ask(path, INSIDE)[0] == 404, path
+
+
 def test_the_customer_service_has_no_way_to_write(checkout: Checkout, deployed: str) -> None:
     secrets = checkout.aws().client("secretsmanager")
     names = {secret["Name"]: secret["ARN"] for secret in secrets.list_secrets()["SecretList"]}
@@ -103,6 +162,108 @@ def test_the_customer_service_has_no_way_to_write(checkout: Checkout, deployed: 
                 cursor.execute(statement)
 
 
+def test_the_operator_sees_what_runs(checkout: Checkout, deployed: str) -> None:
+    status = checkout.answer("status")
+    assert {service["name"]: (service["running"], service["live"]) for service in status["services"]} == {
+        "customer": (2, "blue"),
+        "employee": (2, "blue"),
+    }
+    with checkout.client() as client:
+        version = client.get("/").headers["x-service-version"]
+    assert status["services"][0]["version"] == version
+    assert status["services"][0]["targets"]
+    assert status["database"]["state"] == "available"
+    tasks = checkout.answer("tasks")
+    assert {task["service"] for task in tasks} == {"customer", "employee"}
+    assert len(tasks) == 4
+    assert {task["id"] for task in checkout.answer("tasks", "customer")} == {
+        task["id"] for task in tasks if task["service"] == "customer"
+    }
+    leads_to = {row["leads_to"] for row in checkout.answer("listeners")}
+    assert leads_to == {"customer blue", "employee blue", "answer 403", "answer 404"}
+
+
+def test_the_acceptance_list_tells_what_passed_and_what_the_emulator_cannot_show(
+    checkout: Checkout, deployed: str
+) -> None:
+    results = checkout.answer("validate")
+    by_state: dict[str, list[str]] = {}
+    for line in results:
+        by_state.setdefault(line["state"], []).append(line["check"])
+    assert set(by_state) == {"passed", "not on the emulator"}, results
+    assert "the load balancer answers and spreads the requests" in by_state["passed"]
+    assert "all targets are healthy" in by_state["passed"]
+    assert "the database has a standby in another zone" in by_state["not on the emulator"]
+
+
+def test_logs_are_searched(checkout: Checkout, deployed: str) -> None:
+    with checkout.client() as client:
+        client.get("/suppliers/424242")
+    done = checkout.ops("logs", "customer", "--since", "5m", "--grep", '"status":404')
+    assert "request method=GET route=/suppliers/{id} status=404" in done.stdout, done.stderr
+    assert "status=200" not in done.stdout
+
+
+def test_one_off_tasks_pass_on_their_output_and_exit_status(checkout: Checkout, deployed: str) -> None:
+    script = "import os; print(os.environ['SERVICE_NAME'], os.getuid()); raise SystemExit(5)"
+    done = checkout.ops("task", "run", "customer", "--", "python", "-c", script)
+    assert (done.returncode, done.stdout) == (5, "customer 10001\n")
+    done = checkout.ops("migrate")
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "prepare: done"), done.stderr
+    script = "import os; print(os.environ['SERVICE_NAME']); raise SystemExit(6)"
+    done = checkout.ops("exec", "employee", "--", "python", "-c", script)
+    assert (done.returncode, done.stdout) == (6, "employee\n")
+
+
+def test_scaling_starts_and_stops_containers(checkout: Checkout, deployed: str) -> None:
+    done = checkout.ops("scale", "customer", "3")
+    assert done.returncode == 0, done.stderr
+    assert len(checkout.tasks()["customer"]) == 3
+    assert checkout.ops("scale", "customer", "9").returncode == 1
+    assert checkout.ops("scale", "customer", "2").returncode == 0
+    assert checkout.answer("status")["services"][0]["running"] == 2
+
+
+def test_a_load_is_measured_with_the_task_counts_beside_it(checkout: Checkout, deployed: str) -> None:
+    found = checkout.answer("load", "-n", "200", "-c", "10", "--path", "/suppliers", "--timeout", "30")
+    assert (found["requests"], found["failed"]) == (200, 0)
+    assert sum(bar["count"] for bar in found["histogram"]) == 200
+    assert found["tasks"][0]["services"]["customer"] == {"desired": 2, "running": 2, "pending": 0}
+    refused = checkout.ops("load", "--path", "/suppliers/424242")
+    assert (refused.returncode, len(refused.stderr.splitlines())) == (1, 1)
+    assert "answers 404: a path that answers 200 is needed" in refused.stderr
+
+
+# Short and gentle: what is shown is that nobody notices, not how fast this machine is.
+_DRILL = ("--before", "1", "--after", "1", "--rate", "10", "--timeout", "30", "--max-failed-percent", "0")
+
+
+def test_a_killed_task_is_replaced_and_nobody_notices(
+    checkout: Checkout, deployed: str, tmp_path: Path
+) -> None:
+    before = checkout.tasks()
+    report = tmp_path / "kill-task.md"
+    found = checkout.answer("drill", "kill-task", "customer", *_DRILL, "--report", str(report))
+    assert found["failures"] == {}
+    assert {probe["name"] for probe in found["probes"]} == {"home", "list", "detail", "write"}
+    after = checkout.tasks()
+    assert after["employee"] == before["employee"]
+    assert len(after["customer"]) == 2
+    assert len(after["customer"] & before["customer"]) == 1
+    assert report.read_text(encoding="utf-8").startswith("# Drill kill-task of local: passed\n")
+    with checkout.client() as client:
+        assert client.get("/api/suppliers", params={"q": "Drill"}).json()["items"] == []
+
+
+def test_the_pages_outlast_a_restart_of_the_database(checkout: Checkout, deployed: str) -> None:
+    found = checkout.answer("drill", "failover", *_DRILL[:-2])
+    probes = {probe["name"]: probe for probe in found["probes"]}
+    assert (probes["home"]["failed"], probes["list"]["failed"]) == (0, 0)
+    assert found["facts"]["events of RDS"] == "DB instance restarted."
+    assert checkout.tasks()["customer"], "no task may be killed by what its database does"
+    assert found["recovery_seconds"] is not None
+
+
 def test_a_second_deploy_changes_nothing(checkout: Checkout, deployed: str) -> None:
     before = checkout.tasks()
     printed = checkout.make("deploy")
@@ -124,7 +285,16 @@ def test_an_edit_of_one_service_replaces_only_that_service(checkout: Checkout, d
     assert len(after["customer"]) == 2
     assert not after["customer"] & before["customer"]
     with checkout.client() as client:
-        assert client.get("/").headers["x-service-version"] != old
+        new = client.get("/").headers["x-service-version"]
+    assert new != old
+    assert "in place of" in checkout.ops("rollback", "customer", "--dry-run").stdout
+    assert checkout.ops("rollback", "customer").returncode == 0
+    watched = checkout.ops("release", "watch", "customer")
+    assert watched.returncode == 0, watched.stdout + watched.stderr
+    with checkout.client() as client:
+        assert client.get("/").headers["x-service-version"] == old
+    versions = [release["version"] for release in checkout.answer("releases", "customer")]
+    assert versions == [old, new, old]
 
 
 def test_production_is_rehearsed_with_exactly_its_templates(checkout: Checkout, deployed: str) -> None:

@@ -309,6 +309,18 @@ def test_an_alarm_after_the_change_sends_the_users_back(site: Site, tmp_path: Pa
     assert (site.version(), len(site.tasks())) == (old, 2)
 
 
+def test_the_drill_of_a_rollback_harms_nobody(site: Site) -> None:
+    version, live = site.version(), site.live_groups()
+    options = ("--before", "1", "--after", "1", "--rate", "10", "--timeout", "30", "--hold", "0")
+    done = site.checkout.ops("drill", "rollback", "customer", "--env", "release", *options, "--json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["failures"] == {}
+    assert "100 % " in found["facts"]["share of the traffic when stopped"]
+    assert site.deployment(found["facts"]["release"])["status"] == "Stopped"
+    assert (site.version(), site.live_groups(), len(site.tasks())) == (version, live, 2)
+
+
 def unharmed(site: Site, load: Load, live: set[str]) -> None:
     """No request failed or saw another version, and the production listener never sent one elsewhere."""
     assert load.failures == []

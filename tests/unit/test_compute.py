@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 import settings
+from customer.app import create_app
+from directory.settings import Settings
 from tests.conftest import ENVIRONMENTS, Synthesize, synthesize
 from tests.resources import by_path, of_type, only
 
@@ -168,7 +172,7 @@ def test_with_a_domain_everything_is_https_and_port_80_redirects(templates: Synt
     assert redirect["RedirectConfig"]["Protocol"] == "HTTPS"
     for port in (443, 8443):
         assert listeners[port]["Protocol"] == "HTTPS"
-        assert "TLS13" in listeners[port]["SslPolicy"]
+        assert listeners[port]["SslPolicy"] == "ELBSecurityPolicy-TLS13-1-2-Res-PQ-2025-09"
         assert listeners[port]["Certificates"]
     assert only(of_type(template, "AWS::CertificateManager::Certificate"))["ValidationMethod"] == "DNS"
     assert only(of_type(template, "AWS::Route53::RecordSet"))["Name"] == "suppliers.example.com."
@@ -182,6 +186,41 @@ def test_the_load_balancer_is_hardened(templates: Synthesize, name: str) -> None
     assert attributes["routing.http.desync_mitigation_mode"] == "strictest"
     assert attributes["access_logs.s3.enabled"] == "true"
     assert attributes["deletion_protection.enabled"] == str(settings.load(name).protected).lower()
+
+
+async def headers_of_a_page() -> httpx.Headers:
+    """What a service answers with by HTTPS."""
+    customer = create_app(Settings(service="customer", database_url="sqlite:///nowhere.db"))
+    transport = httpx.ASGITransport(app=customer)
+    async with httpx.AsyncClient(transport=transport, base_url="https://suppliers.example.com") as client:
+        return (await client.get("/health")).headers
+
+
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_every_answer_of_the_load_balancer_carries_the_headers_of_the_pages(
+    templates: Synthesize, name: str
+) -> None:
+    listeners = of_type(templates(name)["Compute"], "AWS::ElasticLoadBalancingV2::Listener").values()
+    pages = asyncio.run(headers_of_a_page())
+    for listener in listeners:
+        attributes = {each["Key"]: each["Value"] for each in listener["ListenerAttributes"]}
+        assert attributes.pop("routing.http.response.server.enabled") == "false"
+        headers = {
+            key.removeprefix("routing.http.response.").removesuffix(".header_value").replace("_", "-"): value
+            for key, value in attributes.items()
+        }
+        expected = {"x-content-type-options", "x-frame-options"}
+        if listener["Protocol"] == "HTTPS":
+            expected.add("strict-transport-security")
+        assert headers == {header: pages[header] for header in expected}
+
+
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_the_outputs_say_whether_requests_are_protected_on_their_way(
+    templates: Synthesize, name: str
+) -> None:
+    said = templates(name)["Compute"]["Outputs"]["Transport"]["Value"]
+    assert said.startswith("HTTPS only" if settings.load(name).tls else "plain HTTP: everybody on the way")
 
 
 @pytest.mark.parametrize("name", ENVIRONMENTS)
@@ -211,40 +250,108 @@ def test_scaling_follows_the_manifest_and_only_one_policy_shrinks(templates: Syn
     ]
     assert len(alarms) == 4
     for alarm in alarms:
-        assert alarm["EvaluationPeriods"] * alarm["Period"] == 120
+        (period,) = {each["MetricStat"]["Period"] for each in alarm["Metrics"] if "MetricStat" in each}
+        assert alarm["EvaluationPeriods"] * period == 120
+        assert alarm["DatapointsToAlarm"] == 2
 
 
-def test_codedeploy_shifts_both_listeners_keeps_the_old_side_and_goes_back_on_alarm(
-    templates: Synthesize,
+def test_requests_a_task_are_those_of_both_target_groups(project: Path, tmp_path: Path) -> None:
+    with (project / "services/customer/service.toml").open("a") as file:
+        file.write("target_requests_per_target = 600\ntarget_memory_percent = 80\n")
+    template = synthesize(settings.load("dev", project), tmp_path / "out")["Compute"]
+    tracked = {
+        policy["TargetTrackingScalingPolicyConfiguration"]["TargetValue"]: policy[
+            "TargetTrackingScalingPolicyConfiguration"
+        ]
+        for logical_id, policy in of_type(template, "AWS::ApplicationAutoScaling::ScalingPolicy").items()
+        if logical_id.startswith("Customer") and policy["PolicyType"] == "TargetTrackingScaling"
+    }
+    assert set(tracked) == {50, 80, 600}
+    assert all(configuration["DisableScaleIn"] for configuration in tracked.values())
+    queries = tracked[600]["CustomizedMetricSpecification"]["Metrics"]
+    groups = {
+        dimension["Value"]["Fn::GetAtt"][0]
+        for query in queries
+        for dimension in query.get("MetricStat", {}).get("Metric", {}).get("Dimensions", ())
+        if dimension["Name"] == "TargetGroup"
+    }
+    assert groups == {
+        logical_id
+        for logical_id in of_type(template, "AWS::ElasticLoadBalancingV2::TargetGroup")
+        if logical_id.startswith("Customer")
+    }
+    assert [query["Expression"] for query in queries if query["ReturnData"]] == [
+        "FILL(perTask_blue, 0) + FILL(perTask_green, 0)"
+    ]
+    # Removing looks at every target: 30 % is where one task less of three reaches it.
+    expressions = [
+        query["Expression"]
+        for logical_id, alarm in of_type(template, "AWS::CloudWatch::Alarm").items()
+        if logical_id.startswith("Customer") and alarm.get("Threshold") == 30
+        for query in alarm["Metrics"]
+        if query["ReturnData"]
+    ]
+    assert [("memory * 0.5625" in each, "requests * 0.075" in each) for each in expressions] == [(True, True)]
+
+
+def test_a_schedule_changes_the_bounds_at_its_start_and_back_at_its_end(
+    project: Path, tmp_path: Path
 ) -> None:
-    template = templates("prod")["Compute"]
-    for group in of_type(template, "AWS::CodeDeploy::DeploymentGroup").values():
-        (pair,) = group["LoadBalancerInfo"]["TargetGroupPairInfoList"]
-        assert len(pair["TargetGroups"]) == 2
-        assert pair["ProdTrafficRoute"] != pair["TestTrafficRoute"]
-        blue = group["BlueGreenDeploymentConfiguration"]["TerminateBlueInstancesOnDeploymentSuccess"]
-        assert blue["TerminationWaitTimeInMinutes"] == 30
-        assert group["DeploymentConfigName"] == "CodeDeployDefault.ECSCanary10Percent5Minutes"
-        assert set(group["AutoRollbackConfiguration"]["Events"]) == {
-            "DEPLOYMENT_FAILURE",
-            "DEPLOYMENT_STOP_ON_ALARM",
-            "DEPLOYMENT_STOP_ON_REQUEST",
-        }
-        assert len(group["AlarmConfiguration"]["Alarms"]) == 3
+    with (project / "services/customer/service.toml").open("a") as file:
+        file.write(
+            '[[scaling.schedules]]\nname = "night"\nweekdays = ["fri", "sun"]\nhours = "22:30-06:00"\n'
+            'time_zone = "Europe/Berlin"\nmin_tasks = 1\nmax_tasks = 2\n'
+            '[[scaling.schedules]]\nname = "sale"\ncron = "0 9 24 11 ? 2026"\nmin_tasks = 4\nmax_tasks = 9\n'
+        )
+    template = synthesize(settings.load("dev", project), tmp_path / "out")["Compute"]
+    (actions,) = (
+        target["ScheduledActions"]
+        for target in of_type(template, "AWS::ApplicationAutoScaling::ScalableTarget").values()
+        if "ScheduledActions" in target
+    )
+    assert [
+        (
+            each["ScheduledActionName"],
+            each["Schedule"],
+            each["Timezone"],
+            each["ScalableTargetAction"]["MinCapacity"],
+            each["ScalableTargetAction"]["MaxCapacity"],
+        )
+        for each in actions
+    ] == [
+        ("night-start", "cron(30 22 ? * FRI,SUN *)", "Europe/Berlin", 1, 2),
+        ("night-end", "cron(0 6 ? * SAT,MON *)", "Europe/Berlin", 2, 4),
+        ("sale", "cron(0 9 24 11 ? 2026)", "UTC", 4, 9),
+    ]
 
 
-def test_a_changed_service_is_deployed_by_codedeploy_after_the_database_is_prepared(
-    templates: Synthesize,
+def test_the_minimum_runs_on_demand_and_a_share_of_the_rest_on_spot(project: Path, tmp_path: Path) -> None:
+    manifest = project / "services/customer/service.toml"
+    manifest.write_text("spot_percent = 60\n" + manifest.read_text())
+    template = synthesize(with_controller(project, "ecs"), tmp_path / "out")["Compute"]
+    services = of_type(template, "AWS::ECS::Service")
+    strategies = {
+        each["LoadBalancers"][0]["ContainerName"]: each.get("CapacityProviderStrategy")
+        for each in services.values()
+    }
+    assert strategies == {
+        "customer": [
+            {"CapacityProvider": "FARGATE", "Base": 2, "Weight": 40},
+            {"CapacityProvider": "FARGATE_SPOT", "Weight": 60},
+        ],
+        "employee": None,
+    }
+    associations = of_type(template, "AWS::ECS::ClusterCapacityProviderAssociations")
+    assert [each["CapacityProviders"] for each in associations.values()] == [["FARGATE", "FARGATE_SPOT"]]
+
+
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_tasks_are_kept_spread_over_the_zones_where_the_controller_lets_us_say_so(
+    templates: Synthesize, name: str
 ) -> None:
-    template = templates("prod")["Compute"]
-    (preparation,) = of_type(template, "Custom::OneOffTask")
-    releases = of_type(template, "Custom::CodeDeployRelease")
-    assert len(releases) == 2
-    for logical_id, release in releases.items():
-        assert template["Resources"][release["TaskDefinition"]["Ref"]]["Type"] == "AWS::ECS::TaskDefinition"
-        assert release["ServiceTimeout"] == "3600"
-        assert preparation in template["Resources"][logical_id]["DependsOn"]
-    assert not of_type(templates("local")["Compute"], "Custom::CodeDeployRelease")
+    expected = None if CONTROLLERS[name] == "CODE_DEPLOY" else "ENABLED"
+    for service in of_type(templates(name)["Compute"], "AWS::ECS::Service").values():
+        assert service.get("AvailabilityZoneRebalancing") == expected
 
 
 @pytest.mark.parametrize("controller", ["codedeploy", "ecs"])
@@ -319,6 +426,27 @@ def test_a_service_reads_its_own_credentials_only(templates: Synthesize, name: s
 
 
 @pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_whoever_reads_credentials_may_decrypt_them_and_nothing_else(
+    templates: Synthesize, name: str
+) -> None:
+    template = templates(name)["Compute"]
+    readers = 0
+    for kind in ("AWS::IAM::Policy", "AWS::IAM::ManagedPolicy"):
+        for policy in of_type(template, kind).values():
+            statements = policy["PolicyDocument"]["Statement"]
+            if not any("secretsmanager:GetSecretValue" in each["Action"] for each in statements):
+                continue
+            (decrypting,) = (each for each in statements if "kms:" in str(each["Action"]))
+            assert decrypting["Action"] == "kms:Decrypt"
+            assert decrypting["Condition"] == {
+                "StringEquals": {"kms:ViaService": "secretsmanager.us-east-1.amazonaws.com"}
+            }
+            assert "Key" in str(decrypting["Resource"]["Fn::GetStackOutput"]["OutputName"])
+            readers += 1
+    assert readers == 3, "both services and the prepare task"
+
+
+@pytest.mark.parametrize("name", ENVIRONMENTS)
 def test_the_limits_in_the_settings_are_those_of_the_templates(templates: Synthesize, name: str) -> None:
     count = len(templates(name)["Compute"]["Resources"])
     services = len(settings.load(name).services)
@@ -341,3 +469,30 @@ def test_a_folder_below_services_becomes_a_whole_microservice(
         assert ours.count(expected) == 1
     assert len(by_path(found["Observability"], "RoastersAlarms")) == 8
     assert "## roasters" in str(of_type(found["Observability"], "AWS::CloudWatch::Dashboard"))
+
+
+def test_a_shell_inside_the_tasks_is_off_unless_an_environment_asks_for_it(
+    templates: Synthesize, project: Path, tmp_path: Path
+) -> None:
+    for name in ENVIRONMENTS:
+        compute = templates(name)["Compute"]
+        for service in of_type(compute, "AWS::ECS::Service").values():
+            assert "EnableExecuteCommand" not in service
+        assert "ssmmessages" not in json.dumps(compute)
+    file = project / "environments/dev.toml"
+    file.write_text(file.read_text() + "\n[access]\nexec = true\n")
+    compute = synthesize(settings.load("dev", project), tmp_path / "out")["Compute"]
+    for service in of_type(compute, "AWS::ECS::Service").values():
+        assert service["EnableExecuteCommand"] is True
+    mounted = {
+        definition["Family"]: [
+            each["ContainerPath"] for each in container_of(definition).get("MountPoints", [])
+        ]
+        for definition in of_type(compute, "AWS::ECS::TaskDefinition").values()
+    }
+    # One-off tasks are no services: nobody looks into them.
+    assert mounted == {
+        "suppliers-dev-compute-customer": ["/var/lib/amazon", "/var/log/amazon"],
+        "suppliers-dev-compute-employee": ["/var/lib/amazon", "/var/log/amazon"],
+        "suppliers-dev-compute-employee-prepare": [],
+    }

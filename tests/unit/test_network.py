@@ -1,11 +1,9 @@
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 import settings
-from tests.conftest import ENVIRONMENTS, Synthesize, synthesize
+from tests.conftest import ENVIRONMENTS, Synthesize
 from tests.resources import by_path, of_type, only
 
 
@@ -34,18 +32,6 @@ def test_nat_gateways_are_as_many_as_set(templates: Synthesize, name: str) -> No
     assert len(gateways) == settings.load(name).network.nat_gateways
 
 
-def test_without_nat_the_tasks_reach_aws_through_endpoints(project: Path, tmp_path: Path) -> None:
-    file = project / "environments/dev.toml"
-    file.write_text(
-        file.read_text().replace("nat_gateways = 1", "nat_gateways = 0\ninterface_endpoints = true")
-    )
-    template = synthesize(settings.load("dev", project), tmp_path / "out")["Network"]
-    endpoints = of_type(template, "AWS::EC2::VPCEndpoint").values()
-    kinds = sorted(endpoint["VpcEndpointType"] for endpoint in endpoints)
-    assert kinds == ["Gateway"] + ["Interface"] * 7
-    assert not of_type(template, "AWS::EC2::NatGateway")
-
-
 @pytest.mark.parametrize("name", ENVIRONMENTS)
 def test_flows_are_logged_encrypted_for_as_long_as_set(templates: Synthesize, name: str) -> None:
     template = templates(name)["Network"]
@@ -58,3 +44,25 @@ def test_flows_are_logged_encrypted_for_as_long_as_set(templates: Synthesize, na
 @pytest.mark.parametrize("name", ENVIRONMENTS)
 def test_the_default_security_group_is_closed(templates: Synthesize, name: str) -> None:
     assert of_type(templates(name)["Network"], "Custom::VpcRestrictDefaultSG")
+
+
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_only_the_application_subnets_reach_the_data_subnets_and_only_on_the_database_port(
+    templates: Synthesize, name: str
+) -> None:
+    template = templates(name)["Network"]
+    subnets = of_type(template, "AWS::EC2::Subnet")
+    data = {each for each in subnets if "DataSubnet" in each}
+    application = {each["CidrBlock"] for id_, each in subnets.items() if "ApplicationSubnet" in id_}
+    acl = next(iter(of_type(template, "AWS::EC2::NetworkAcl")))
+    associated = of_type(template, "AWS::EC2::SubnetNetworkAclAssociation").values()
+    assert {each["SubnetId"]["Ref"] for each in associated} == data
+    assert {each["NetworkAclId"]["Ref"] for each in associated} == {acl}
+    port = only(of_type(templates(name)["Data"], "AWS::RDS::DBInstance"))["Port"]
+    entries = of_type(template, "AWS::EC2::NetworkAclEntry").values()
+    for egress, ports in ((False, {"From": int(port), "To": int(port)}), (True, {"From": 1024, "To": 65535})):
+        found = [each for each in entries if each["Egress"] is egress]
+        assert {each["CidrBlock"] for each in found} == application
+        assert len({each["RuleNumber"] for each in found}) == len(found)
+        for entry in found:
+            assert (entry["RuleAction"], entry["Protocol"], entry["PortRange"]) == ("allow", 6, ports)

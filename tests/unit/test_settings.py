@@ -25,6 +25,20 @@ def edit(file: Path, pattern: str, replacement: str) -> None:
     file.write_text(changed)
 
 
+def oidc(**changes: str) -> str:
+    """A section that is right but for the changes, in front of [release]."""
+    keys = {
+        "issuer": "https://login.example.com",
+        "authorization_endpoint": "https://login.example.com/authorize",
+        "token_endpoint": "https://login.example.com/token",
+        "user_info_endpoint": "https://login.example.com/userinfo",
+        "client_id": "directory",
+        "client_secret_name": "login/directory",
+        **changes,
+    }
+    return "\n".join(["[access.oidc]", *(f'{name} = "{value}"' for name, value in keys.items()), "[release]"])
+
+
 @pytest.mark.parametrize("name", settings.environment_names())
 def test_every_environment_of_the_project_is_valid(name: str) -> None:
     assert settings.load(name).name == name
@@ -91,6 +105,31 @@ def test_an_environment_is_named_by_its_file_alone(name: str) -> None:
             r"tls.domain: 'x y' is no",
         ),
         (r"^\[release\]", '[tls]\ndomain = "a.example.com"\n[release]', r"tls.hosted_zone_id: is missing"),
+        (r"^\[release\]", "[waf]\nrate_limit = 9\n[release]", r"waf.rate_limit: .*equal to 10, not 9"),
+        (r"^\[release\]", '[waf]\nrate_limit = "2000"\n[release]', r"waf.rate_limit: .*valid integer"),
+        (r"^\[release\]", "[waf]\nmode = 1\n[release]", r"waf.mode: unknown key; allowed: rate_limit"),
+        (r"^\[release\]", "waf = true\n[release]", r"database.waf: unknown key"),
+        (
+            r"^\[release\]",
+            oidc(issuer="http://login.example.com"),
+            r"access.oidc.issuer: 'http://login.example.com' is no https URL; an example is https://",
+        ),
+        (r"^\[release\]", oidc(client_id=""), r"access.oidc.client_id: '' does not have the form"),
+        (
+            r"^\[release\]",
+            oidc(client_secret_name="a secret"),
+            r"access.oidc.client_secret_name: 'a secret' does not have the form",
+        ),
+        (
+            r"^\[release\]",
+            oidc(client_secret="x"),
+            r"access.oidc.client_secret: unknown key; allowed: issuer, authorization_endpoint",
+        ),
+        (
+            r"^\[release\]\ncontroller.*",
+            oidc() + '\ncontroller = "rolling"',
+            r"access.oidc: a load balancer signs users in over HTTPS only; add \[tls\] with a domain or remove",
+        ),
         (
             r"^\[release\]",
             '[alarms]\nemails = ["nobody"]\n[release]',
@@ -209,6 +248,113 @@ def test_a_wrong_manifest_is_one_line_too(
     assert "\n" not in text
 
 
+OFFICE = """
+[[scaling.schedules]]
+name = "office"
+weekdays = ["mon", "fri"]
+hours = "09:00-17:00"
+time_zone = "Europe/Berlin"
+min_tasks = 3
+max_tasks = 6
+"""
+
+
+@pytest.mark.parametrize(
+    ("pattern", "replacement", "message"),
+    [
+        (r'^name = "office"', 'name = "Office"', r"schedules.0.name: 'Office' does not have the form"),
+        (r"^hours.*", 'hours = "9-17"', r"hours: '9-17' are no hours of a day; an example is 09:00-17:00"),
+        (r"^hours.*", 'hours = "09:00-09:00"', r"hours: '09:00-09:00' are no hours of a day"),
+        (r"^weekdays.*", 'weekdays = ["monday"]', r"weekdays.0: .*'mon', 'tue'.*, not 'monday'"),
+        (r"^weekdays.*", "", r"schedules.0: say either weekdays and hours, .* or cron"),
+        (r"^hours.*", 'hours = "09:00-17:00"\ncron = "0 9 ? * * *"', r"schedules.0: say either weekdays"),
+        (r"^time_zone.*", 'time_zone = "Berlin"', r"'Berlin' is no time zone; examples are UTC and Europe/"),
+        (r"^time_zone.*", 'time_zone = "../etc"', r"'../etc' is no time zone"),
+        (
+            r"^min_tasks = 3",
+            "min_tasks = 7",
+            r"schedules.0: min_tasks \(7\) must not be above max_tasks \(6\)",
+        ),
+        (r"^max_tasks = 6", "max_tasks = 0", r"schedules.0.max_tasks: .*greater than or equal to 1, not 0"),
+        (
+            r"^max_tasks = 6",
+            "max_tasks = 6\nspeed = 1",
+            r"speed: unknown key; allowed: weekdays, hours, cron",
+        ),
+        (
+            r"^weekdays.*\nhours.*",
+            'cron = "0 9 * * *"',
+            r"cron: '0 9 \* \* \*' has 5 fields, not 6; an example is '0 9 \? \* MON-FRI \*'",
+        ),
+        (r"^weekdays.*\nhours.*", 'cron = "0 9 * * * *"', r"needs '\?' as day of month or as day of week"),
+        (r"^weekdays.*\nhours.*", 'cron = "0 25 ? * * *"', r"hour '25' is not one of 0 to 23"),
+        (r"^weekdays.*\nhours.*", 'cron = "0 9 ? * FRI-MON *"', r"day of week 'FRI-MON' is no range"),
+        (
+            r"^max_tasks = 6",
+            'max_tasks = 6\n[[scaling.schedules]]\nname = "office"\ncron = "0 9 ? * * *"\nmin_tasks = 2\nmax_tasks = 3',
+            r"scaling: schedules: the name 'office' is taken twice",
+        ),
+        (
+            r"^max_tasks = 6",
+            'max_tasks = 6\n[[scaling.schedules]]\nname = "late"\nweekdays = ["fri"]\nhours = "16:00-20:00"\n'
+            'time_zone = "Europe/Berlin"\nmin_tasks = 2\nmax_tasks = 3',
+            r"scaling: schedules: the hours of office and late overlap or touch",
+        ),
+        (
+            r"^max_tasks = 6",
+            'max_tasks = 6\n[[scaling.schedules]]\nname = "late"\nweekdays = ["sun"]\nhours = "22:00-09:00"\n'
+            'time_zone = "Europe/Berlin"\nmin_tasks = 2\nmax_tasks = 3',
+            r"scaling: schedules: the hours of late and office overlap or touch",
+        ),
+        (
+            r"^max_tasks = 6",
+            'max_tasks = 6\n[[scaling.schedules]]\nname = "late"\nweekdays = ["sun"]\nhours = "20:00-21:00"\n'
+            "min_tasks = 2\nmax_tasks = 3",
+            r"scaling: schedules: those with weekdays share one time_zone, not Europe/Berlin, UTC",
+        ),
+        (
+            r"^cooldown_seconds.*",
+            "step_in_cpu_percent = 34",
+            r"scaling: step_in_cpu_percent \(34\) must be at most 33: else one task less than 3 lifts",
+        ),
+        (r"^cooldown_seconds.*", "target_memory_percent = 5", r"target_memory_percent: .*10, not 5"),
+        (r"^cooldown_seconds.*", "target_requests_per_target = 0", r"target_requests_per_target: .*1, not 0"),
+    ],
+)
+def test_wrong_scaling_is_one_line_too(project: Path, pattern: str, replacement: str, message: str) -> None:
+    manifest = project / "services/customer/service.toml"
+    manifest.write_text(manifest.read_text() + OFFICE)
+    edit(manifest, pattern, replacement)
+    text = problems_of(project)
+    assert re.search(message, text), text
+    assert text.startswith("services/customer/service.toml: scaling")
+    assert "\n" not in text
+
+
+def test_the_low_step_is_lower_where_one_task_carries_all(project: Path) -> None:
+    manifest = project / "services/customer/service.toml"
+    edit(manifest, r"^min_tasks.*", "min_tasks = 1")
+    customer, employee = settings.load("dev", project).services
+    # 25 % of two tasks is the 50 % at which one task would be joined by another.
+    assert (customer.scaling.step_in_cpu_percent, employee.scaling.step_in_cpu_percent) == (25, 30)
+    edit(manifest, r"^min_tasks.*", "min_tasks = 2")
+    manifest.write_text(manifest.read_text() + OFFICE.replace("min_tasks = 3", "min_tasks = 1"))
+    assert settings.load("dev", project).services[0].scaling.step_in_cpu_percent == 25
+
+
+def test_spot_is_refused_where_a_service_could_not_be_moved_to_it(project: Path) -> None:
+    edit(project / "services/customer/service.toml", r"^priority", "spot_percent = 50\npriority")
+    text = problems_of(project)
+    assert text.startswith(
+        "environments/dev.toml: services.customer.spot_percent: with controller 'codedeploy'"
+    )
+    assert "\n" not in text
+    edit(project / "environments/dev.toml", r"^controller.*", 'controller = "ecs"')
+    assert settings.load("dev", project).services[0].spot_percent == 50
+    edit(project / "services/customer/service.toml", r"^spot_percent.*", "spot_percent = 100")
+    assert "spot_percent: input should be less than or equal to 95, not 100" in problems_of(project)
+
+
 def test_a_bake_time_that_cloudformation_would_not_wait_for_is_refused(project: Path) -> None:
     edit(project / "environments/dev.toml", r"^bake_minutes.*", "bake_minutes = 41")
     assert "release.bake_minutes: with controller 'codedeploy' at most 40, not 41" in problems_of(project)
@@ -224,6 +370,33 @@ def test_more_networks_than_a_native_release_can_move_are_refused(project: Path)
     assert "access.admin_cidrs: with controller 'ecs' the paths of employee leave room for 3" in problems_of(
         project
     )
+
+
+@pytest.mark.parametrize("controller", ["codedeploy", "ecs"])
+def test_a_sign_in_that_releases_would_lose_is_refused_in_one_line(project: Path, controller: str) -> None:
+    file = project / "environments/prod.toml"
+    if controller != "codedeploy":
+        edit(file, r"^controller.*", f'controller = "{controller}"')
+    edit(file, r"^\[release\]", oidc())
+    assert problems_of(project, "prod") == (
+        f"environments/prod.toml: access.oidc: controller '{controller}' rewrites the rules that sign users in and "
+        "can lose the sign-in; set release.controller = 'rolling' or remove [access.oidc]"
+    )
+
+
+def test_a_sign_in_needs_a_domain_and_rolling_releases(project: Path) -> None:
+    file = project / "environments/prod.toml"
+    edit(file, r"^controller.*", 'controller = "rolling"')
+    edit(file, r"^\[release\]", oidc())
+    loaded = settings.load("prod", project).access.oidc
+    assert loaded is not None
+    assert loaded.client_secret_name == "login/directory"
+
+
+def test_a_section_without_keys_puts_a_web_acl_with_its_usual_limit_in_front(project: Path) -> None:
+    edit(project / "environments/dev.toml", r"^\[release\]", "[waf]\n[release]")
+    assert settings.load("dev", project).waf == settings.Waf(rate_limit=2000)
+    assert settings.load("local", project).waf is None
 
 
 def test_two_services_with_one_priority_contradict_each_other(project: Path) -> None:

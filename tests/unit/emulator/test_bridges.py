@@ -5,7 +5,7 @@ import pytest
 
 from emulator import bridges
 from emulator.attributes import RecordedAttributes
-from emulator.bridges import containers, record_only, stack_status
+from emulator.bridges import containers, record_only, service_deployments, stack_status
 
 
 @pytest.fixture(autouse=True)
@@ -134,3 +134,18 @@ def test_a_task_works_in_its_own_region_and_account() -> None:
 )
 def test_only_a_question_about_one_stack_is_held(body: bytes, expected: str | None) -> None:
     assert stack_status.described_stack(body) == expected
+
+
+@pytest.mark.parametrize(
+    ("rollout", "status", "told"),
+    [
+        ("COMPLETED", "PRIMARY", "SUCCESSFUL"),
+        ("COMPLETED", "ACTIVE", "SUCCESSFUL"),
+        ("FAILED", "ACTIVE", "ROLLBACK_SUCCESSFUL"),
+        ("IN_PROGRESS", "PRIMARY", "IN_PROGRESS"),
+        # Another one took its place before it was complete.
+        ("IN_PROGRESS", "ACTIVE", "STOPPED"),
+    ],
+)
+def test_a_deployment_of_a_service_is_told_in_the_words_of_ecs(rollout: str, status: str, told: str) -> None:
+    assert service_deployments.status({"rolloutState": rollout, "status": status}) == told

@@ -62,7 +62,7 @@ def test_a_taken_port_is_one_line_on_the_command_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(engine, "ensure", lambda say: None)
-    monkeypatch.setattr(virtualenv, "ensure", lambda instance, say: Path("python"))
+    monkeypatch.setattr(virtualenv, "ensure", lambda folder, requirements, owner, say: Path("python"))
     monkeypatch.setattr(base_images, "ensure", lambda say: None)
     monkeypatch.setattr(lifecycle, "ready", lambda instance: None)
     with listening() as port:

@@ -9,10 +9,12 @@ from emulator.routing import (
     address_of,
     choose_listener,
     condition_holds,
+    deciding_action,
     default_listener,
     forward_weights,
     listener_host,
     select_rule,
+    sign_in_url,
     status_matches,
 )
 
@@ -132,6 +134,22 @@ def test_headers_hosts_methods_and_queries_are_looked_at() -> None:
     assert not condition_holds(condition("http-request-method", "POST"), request())
     assert condition_holds(condition("query-string", "v=2"), request(query={"v": ["2"]}))
     assert not condition_holds(condition("query-string", "v=2"), request(query={"v": ["3"]}))
+
+
+def test_a_rule_that_signs_users_in_lets_nobody_through() -> None:
+    sign_in = {
+        "Type": "authenticate-oidc",
+        "Order": 1,
+        "AuthenticateOidcConfig": {"AuthorizationEndpoint": "https://login/a", "ClientId": "directory"},
+    }
+    forward = {"Type": "forward", "Order": 2}
+    assert deciding_action([forward, sign_in]) is sign_in
+    assert deciding_action([forward]) is forward
+    assert deciding_action([]) is None
+    assert sign_in_url(sign_in, "shop.alb.localhost:14566") == (
+        "https://login/a?client_id=directory&redirect_uri=https%3A%2F%2Fshop.alb.localhost%3A14566"
+        "%2Foauth2%2Fidpresponse&response_type=code&scope=openid"
+    )
 
 
 def test_a_target_group_of_weight_zero_gets_nothing() -> None:

@@ -43,14 +43,15 @@ class Recorded(Clients):
     """Clients of an account where `template` is deployed and all is as CloudFormation made it, but for what is named.
 
     `live` says by logical id of a rule where it leads now: target groups by logical id or ARN, with weights;
-    None is a fixed answer. `gone` names the rules and listeners that somebody deleted, `codedeploy` and `ecs`
-    the deployments under way, by logical id of the service. Without a `status` there is no stack.
+    None is a fixed answer. `gone` names the rules and listeners that somebody deleted, `signed_out` the rules whose
+    sign-in somebody removed, `codedeploy` and `ecs` the deployments under way, by logical id of the service. Without a `status` there is no stack.
     """
 
     region: str = "us-east-1"
     template: Template
     live: Mapping[str, Weights | None] = field(default_factory=dict)
     gone: Sequence[str] = ()
+    signed_out: Sequence[str] = ()
     codedeploy: Mapping[str, Sequence[str]] = field(default_factory=dict)
     ecs: Mapping[str, Sequence[str]] = field(default_factory=dict)
     status: str | None = "UPDATE_COMPLETE"
@@ -181,7 +182,22 @@ class Recorded(Clients):
             "ForwardConfig": {"TargetGroups": groups, "TargetGroupStickinessConfig": {"Enabled": False}},
         }
         # With one target group the load balancer answers in the short form too.
-        return [{**action, "TargetGroupArn": groups[0]["TargetGroupArn"]} if len(groups) == 1 else action]
+        short = {**action, "TargetGroupArn": groups[0]["TargetGroupArn"]} if len(groups) == 1 else action
+        if not self._blueprint.routes[rule].signed_in or rule in self.signed_out:
+            return [short]
+        # As AWS answers: in any order, and without the secret.
+        sign_in = {
+            "Type": "authenticate-oidc",
+            "Order": 1,
+            "AuthenticateOidcConfig": {
+                "Issuer": "https://login.example.com",
+                "AuthorizationEndpoint": "https://login.example.com/authorize",
+                "TokenEndpoint": "https://login.example.com/token",
+                "UserInfoEndpoint": "https://login.example.com/userinfo",
+                "ClientId": "directory",
+            },
+        }
+        return [{**short, "Order": 2}, sign_in]
 
     def _codedeploy(self, stubber: Stubber) -> None:
         for service, (application, group) in self._blueprint.deployment_groups.items():

@@ -34,6 +34,15 @@ NATIVE_DEPLOYMENT = (
     f"arn:aws:ecs:us-east-1:{ACCOUNT}:service-deployment/cluster/service/ejGvqq2ilnbKT9qj0vLJe"
 )
 
+OIDC = settings.Oidc(
+    issuer="https://login.example.com",
+    authorization_endpoint="https://login.example.com/authorize",
+    token_endpoint="https://login.example.com/token",
+    user_info_endpoint="https://login.example.com/userinfo",
+    client_id="directory",
+    client_secret_name="login/directory",
+)
+
 Change = Callable[[dict[str, Any]], None]
 
 
@@ -54,6 +63,19 @@ def rolling(tmp_path_factory: pytest.TempPathFactory) -> Template:
     release = settings.Release(controller="rolling")
     environment = settings.load("dev").model_copy(update={"release": release})
     return synthesize(environment, tmp_path_factory.mktemp("rolling"))["Compute"]
+
+
+@pytest.fixture(scope="module")
+def signing_in(tmp_path_factory: pytest.TempPathFactory) -> Template:
+    dev = settings.load("dev")
+    environment = dev.model_copy(
+        update={
+            "release": settings.Release(controller="rolling"),
+            "tls": settings.Tls(domain="suppliers.example.com", hosted_zone_id="Z0123456789EXAMPLE"),
+            "access": dev.access.model_copy(update={"oidc": OIDC}),
+        }
+    )
+    return synthesize(environment, tmp_path_factory.mktemp("signing-in"))["Compute"]
 
 
 def changed(template: Template, *changes: Change) -> Template:
@@ -88,6 +110,39 @@ def of(plan: guard.Plan, rule: str) -> guard.Finding:
 
 def refused(plan: guard.Plan) -> list[str]:
     return [finding.rule for finding in plan.refused]
+
+
+# Rules that sign users in.
+
+
+def without_sign_in(resources: dict[str, Any]) -> None:
+    actions = resources[ADMINISTRATION]["Properties"]["Actions"]
+    resources[ADMINISTRATION]["Properties"]["Actions"] = [
+        each for each in actions if each["Type"] == "forward"
+    ]
+
+
+def test_a_rule_that_signs_in_leads_where_its_forward_leads(signing_in: Template) -> None:
+    plan = compared(Recorded(template=signing_in), signing_in)
+    finding = of(plan, ADMINISTRATION)
+    assert (finding.live, finding.template, finding.change) == ("blue", "blue", "not changed")
+
+
+def test_adding_and_removing_a_sign_in_moves_no_traffic(signing_in: Template) -> None:
+    without = changed(signing_in, without_sign_in)
+    for before, after in ((signing_in, without), (without, signing_in)):
+        plan = compared(Recorded(template=before), after)
+        assert refused(plan) == []
+        assert of(plan, ADMINISTRATION).change == "Actions changed by deploying"
+
+
+def test_a_sign_in_that_is_gone_from_the_live_rule_is_told(signing_in: Template) -> None:
+    plan = compared(Recorded(template=signing_in, signed_out=[ADMINISTRATION]), signing_in)
+    assert of(plan, ADMINISTRATION).change == (
+        "not changed, but it lets through who has not signed in: somebody removed that from the live rule"
+    )
+    others = [each for each in plan.findings if each.rule != ADMINISTRATION]
+    assert {each.change for each in others} == {"not changed"}
 
 
 # Never swapped.

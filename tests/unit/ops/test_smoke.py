@@ -9,6 +9,7 @@ import pytest
 from ops import smoke
 from ops.endpoint import Endpoint
 from ops.errors import OpsError
+from settings import Access, Oidc
 
 Answers = dict[str, tuple[int, str]]
 
@@ -51,7 +52,7 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_healthy_site_passes_and_each_probe_is_shown(site: tuple[Endpoint, Answers]) -> None:
     seen: list[str] = []
-    smoke.run(site[0], (), detail=seen.append)
+    smoke.run(site[0], Access(), detail=seen.append)
     assert len(seen) == 6
     assert seen[0] == "/: 200 (home page)"
 
@@ -75,7 +76,7 @@ def test_a_wrong_answer_fails_with_what_was_wanted(
     endpoint, answers = site
     answers[path] = answer
     with pytest.raises(OpsError, match=said):
-        smoke.run(endpoint, (), detail=lambda text: None)
+        smoke.run(endpoint, Access(), detail=lambda text: None)
 
 
 def test_an_administration_with_named_networks_may_be_open_to_this_machine(
@@ -83,9 +84,30 @@ def test_an_administration_with_named_networks_may_be_open_to_this_machine(
 ) -> None:
     endpoint, answers = site
     answers["/admin/suppliers"] = (200, "text/html")
-    smoke.run(endpoint, ("127.0.0.0/8",), detail=lambda text: None)
+    smoke.run(endpoint, Access(admin_cidrs=("127.0.0.0/8",)), detail=lambda text: None)
+
+
+def test_an_administration_with_a_sign_in_sends_to_it_and_is_never_open(
+    site: tuple[Endpoint, Answers],
+) -> None:
+    endpoint, answers = site
+    login = "https://login.example.com/"
+    oidc = Oidc(
+        issuer=login,
+        authorization_endpoint=login,
+        token_endpoint=login,
+        user_info_endpoint=login,
+        client_id="directory",
+        client_secret_name="login",
+    )
+    access = Access(admin_cidrs=("127.0.0.0/8",), oidc=oidc)
+    answers["/admin/suppliers"] = (302, "text/html")
+    smoke.run(endpoint, access, detail=lambda text: None)
+    answers["/admin/suppliers"] = (200, "text/html")
+    with pytest.raises(OpsError, match="gives 200 text/html, not 302 or 403"):
+        smoke.run(endpoint, access, detail=lambda text: None)
 
 
 def test_a_site_that_is_not_there_is_said_so() -> None:
     with pytest.raises(OpsError, match="ConnectError"):
-        smoke.run(Endpoint("http://nothing.alb.localhost:9"), (), detail=lambda text: None)
+        smoke.run(Endpoint("http://nothing.alb.localhost:9"), Access(), detail=lambda text: None)

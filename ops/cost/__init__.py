@@ -1,0 +1,1 @@
+"""What an environment costs a month, from its templates, list prices and an assumed usage."""

@@ -1,0 +1,1 @@
+"""The architecture as pictures, drawn from the synthesized templates."""

@@ -1,0 +1,49 @@
+"""The overview as Mermaid, which a page of GitHub draws by itself where it cannot show a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ops.diagram.kinds import counted
+from ops.diagram.overview import Overview
+
+
+def of_overview(overview: Overview) -> str:
+    """The way of a request and of a push through an environment."""
+    return "\n".join(["flowchart LR", *_overview(overview)])
+
+
+def _overview(overview: Overview) -> Iterator[str]:
+    if overview.public:
+        yield f"  public([{_text('The public', overview.domain or '')}]) --> balancer"
+    yield f"  subgraph vpc[{_text('VPC ' + overview.vpc, ', '.join(overview.zones))}]"
+    listeners = [f"{each.protocol} {each.port} {each.name}".strip() for each in overview.listeners]
+    firewall = (
+        [] if overview.firewall_rules is None else [f"web ACL, {counted(overview.firewall_rules, 'rule')}"]
+    )
+    if overview.load_balancer:
+        yield f"    balancer[{_text('Application Load Balancer', *listeners, *firewall)}]"
+    for index, service in enumerate(overview.services):
+        tasks = f"{service.least} to {service.most} tasks of {service.vcpu}, {service.memory}"
+        yield f"    service{index}[{_text(service.name, tasks, service.controller)}]"
+        if overview.load_balancer:
+            yield f"    balancer -- {_text(' '.join(service.paths))} --> service{index}"
+        if overview.database and service.database:
+            yield f"    service{index} --> database"
+    if overview.database:
+        standby = "with a standby in another zone" if overview.database.standby else "in one zone"
+        yield f"    database[({_text(overview.database.engine, overview.database.size, standby)})]"
+    if overview.nat_zones:
+        yield f"    nat[{_text(counted(len(overview.nat_zones), 'NAT gateway'))}]"
+    yield "  end"
+    if overview.pipelines:
+        yield f"  push([{_text('A push', overview.sources or '')}])"
+    for index, pipeline in enumerate(overview.pipelines):
+        yield f"  push --> pipeline{index}[{_text(pipeline.name, ', '.join(pipeline.stages))}]"
+        if index < len(overview.services):
+            yield f"  pipeline{index} --> service{index}"
+
+
+def _text(*lines: str) -> str:
+    """Lines as one quoted label; Mermaid writes special characters as entities."""
+    return '"' + "<br>".join(line.replace('"', "#quot;") for line in lines if line) + '"'

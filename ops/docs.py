@@ -1,0 +1,45 @@
+"""`python -m ops.docs`: the help of every command as one Markdown page, docs/cli.md."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+WIDTH = 100
+_FIRST = """# The command line
+
+`python -m ops`, installed as `suppliers`. This page is the `--help` of every command; `make docs` writes it.
+"""
+
+
+def page() -> str:
+    """The whole page, the same on every machine: without colours, and of a fixed width."""
+    # typer reads some of these when it is first imported.
+    for name in ("FORCE_COLOR", "GITHUB_ACTIONS", "PY_COLORS"):
+        os.environ.pop(name, None)
+    os.environ.update(
+        COLUMNS=str(WIDTH), TERMINAL_WIDTH=str(WIDTH), NO_COLOR="1", TERM="dumb", LC_ALL="C.UTF-8"
+    )
+    from typer.main import get_command
+
+    from ops.__main__ import app
+
+    return "\n".join([_FIRST, *_sections(get_command(app), ["suppliers"])])
+
+
+def _sections(command: Any, words: list[str]) -> Iterator[str]:
+    from typer.testing import CliRunner
+
+    from ops.__main__ import app
+
+    done = CliRunner().invoke(app, [*words[1:], "--help"], prog_name=words[0], catch_exceptions=False)
+    lines = [line.rstrip() for line in done.stdout.strip("\n").splitlines()]
+    text = "\n".join(line for line, before in zip(lines, ["", *lines], strict=False) if line or before)
+    yield f"{'#' * min(len(words) + 1, 3)} {' '.join(words)}\n\n```text\n{text.strip()}\n```\n"
+    for name, inner in getattr(command, "commands", {}).items():
+        yield from _sections(inner, [*words, name])
+
+
+if __name__ == "__main__":
+    print(page(), end="")

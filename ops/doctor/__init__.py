@@ -1,0 +1,1 @@
+"""What is missing on this machine or in an account, each with the command that mends it."""

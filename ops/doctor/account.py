@@ -1,0 +1,272 @@
+"""Checks of an AWS account."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from ops.aws import Clients
+from ops.doctor.findings import Check, Finding, missing, ok, unchecked, warning
+from ops.refusals import explain, says
+from settings import Environment
+
+# What the templates ask for: their rule CheckBootstrapVersion.
+BOOTSTRAP_VERSION = 6
+_BOOTSTRAP = "/cdk-bootstrap/hnb659fds/version"
+
+# Roles that AWS makes by itself the first time, where whoever deploys may do that.
+# https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_aws-services-that-work-with-iam.html
+SERVICE_ROLES: Mapping[str, str] = {
+    "AWSServiceRoleForECS": "ecs.amazonaws.com",
+    "AWSServiceRoleForElasticLoadBalancing": "elasticloadbalancing.amazonaws.com",
+    "AWSServiceRoleForRDS": "rds.amazonaws.com",
+    "AWSServiceRoleForApplicationAutoScaling_ECSService": "ecs.application-autoscaling.amazonaws.com",
+}
+
+
+@dataclass(frozen=True)
+class Quota:
+    """A limit that a deployment may run into, by its codes in Service Quotas."""
+
+    name: str
+    service: str
+    code: str
+
+
+FARGATE = Quota("Fargate vCPUs", "fargate", "L-3032A538")
+ADDRESSES = Quota("elastic IP addresses", "ec2", "L-0263D0A3")
+VPCS = Quota("VPCs", "vpc", "L-F678F1CE")
+
+
+@dataclass(frozen=True)
+class Account:
+    """The account that the credentials are of, seen from an environment."""
+
+    environment: Environment
+    clients: Clients
+
+    def checks(self) -> dict[str, Check]:
+        """All checks that need credentials, by name."""
+        checks: dict[str, Check] = {
+            "region": self.region,
+            "bootstrap": self.bootstrap,
+            "stacks": self.stacks,
+            "email subscriptions": self.subscriptions,
+            "service-linked roles": self.service_roles,
+            FARGATE.name: self.fargate,
+            ADDRESSES.name: partial(self.countable, ADDRESSES, self._addresses),
+            VPCS.name: partial(self.countable, VPCS, self._vpcs),
+        }
+        if self.environment.tls is not None:
+            checks["hosted zone"] = self.hosted_zone
+        if self.environment.delivery is not None and self.environment.delivery.connection_arn is not None:
+            checks["connection"] = self.connection
+        return checks
+
+    def credentials(self) -> Finding:
+        """Whether there are credentials, and of the account that the environment belongs to."""
+        name, wanted = "credentials", self.environment.account
+        try:
+            found = str(self.clients.client("sts").get_caller_identity()["Account"])
+        except (BotoCoreError, ClientError) as error:
+            reason = explain(error, self.environment.name).partition(": ")[2]
+            return missing(
+                name, reason.partition(" Sign in")[0].rstrip("."), "aws sso login, or AWS_PROFILE=..."
+            )
+        if wanted not in (None, found):
+            return missing(
+                name,
+                f"of account {found}, environments/{self.environment.name}.toml says {wanted}",
+                "AWS_PROFILE=...; `aws configure list-profiles` lists what there is",
+            )
+        return ok(name, f"account {found}")
+
+    def region(self) -> Finding:
+        """Whether the configured zones exist for this account, and so its region is enabled."""
+        answer = self.clients.client("ec2").describe_availability_zones()["AvailabilityZones"]
+        known = {zone["ZoneName"] for zone in answer if zone.get("State", "available") == "available"}
+        absent = [zone for zone in self.environment.availability_zones if zone not in known]
+        if absent:
+            return missing(
+                "region",
+                f"{', '.join(absent)} not available in this account",
+                f"environments/{self.environment.name}.toml: availability_zones from {', '.join(sorted(known))}",
+            )
+        return ok("region", f"{self.environment.region}, {len(self.environment.availability_zones)} zones")
+
+    def bootstrap(self) -> Finding:
+        """Whether the CDK's own stack is there, and new enough."""
+        remedy = f"npx cdk bootstrap -c env={self.environment.name}"
+        try:
+            answer = self.clients.client("ssm").get_parameter(Name=_BOOTSTRAP)
+        except ClientError as error:
+            if not says(error, "ParameterNotFound"):
+                raise
+            return warning("bootstrap", "not done yet; `make deploy` does it", remedy)
+        version = int(answer["Parameter"]["Value"])
+        if version < BOOTSTRAP_VERSION:
+            return missing("bootstrap", f"version {version}, {BOOTSTRAP_VERSION} is needed", remedy)
+        return ok("bootstrap", f"version {version}")
+
+    def stacks(self) -> Finding:
+        """Whether a stack is stuck half-way."""
+        found = self._stacks()
+        for stack, status in sorted(found.items()):
+            if status == "ROLLBACK_COMPLETE" or status in (
+                "ROLLBACK_FAILED",
+                "CREATE_FAILED",
+                "DELETE_FAILED",
+            ):
+                return missing(
+                    "stacks", f"{stack} is {status}", f"aws cloudformation delete-stack --stack-name {stack}"
+                )
+            if status == "UPDATE_ROLLBACK_FAILED":
+                return missing(
+                    "stacks",
+                    f"{stack} is {status}",
+                    f"aws cloudformation continue-update-rollback --stack-name {stack}",
+                )
+            if status.endswith("_FAILED"):
+                return missing(
+                    "stacks",
+                    f"{stack} is {status}",
+                    f"aws cloudformation rollback-stack --stack-name {stack}",
+                )
+        busy = [
+            f"{stack} is {status}"
+            for stack, status in sorted(found.items())
+            if status.endswith("_IN_PROGRESS")
+        ]
+        if busy:
+            return warning("stacks", "; ".join(busy), "wait for its end")
+        return ok("stacks", f"{len(found)} deployed" if found else "not deployed yet")
+
+    def subscriptions(self) -> Finding:
+        """Whether everybody who shall be told has confirmed the address."""
+        pages = self.clients.client("sns").get_paginator("list_subscriptions").paginate()
+        pending = [
+            each["Endpoint"]
+            for page in pages
+            for each in page["Subscriptions"]
+            if each["SubscriptionArn"] == "PendingConfirmation"
+            and f":suppliers-{self.environment.name}-" in each["TopicArn"]
+        ]
+        if pending:
+            return warning(
+                "email subscriptions",
+                f"{', '.join(sorted(set(pending)))} not confirmed: nobody is told there",
+                "follow the link in the message 'AWS Notification - Subscription Confirmation'",
+            )
+        return ok("email subscriptions", "none is waiting to be confirmed")
+
+    def service_roles(self) -> Finding:
+        """Whether the roles are there with which services of AWS act on their own."""
+        iam = self.clients.client("iam")
+        for role, service in SERVICE_ROLES.items():
+            try:
+                iam.get_role(RoleName=role)
+            except ClientError as error:
+                if not says(error, "NoSuchEntity"):
+                    raise
+                return warning(
+                    "service-linked roles",
+                    f"{role} not there; the first deployment makes it, if it may",
+                    f"aws iam create-service-linked-role --aws-service-name {service}",
+                )
+        return ok("service-linked roles", f"all {len(SERVICE_ROLES)} there")
+
+    def hosted_zone(self) -> Finding:
+        """Whether the hosted zone exists, is public and holds the domain."""
+        tls = self.environment.tls
+        assert tls is not None  # noqa: S101 - asked for with a domain only
+        where = f"environments/{self.environment.name}.toml: tls.hosted_zone_id"
+        lookup = f"aws route53 list-hosted-zones-by-name --dns-name {tls.domain}"
+        try:
+            zone = self.clients.client("route53").get_hosted_zone(Id=tls.hosted_zone_id)["HostedZone"]
+        except ClientError as error:
+            if not says(error, "NoSuchHostedZone", "InvalidInput"):
+                raise
+            return missing("hosted zone", f"{where}: there is no zone {tls.hosted_zone_id}", lookup)
+        name = zone["Name"].rstrip(".")
+        if tls.domain != name and not tls.domain.endswith(f".{name}"):
+            return missing("hosted zone", f"{where}: is of {name}, which does not hold {tls.domain}", lookup)
+        if zone.get("Config", {}).get("PrivateZone"):
+            return missing("hosted zone", f"{where}: is private, certificates need a public one", lookup)
+        return ok("hosted zone", f"{name} holds {tls.domain}")
+
+    def connection(self) -> Finding:
+        """Whether the connection to GitHub has been accepted."""
+        delivery = self.environment.delivery
+        assert delivery is not None  # noqa: S101 - asked for with a connection only
+        arn = delivery.connection_arn
+        answer = self.clients.client("codeconnections").get_connection(ConnectionArn=arn)["Connection"]
+        status = answer["ConnectionStatus"]
+        if status != "AVAILABLE":
+            return missing(
+                "connection",
+                f"{answer.get('ConnectionName', arn)} is {status}",
+                "update it in the console: Developer Tools, Connections",
+            )
+        return ok("connection", str(answer.get("ConnectionName", arn)))
+
+    def fargate(self) -> Finding:
+        """Whether every service may have all its tasks, twice while a release runs."""
+        needed = sum(
+            2 * service.scaling.max_tasks * service.cpu / 1024 for service in self.environment.services
+        )
+        return self._against(FARGATE, needed, "every service at its maximum, twice during a release")
+
+    def countable(self, quota: Quota, count: Callable[[], tuple[int, int]]) -> Finding:
+        """Whether what the environment still has to make fits beside what there is."""
+        if f"suppliers-{self.environment.name}-network" in self._stacks():
+            return ok(quota.name, "the environment has its own already")
+        there, more = count()
+        return self._against(quota, there + more, f"{there} there, {more} to be made")
+
+    def _against(self, quota: Quota, needed: float, reason: str) -> Finding:
+        limit = self._limit(quota)
+        detail = f"{needed:g} of {limit:g}: {reason}"
+        if needed > limit:
+            return missing(
+                quota.name,
+                detail,
+                f"aws service-quotas request-service-quota-increase --service-code {quota.service} "
+                f"--quota-code {quota.code} --desired-value {needed:g}",
+            )
+        return ok(quota.name, detail)
+
+    def _limit(self, quota: Quota) -> float:
+        asked = {"ServiceCode": quota.service, "QuotaCode": quota.code}
+        quotas = self.clients.client("service-quotas")
+        try:
+            return float(quotas.get_service_quota(**asked)["Quota"]["Value"])
+        except ClientError as error:
+            # Where nobody ever asked for another value, some services only know the default.
+            if not says(error, "NoSuchResourceException"):
+                raise
+            return float(quotas.get_aws_default_service_quota(**asked)["Quota"]["Value"])
+
+    def _addresses(self) -> tuple[int, int]:
+        there = len(self.clients.client("ec2").describe_addresses()["Addresses"])
+        return there, self.environment.network.nat_gateways
+
+    def _vpcs(self) -> tuple[int, int]:
+        pages = self.clients.client("ec2").get_paginator("describe_vpcs").paginate()
+        return sum(len(page["Vpcs"]) for page in pages), 1
+
+    def _stacks(self) -> dict[str, str]:
+        pages = self.clients.client("cloudformation").get_paginator("describe_stacks").paginate()
+        return {
+            stack["StackName"]: stack["StackStatus"]
+            for page in pages
+            for stack in page["Stacks"]
+            if stack["StackName"].startswith(f"suppliers-{self.environment.name}-")
+        }
+
+
+def without_credentials(account: Account) -> list[Finding]:
+    """What cannot be checked because nobody is signed in, a line each."""
+    return [unchecked(name, "needs credentials") for name in account.checks()]

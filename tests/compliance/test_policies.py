@@ -1,0 +1,342 @@
+"""Who may do what, read from the synthesized policies: every wildcard is one of few, each with a reason."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any
+
+import pytest
+
+from platform_constructs.managed_policies import MANAGED_POLICIES_PER_ROLE, MANAGED_POLICY_CHARACTERS
+from tests.conftest import Synthesize, Template
+from tests.resources import of_type
+
+ENVIRONMENTS = ("dev", "prod")
+
+
+@dataclass(frozen=True)
+class Allowed:
+    """Roles, by their path, that may do some actions on resources that a wildcard names."""
+
+    roles: str
+    resource: str
+    actions: frozenset[str]
+    reason: str
+
+
+def _allowed(roles: str, resource: str, *actions: str, because: str) -> Allowed:
+    return Allowed(roles, resource, frozenset(actions), because)
+
+
+WILDCARDS = (
+    _allowed(
+        "*ExecutionRole",
+        "*",
+        "ecr:GetAuthorizationToken",
+        because="signing in to the registry knows no resource",
+    ),
+    _allowed(
+        "Compute/Operations/Role",
+        "ecs:service/${Cluster}/*",
+        "ecs:DescribeServices",
+        "ecs:UpdateService",
+        because="naming each service would make the task that prepares its database wait for it",
+    ),
+    _allowed(
+        "Compute/Operations/Role",
+        "ecs:task/${Cluster}/*",
+        "ecs:DescribeTasks",
+        because="a task has no name before it exists",
+    ),
+    _allowed(
+        "Compute/ReleaseCheck/Role",
+        "codedeploy:deploymentgroup:*",
+        "codedeploy:GetDeployment",
+        "codedeploy:GetDeploymentGroup",
+        "codedeploy:PutLifecycleEventHookExecutionStatus",
+        because="a group waits for its service, which waits for the check",
+    ),
+    _allowed(
+        "Compute/ReleaseCheck/Role",
+        "ecs:service/${Cluster}/*",
+        "ecs:DescribeServices",
+        because="reads, of services that do not exist yet",
+    ),
+    _allowed(
+        "Compute/ReleaseCheck/Role",
+        "ecs:service-revision/${Cluster}/*",
+        "ecs:DescribeServiceRevisions",
+        because="reads, of revisions that a release makes",
+    ),
+    _allowed(
+        "Compute/ReleaseCheck/Role",
+        "*",
+        "ec2:AssignPrivateIpAddresses",
+        "ec2:CreateNetworkInterface",
+        "ec2:DeleteNetworkInterface",
+        "ec2:DescribeNetworkInterfaces",
+        "ec2:DescribeSubnets",
+        "ec2:UnassignPrivateIpAddresses",
+        "ecs:DescribeTaskDefinition",
+        because="the network interfaces of a function in a VPC, and descriptions that know no resource",
+    ),
+    _allowed(
+        "Data/Database/MonitoringRole",
+        "logs:log-group:RDSOSMetrics:*",
+        "logs:CreateLogGroup",
+        "logs:CreateLogStream",
+        "logs:DescribeLogStreams",
+        "logs:GetLogEvents",
+        "logs:PutLogEvents",
+        "logs:PutRetentionPolicy",
+        because="the streams of the one log group that Amazon RDS delivers to",
+    ),
+    _allowed(
+        "Delivery/*Role",
+        "${Artifacts.Arn}/*",
+        "s3:GetObject",
+        "s3:GetObjectVersion",
+        "s3:PutObject",
+        because="CodePipeline names the artifacts, and the bucket holds nothing else",
+    ),
+    _allowed(
+        "Delivery/*/DeployRole",
+        "*",
+        "ecs:RegisterTaskDefinition",
+        because="registering knows no resource; which roles a definition names is limited",
+    ),
+    _allowed(
+        "Delivery/*/ImageRole",
+        "*",
+        "ecr:GetAuthorizationToken",
+        "ecs:DescribeTaskDefinition",
+        because="both know no resource",
+    ),
+    _allowed(
+        "Delivery/*/MigrateRole",
+        "*",
+        "ecs:DescribeTaskDefinition",
+        "ecs:RegisterTaskDefinition",
+        "ecs:DescribeTasks",
+        because="definitions know no resource; tasks are those of the cluster, by a condition",
+    ),
+    _allowed(
+        "Delivery/*/MigrateRole",
+        "ecs:task-definition/suppliers-*-compute-*-prepare:*",
+        "ecs:RunTask",
+        because="the revision is the one that the build has just registered",
+    ),
+)
+# Policies that AWS maintains, each for a role that only one service can assume.
+MAINTAINED = {
+    "AWSCodeDeployRoleForECS",
+    "service-role/AWSBackupServiceRolePolicyForBackup",
+    "service-role/AWSLambdaBasicExecutionRole",
+}
+
+
+def plain(value: Any) -> str:
+    """A text with intrinsic functions as people read it: without the hashes of logical ids."""
+    if isinstance(value, str):
+        return value
+    ((function, argument),) = value.items()
+    match function:
+        case "Ref":
+            return f"${{{_without_hash(argument)}}}"
+        case "Fn::GetAtt":
+            return f"${{{_without_hash(argument[0])}.{argument[1]}}}"
+        case "Fn::Join":
+            return str(argument[0]).join(plain(part) for part in argument[1])
+        case "Fn::Sub":
+            return str(argument)
+        case "Fn::GetStackOutput":
+            return f"${{{argument['OutputName']}}}"
+        case _:
+            return json.dumps(value)
+
+
+def _without_hash(logical_id: str) -> str:
+    return logical_id if logical_id.startswith("AWS::") else logical_id[:-8]
+
+
+def _short(resource: str) -> str:
+    return re.sub(r"^arn:[^:]+:([a-z0-9-]+):[^:]*:(\$\{AWS::AccountId\}|\d*):", r"\1:", resource)
+
+
+def _listed(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, list) else [value]
+
+
+def path_of(template: Template, logical_id: str) -> str:
+    return str(template["Resources"][logical_id]["Metadata"]["aws:cdk:path"])
+
+
+def identity_statements(
+    templates: Mapping[str, Template],
+) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """The statements of every role, with its path."""
+    for template in templates.values():
+        for logical_id, policy in of_type(template, "AWS::IAM::ManagedPolicy").items():
+            role = path_of(template, logical_id).rpartition("/")[0].rpartition("/")[0]
+            for statement in policy["PolicyDocument"]["Statement"]:
+                yield role, statement
+        for logical_id, role in of_type(template, "AWS::IAM::Role").items():
+            for policy in role.get("Policies", []):
+                for statement in policy["PolicyDocument"]["Statement"]:
+                    yield path_of(template, logical_id).removesuffix("/Resource"), statement
+
+
+def wildcards(templates: Mapping[str, Template]) -> set[tuple[str, str, str]]:
+    """Role, resource and action of whatever a wildcard names."""
+    return {
+        (role, resource, action)
+        for role, statement in identity_statements(templates)
+        for resource in (_short(plain(each)) for each in _listed(statement["Resource"]))
+        for action in _listed(statement["Action"])
+        if "*" in resource or "*" in action
+    }
+
+
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_every_wildcard_is_allowed_for_a_reason(templates: Synthesize, name: str) -> None:
+    for role, resource, action in sorted(wildcards(templates(name))):
+        assert "*" not in action, f"{role} may {action}"
+        assert any(
+            fnmatchcase(role, each.roles) and fnmatchcase(resource, each.resource) and action in each.actions
+            for each in WILDCARDS
+        ), f"{role} may {action} on {resource}"
+
+
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_no_allowance_is_wider_than_what_is_used(templates: Synthesize, name: str) -> None:
+    used = wildcards(templates(name))
+    for each in WILDCARDS:
+        actions = {
+            action
+            for role, resource, action in used
+            if fnmatchcase(role, each.roles) and fnmatchcase(resource, each.resource)
+        }
+        assert each.actions <= actions, each
+
+
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_no_role_has_an_inline_policy_or_another_maintained_one(templates: Synthesize, name: str) -> None:
+    for template in templates(name).values():
+        assert not of_type(template, "AWS::IAM::Policy")
+        for role in of_type(template, "AWS::IAM::Role").values():
+            for arn in role.get("ManagedPolicyArns", []):
+                assert plain(arn).partition(":policy/")[2] in MAINTAINED
+
+
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_a_service_reads_its_own_credentials_and_nothing_else(templates: Synthesize, name: str) -> None:
+    for service in ("Customer", "Employee"):
+        statements = [
+            statement
+            for role, statement in identity_statements(templates(name))
+            if role == f"Compute/{service}/TaskRole"
+        ]
+        assert {action for each in statements for action in _listed(each["Action"])} == {
+            "secretsmanager:GetSecretValue",
+            "secretsmanager:DescribeSecret",
+            "kms:Decrypt",
+        }
+        for statement in statements:
+            (resource,) = _listed(statement["Resource"])
+            assert f"{service}User" in plain(resource) or "Key" in plain(resource)
+
+
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_what_starts_a_task_pulls_images_and_writes_its_own_log(templates: Synthesize, name: str) -> None:
+    for service in ("Customer", "Employee"):
+        found = {
+            (action, plain(resource))
+            for role, statement in identity_statements(templates(name))
+            if role == f"Compute/{service}/ExecutionRole"
+            for action in _listed(statement["Action"])
+            for resource in _listed(statement["Resource"])
+        }
+        assert {action for action, _ in found} == {
+            "ecr:BatchCheckLayerAvailability",
+            "ecr:BatchGetImage",
+            "ecr:GetAuthorizationToken",
+            "ecr:GetDownloadUrlForLayer",
+            "logs:CreateLogStream",
+            "logs:PutLogEvents",
+        }
+        for action, resource in found:
+            if action.startswith("logs:"):
+                assert resource == f"${{{service}LogGroup.Arn}}"
+
+
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_keys_are_used_by_the_account_and_by_named_services_under_conditions(
+    templates: Synthesize, name: str
+) -> None:
+    for template in templates(name).values():
+        for logical_id, key in of_type(template, "AWS::KMS::Key").items():
+            assert key["EnableKeyRotation"] is True
+            account, *services = key["KeyPolicy"]["Statement"]
+            assert plain(account["Principal"]["AWS"]) == "arn:aws:iam::${AWS::AccountId}:root"
+            for statement in services:
+                assert statement["Condition"], logical_id
+                assert set(statement["Principal"]) == {"Service"} or statement["Principal"]["AWS"] != "*"
+                assert "kms:*" not in _listed(statement["Action"])
+
+
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_no_resource_lets_everybody_in(templates: Synthesize, name: str) -> None:
+    kinds = {
+        "AWS::S3::BucketPolicy": "PolicyDocument",
+        "AWS::SNS::TopicPolicy": "PolicyDocument",
+        "AWS::KMS::Key": "KeyPolicy",
+        "AWS::SecretsManager::ResourcePolicy": "ResourcePolicy",
+        "AWS::Backup::BackupVault": "AccessPolicy",
+        "AWS::ECR::Repository": "RepositoryPolicyText",
+    }
+    seen = 0
+    for template in templates(name).values():
+        for kind, document in kinds.items():
+            for logical_id, resource in of_type(template, kind).items():
+                for statement in resource.get(document, {}).get("Statement", []):
+                    seen += 1
+                    anybody = statement["Principal"] in ("*", {"AWS": "*"})
+                    assert statement["Effect"] == "Deny" or not anybody, logical_id
+    assert seen > 10
+
+
+def _lengths(template: Template) -> dict[str, list[int]]:
+    # What a name or an ARN comes to at most, with what CloudFormation appends.
+    lengths: dict[str, list[int]] = {}
+    for policy in of_type(template, "AWS::IAM::ManagedPolicy").values():
+        text = re.sub(
+            r"\$\{[^}]*\.?Arn\}|\$\{Publish[^}]*\}", "x" * 160, plain_document(policy["PolicyDocument"])
+        )
+        text = re.sub(r"\$\{AWS::[^}]*\}", "x" * 12, text)
+        text = re.sub(r"\$\{[^}]*\}", "x" * 90, text)
+        (role,) = policy["Roles"]
+        lengths.setdefault(plain(role), []).append(len(text))
+    return lengths
+
+
+def plain_document(document: Any) -> str:
+    """The document as IAM counts it."""
+    if isinstance(document, dict) and len(document) == 1 and next(iter(document)).startswith(("Fn::", "Ref")):
+        return json.dumps(plain(document))
+    if isinstance(document, dict):
+        return "{" + ",".join(f'"{key}":{plain_document(value)}' for key, value in document.items()) + "}"
+    if isinstance(document, list):
+        return "[" + ",".join(map(plain_document, document)) + "]"
+    return json.dumps(document)
+
+
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_policies_keep_the_limits_of_iam(templates: Synthesize, name: str) -> None:
+    for template in templates(name).values():
+        for role, lengths in _lengths(template).items():
+            assert len(lengths) <= MANAGED_POLICIES_PER_ROLE, role
+            assert max(lengths) <= MANAGED_POLICY_CHARACTERS, role

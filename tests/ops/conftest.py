@@ -1,0 +1,27 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from ops.__main__ import app
+from ops.aws import Clients
+from tests.ops.account import signed_in
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run a command of the command line on an account; what it raises is the test's."""
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("NO_COLOR", "1")
+
+    def run_on(account: Clients, *arguments: str, env: str = "dev", text: str | None = None) -> Result:
+        with signed_in(account, monkeypatch):
+            place = arguments.index("--") if "--" in arguments else len(arguments)
+            words = [*arguments[:place], "--env", env, *arguments[place:]]
+            return CliRunner().invoke(app, words, input=text, catch_exceptions=False)
+
+    return run_on

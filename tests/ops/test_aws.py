@@ -1,0 +1,103 @@
+"""The clients, the sessions of commands, and asking many things at once."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from types import SimpleNamespace
+
+import pytest
+import typer
+
+import settings
+from ops import session as sessions
+from ops.aws import CONCURRENCY, Clients, each, together
+from ops.errors import OpsError
+from ops.session import Session, operating
+from settings import load
+from tests.ops.platform import Platform
+
+
+def test_a_client_is_made_once_slows_down_when_throttled_and_holds_enough_connections(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "x")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "x")
+    clients = Clients("eu-west-1")
+    found = each(lambda _: clients.client("sts"), range(8))
+    assert all(client is found[0] for client in found)
+    config = found[0].meta.config
+    assert config.retries["mode"] == "adaptive"
+    assert config.max_pool_connections >= CONCURRENCY
+    assert found[0].meta.region_name == "eu-west-1"
+
+
+def test_the_emulator_is_reached_with_its_own_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "the-users-own")
+    variables = {
+        "AWS_ENDPOINT_URL": "http://localhost:4566",
+        "AWS_ACCESS_KEY_ID": "000000000000",
+        "AWS_SECRET_ACCESS_KEY": "emulator",
+    }
+    client = Clients("us-east-1", variables).client("ecs")
+    assert client.meta.endpoint_url == "http://localhost:4566"
+    assert client._request_signer._credentials.access_key == "000000000000"
+
+
+def test_answers_come_in_the_order_of_the_questions_however_they_end() -> None:
+    second_is_done = threading.Event()
+
+    def call(number: int) -> int:
+        if number == 1:
+            assert second_is_done.wait(10)
+        else:
+            second_is_done.set()
+        return number
+
+    assert each(call, [1, 2]) == [1, 2]
+    assert together(a=lambda: 1, b=lambda: "x") == {"a": 1, "b": "x"}
+
+
+def test_the_first_failure_is_raised() -> None:
+    def call(number: int) -> int:
+        raise OpsError(str(number))
+
+    with pytest.raises(OpsError, match="1"):
+        each(call, [1, 2])
+
+
+def test_an_account_that_is_not_the_environments_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    other = load("dev").model_copy(update={"account": "999988887777"})
+    monkeypatch.setattr(settings, "load", lambda name: other)
+    monkeypatch.setattr(sessions, "clients_of", lambda environment, instance: Platform().account())
+    with pytest.raises(OpsError) as caught, operating("dev"):
+        pass
+    assert str(caught.value) == (
+        "environments/dev.toml: account is 999988887777, the credentials are of 111122223333: choose another profile"
+    )
+
+
+@pytest.mark.parametrize("answer", [True, False])
+def test_a_person_is_asked_where_the_environment_is_protected(
+    monkeypatch: pytest.MonkeyPatch, answer: bool
+) -> None:
+    asked: list[str] = []
+
+    def confirm(question: str) -> bool:
+        asked.append(question)
+        return answer
+
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(isatty=lambda: True))
+    monkeypatch.setattr(typer, "confirm", confirm)
+    session = Session(load("prod"), Clients("us-east-1"))
+    if answer:
+        session.confirm("scale", yes=False)
+    else:
+        with pytest.raises(OpsError, match="prod: nothing was done"):
+            session.confirm("scale", yes=False)
+    assert asked == ["prod is protected: scale?"]
+
+
+def test_nobody_is_asked_with_yes_or_where_nothing_is_protected() -> None:
+    Session(load("prod"), Clients("us-east-1")).confirm("scale", yes=True)
+    Session(load("dev"), Clients("us-east-1")).confirm("scale", yes=False)

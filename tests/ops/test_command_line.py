@@ -1,0 +1,131 @@
+"""What holds for every command: help with an example, the same options, one line for what is wrong."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from typer.main import get_command
+
+import settings
+from ops.__main__ import app
+from tests.ops.conftest import Run
+from tests.ops.platform import Platform
+
+
+def commands() -> dict[str, Any]:
+    """By its words, each command."""
+
+    def below(command: Any, words: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
+        inner = getattr(command, "commands", None)
+        if inner is None:
+            yield " ".join(words), command
+        else:
+            for name, each in inner.items():
+                yield from below(each, (*words, name))
+
+    return dict(below(get_command(app), ()))
+
+
+COMMANDS = commands()
+# Those that change something on AWS, but for those that are a plan themselves.
+CHANGING = (
+    *("approve", "rollback", "scale", "migrate", "task run", "load"),
+    *("drill kill-task", "drill kill-zone", "drill failover", "drill rollback"),
+)
+READING = ("status", "validate", "tasks", "logs", "listeners", "releases", "guard")
+
+
+def options(name: str) -> set[str]:
+    return {option for parameter in COMMANDS[name].params for option in parameter.opts}
+
+
+def test_the_page_of_the_command_line_is_current() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "ops.docs"],
+        cwd=settings.ROOT,
+        env={**os.environ, "GITHUB_ACTIONS": "true", "COLUMNS": "40", "FORCE_COLOR": "1"},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+    written = (settings.ROOT / "docs/cli.md").read_text(encoding="utf-8")
+    assert done.stdout == written, "run `make docs` and commit docs/cli.md"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_help_of_a_command_shows_an_example(name: str) -> None:
+    text = inspect.cleandoc(COMMANDS[name].help or "")
+    assert f"suppliers {name}" in text or f"python -m ops {name}" in text, text
+
+
+@pytest.mark.parametrize("name", READING)
+def test_what_reads_can_answer_in_json(name: str) -> None:
+    assert "--json" in options(name)
+
+
+@pytest.mark.parametrize("name", CHANGING)
+def test_what_changes_can_be_tried_and_confirmed(name: str) -> None:
+    assert {"--dry-run", "--yes"} <= options(name)
+
+
+@pytest.mark.parametrize("name", [name for name in COMMANDS if name not in ("compliance",)])
+def test_the_environment_is_chosen_the_same_way_everywhere(name: str) -> None:
+    # What works on files of this machine has none.
+    (option,) = [parameter for parameter in COMMANDS[name].params if "--env" in parameter.opts] or [None]
+    assert option is None or option.default == "local"
+
+
+def test_the_installed_script_is_the_module() -> None:
+    project = tomllib.loads((settings.ROOT / "pyproject.toml").read_text())
+    assert project["project"]["scripts"] == {"suppliers": "ops.__main__:main"}
+    found = project["tool"]["setuptools"]["packages"]["find"]
+    assert {"ops*", "emulator*", "delivery*", "platform_constructs*"} == set(found["include"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "said"),
+    [
+        (["status", "--env", "nope"], 1, "env: there is no environment 'nope'; allowed: dev, local, prod"),
+        (["logs", "customer", "--since", "soon"], 1, "--since: 'soon' is no duration"),
+        (["scale", "customer"], 2, "Missing argument 'count'"),
+        (["nothing"], 2, "No such command 'nothing'"),
+        (["status", "--env", "local"], 1, "local: no emulator of this checkout answers on port 4999: `make deploy ENV=local`"),
+        (["approve", "customer", "--env", "dev"], 1, "dev: no access to AWS: Unable to locate credentials. Sign in"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_one_line_and_an_exit_status(arguments: list[str], status: int, said: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "ops", *arguments],
+        cwd=settings.ROOT,
+        env={
+            "PATH": "/usr/bin:/bin",
+            "HOME": "/nonexistent",
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "EMULATOR_PORT": "4999",
+            "COLUMNS": "200",
+            "NO_COLOR": "1",
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == status
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+    if status == 1:
+        assert done.stderr.count("\n") == 1
+
+
+def test_an_answer_can_be_piped_on(run: Run) -> None:
+    done = run(Platform().account(), "status", "--json")
+    assert done.stdout.startswith("{")
+    assert done.stderr == ""

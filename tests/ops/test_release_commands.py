@@ -1,0 +1,403 @@
+"""`releases`, `release watch`, `rollback` and `approve`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+import settings
+from ops import releases
+from ops.errors import OpsError
+from tests.ops.account import Account, noting
+from tests.ops.conftest import Run
+from tests.ops.platform import ECS, NOW, Platform, ecs_name, task_definition
+
+TEMPLATE = {
+    "Resources": {
+        "CustomerService": {"Type": "AWS::ECS::Service", "Properties": {}},
+        "Application": {"Type": "AWS::CodeDeploy::Application", "Properties": {}},
+        "Group": {
+            "Type": "AWS::CodeDeploy::DeploymentGroup",
+            "Properties": {
+                "ApplicationName": {"Ref": "Application"},
+                "ECSServices": [{"ServiceName": {"Fn::GetAtt": ["CustomerService", "Name"]}}],
+            },
+        },
+        "Check": {"Type": "AWS::Lambda::Function", "Properties": {}},
+        "Release": {
+            "Type": "Custom::CodeDeployRelease",
+            "Properties": {
+                "DeploymentGroup": {"Ref": "Group"},
+                "CheckFunction": {"Fn::GetAtt": ["Check", "Arn"]},
+            },
+        },
+    }
+}
+IDS = {
+    "CustomerService": f"{ECS}:service/cluster/{ecs_name('customer')}",
+    "Application": "the-application",
+    "Group": "the-group",
+    "Check": "the-check",
+    "Release": "Release",
+}
+
+
+class CodeDeploy:
+    """Deployments of the customer service, the newest last."""
+
+    def __init__(self) -> None:
+        self.deployments: dict[str, dict[str, Any]] = {}
+        self.events = [{"lifecycleEventName": "Install", "status": "Succeeded"}]
+        self.stopped: list[Mapping[str, Any]] = []
+        self.created: list[Mapping[str, Any]] = []
+
+    def add(self, identifier: str, revision: int | None, status: str = "Succeeded", **more: Any) -> None:
+        specification = {
+            "Resources": [{"TargetService": {"Properties": {"TaskDefinition": task_definition("customer", revision or 0)}}}]
+        }  # fmt: skip
+        content = {"content": json.dumps(specification)} if revision else {"sha256": "0" * 64}
+        self.deployments[identifier] = {
+            "deploymentId": identifier,
+            "applicationName": "the-application",
+            "deploymentGroupName": "the-group",
+            "status": status,
+            "createTime": NOW + timedelta(hours=len(self.deployments)),
+            "completeTime": NOW + timedelta(hours=len(self.deployments), minutes=7),
+            "creator": "user",
+            "description": "started by CloudFormation",
+            "revision": {"revisionType": "AppSpecContent", "appSpecContent": content},
+            **more,
+        }
+
+    def account(self, platform: Platform) -> Account:
+        return platform.account(
+            cloudformation__GetTemplate=lambda asked: {"TemplateBody": json.dumps(TEMPLATE)},
+            cloudformation__ListStackResources=self._resources,
+            codedeploy__ListDeployments=lambda asked: {"deployments": sorted(self.deployments)},
+            codedeploy__BatchGetDeployments=self._batch,
+            codedeploy__GetDeployment=lambda asked: {
+                "deploymentInfo": self.deployments[asked["deploymentId"]]
+            },
+            codedeploy__ListDeploymentTargets=lambda asked: {"targetIds": ["cluster:service"]},
+            codedeploy__BatchGetDeploymentTargets=lambda asked: {
+                "deploymentTargets": [
+                    {
+                        "deploymentTargetType": "ECSTarget",
+                        "ecsTarget": {
+                            "lifecycleEvents": list(self.events),
+                            "taskSetsInfo": [{"taskSetLabel": "Green", "desiredCount": 2, "runningCount": 1}],
+                        },
+                    }
+                ]
+            },
+            codedeploy__StopDeployment=noting(self.stopped, {"status": "Pending"}),
+            codedeploy__CreateDeployment=noting(self.created, {"deploymentId": "d-BACK"}),
+            ecs__ListTaskDefinitions=self._revisions,
+        )
+
+    def _batch(self, asked: Mapping[str, Any]) -> Mapping[str, Any]:
+        assert len(asked["deploymentIds"]) <= 25
+        return {"deploymentsInfo": [self.deployments[each] for each in asked["deploymentIds"]]}
+
+    @staticmethod
+    def _revisions(asked: Mapping[str, Any]) -> Mapping[str, Any]:
+        found = [
+            task_definition("customer-prepare", 9),
+            *(task_definition("customer", at) for at in (9, 7, 6, 5)),
+        ]
+        return {"taskDefinitionArns": found if asked["status"] == "ACTIVE" else []}
+
+    @staticmethod
+    def _resources(asked: Mapping[str, Any]) -> Mapping[str, Any]:
+        return {
+            "StackResourceSummaries": [
+                {
+                    "LogicalResourceId": name,
+                    "PhysicalResourceId": value,
+                    "ResourceType": "AWS::X::Y",
+                    "ResourceStatus": "CREATE_COMPLETE",
+                    "LastUpdatedTimestamp": NOW,
+                }
+                for name, value in IDS.items()
+            ]
+        }
+
+
+@pytest.fixture
+def codedeploy() -> CodeDeploy:
+    """Version six was released, then a bad one, then seven, which is live."""
+    made = CodeDeploy()
+    made.add("d-1", 6)
+    made.add(
+        "d-2", 8, "Failed", errorInformation={"code": "HEALTH_CONSTRAINTS", "message": "no healthy task"}
+    )
+    made.add("d-3", 7)
+    return made
+
+
+def test_releases_are_told_with_version_state_and_reason_the_newest_first(
+    run: Run, codedeploy: CodeDeploy
+) -> None:
+    account = codedeploy.account(Platform())
+    found = json.loads(run(account, "releases", "customer", "--json").stdout)
+    assert [(each["id"], each["version"], each["status"]) for each in found] == [
+        ("d-3", "customer-seven", "Succeeded"),
+        ("d-2", "customer-8", "Failed"),
+        ("d-1", "customer-six", "Succeeded"),
+    ]
+    shown = run(account, "releases", "customer").stdout
+    assert "HEALTH_CONSTRAINTS no healthy task" in shown
+    assert "7:00" in shown
+
+
+def test_a_hundred_releases_take_four_requests(run: Run) -> None:
+    codedeploy = CodeDeploy()
+    for number in range(100):
+        codedeploy.add(f"d-{number:03}", 7)
+    account = codedeploy.account(Platform())
+    found = json.loads(run(account, "releases", "customer", "--last", "3", "--json").stdout)
+    assert [each["id"] for each in found] == ["d-099", "d-098", "d-097"]
+    assert account.calls["codedeploy:BatchGetDeployments"] == 4
+    assert account.calls["ecs:DescribeTaskDefinition"] == 1
+
+
+def test_rollback_releases_the_version_that_was_live_before_not_the_one_that_failed(
+    run: Run, codedeploy: CodeDeploy
+) -> None:
+    run(codedeploy.account(Platform()), "rollback", "customer")
+    (asked,) = codedeploy.created
+    assert (asked["applicationName"], asked["deploymentGroupName"]) == ("the-application", "the-group")
+    specification = json.loads(asked["revision"]["appSpecContent"]["content"])
+    properties = specification["Resources"][0]["TargetService"]["Properties"]
+    assert properties["TaskDefinition"] == task_definition("customer", 6)
+    assert properties["LoadBalancerInfo"] == {"ContainerName": "customer", "ContainerPort": 8080}
+    assert specification["Hooks"] == [{"AfterAllowTestTraffic": "the-check"}]
+
+
+def test_rollback_with_dry_run_says_what_it_would_do_and_does_nothing(
+    run: Run, codedeploy: CodeDeploy
+) -> None:
+    shown = run(codedeploy.account(Platform()), "rollback", "customer", "--dry-run").stdout
+    assert shown == (
+        "would release customer customer-six (suppliers-dev-compute-customer:6, live from 2026-11-20 12:07 UTC) "
+        "by CodeDeploy in place of customer-seven\n"
+    )
+    assert codedeploy.created == []
+
+
+@pytest.mark.parametrize("status", ["InProgress", "Baking", "Ready", "Created"])
+def test_rollback_stops_a_release_that_is_under_way_or_bakes(
+    run: Run, codedeploy: CodeDeploy, status: str
+) -> None:
+    codedeploy.add("d-4", 8, status)
+    run(codedeploy.account(Platform()), "rollback", "customer")
+    assert codedeploy.stopped == [{"deploymentId": "d-4", "autoRollbackEnabled": True}]
+    assert codedeploy.created == []
+
+
+def test_rollback_registers_a_deregistered_version_anew(run: Run, codedeploy: CodeDeploy) -> None:
+    platform = Platform(inactive={task_definition("customer", 6)})
+    registered: list[Mapping[str, Any]] = []
+    account = codedeploy.account(platform)
+    account.operations["ecs:RegisterTaskDefinition"] = noting(
+        registered, {"taskDefinition": {"taskDefinitionArn": task_definition("customer", 10)}}
+    )
+    shown = run(account, "rollback", "customer").stdout
+    assert "as a new revision since it is deregistered" in shown
+    assert registered[0]["containerDefinitions"][0]["dockerLabels"] == {"version": "customer-six"}
+    assert "status" not in registered[0]
+    content = codedeploy.created[0]["revision"]["appSpecContent"]["content"]
+    assert task_definition("customer", 10) in content
+
+
+def test_rollback_falls_back_to_the_revision_before_and_says_so(run: Run) -> None:
+    codedeploy = CodeDeploy()
+    codedeploy.add("d-1", None)
+    shown = run(codedeploy.account(Platform()), "rollback", "customer", "--dry-run").stdout
+    assert "suppliers-dev-compute-customer:6, the revision before; whether it was live is not told" in shown
+
+
+def test_there_is_no_way_back_from_the_first_version(run: Run) -> None:
+    codedeploy = CodeDeploy()
+    platform = Platform(versions={})
+    for revision in (5, 6):
+        platform.versions[task_definition("customer", revision)] = "customer-seven"
+    with pytest.raises(
+        OpsError, match="has run no version but customer-seven: there is nothing to go back to"
+    ):
+        run(codedeploy.account(platform), "rollback", "customer")
+
+
+def test_a_rollback_in_a_protected_environment_is_asked_about(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    protected = settings.load("dev").model_copy(update={"protected": True})
+    monkeypatch.setattr(settings, "load", lambda name: protected)
+    codedeploy = CodeDeploy()
+    codedeploy.add("d-4", 8, "InProgress")
+    with pytest.raises(OpsError, match=r"is protected, and nobody is there to ask: stop release d-4.*--yes"):
+        run(codedeploy.account(Platform()), "rollback", "customer")
+    assert codedeploy.stopped == []
+    run(codedeploy.account(Platform()), "rollback", "customer", "--yes")
+    assert len(codedeploy.stopped) == 1
+
+
+def ecs_account(platform: Platform, statuses: Mapping[int, str]) -> Account:
+    """Releases of the customer service by ECS: by revision, how they ended."""
+
+    def brief(revision: int, status: str) -> dict[str, Any]:
+        at = NOW + timedelta(hours=revision)
+        return {
+            "serviceDeploymentArn": f"{ECS}:service-deployment/cluster/service/{revision}",
+            "targetServiceRevisionArn": f"{ECS}:service-revision/cluster/service/{revision}",
+            "status": status,
+            "createdAt": at,
+            "startedAt": at,
+        }
+
+    return platform.account(
+        ecs__ListServiceDeployments=lambda asked: {
+            "serviceDeployments": [brief(*each) for each in sorted(statuses.items(), reverse=True)]
+        },
+        ecs__DescribeServiceRevisions=lambda asked: {
+            "serviceRevisions": [
+                {
+                    "serviceRevisionArn": arn,
+                    "taskDefinition": task_definition("customer", int(arn.rpartition("/")[2])),
+                }
+                for arn in asked["serviceRevisionArns"]
+            ]
+        },
+        ecs__UpdateService=lambda asked: {},
+        ecs__StopServiceDeployment=lambda asked: {"serviceDeploymentArn": asked["serviceDeploymentArn"]},
+        ecs__ListTaskDefinitions=lambda asked: {"taskDefinitionArns": []},
+    )
+
+
+def test_rollback_of_a_service_that_ecs_releases_updates_it(run: Run) -> None:
+    account = ecs_account(
+        Platform(controller="ECS"), {6: "SUCCESSFUL", 8: "ROLLBACK_SUCCESSFUL", 7: "SUCCESSFUL"}
+    )
+    run(account, "rollback", "customer")
+    (asked,) = account.requests("ecs:UpdateService")
+    assert asked["taskDefinition"] == task_definition("customer", 6)
+    assert asked["service"] == ecs_name("customer")
+
+
+def test_rollback_stops_a_release_of_ecs_that_is_under_way(run: Run) -> None:
+    account = ecs_account(Platform(controller="ECS"), {6: "SUCCESSFUL", 7: "IN_PROGRESS"})
+    run(account, "rollback", "customer")
+    (asked,) = account.requests("ecs:StopServiceDeployment")
+    assert asked == {
+        "serviceDeploymentArn": f"{ECS}:service-deployment/cluster/service/7",
+        "stopType": "ROLLBACK",
+    }
+
+
+def test_watching_follows_a_release_to_its_end_and_shows_the_rules_before_and_after(
+    run: Run, codedeploy: CodeDeploy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(releases, "_POLL_SECONDS", 0)
+    platform = Platform()
+    codedeploy.add("d-4", 8, "InProgress")
+    account = codedeploy.account(platform)
+    looks = iter(({"blue": 9, "green": 1}, {"green": 1}))
+
+    def get(asked: Mapping[str, Any]) -> Mapping[str, Any]:
+        share = next(looks)
+        platform.live["customer"] = dict(share)
+        if "blue" not in share:
+            codedeploy.deployments["d-4"]["status"] = "Succeeded"
+            codedeploy.events.append({"lifecycleEventName": "AllowTraffic", "status": "Succeeded"})
+        return {"deploymentInfo": codedeploy.deployments["d-4"]}
+
+    account.operations["codedeploy:GetDeployment"] = get
+    done = run(account, "release", "watch", "customer")
+    assert done.exit_code == 0
+    assert "AllowTraffic: Succeeded" in done.stdout
+    assert "customer blue" in done.stdout
+    assert "customer green" in done.stdout
+
+
+def test_watching_a_release_that_fails_ends_with_status_3(run: Run, codedeploy: CodeDeploy) -> None:
+    codedeploy.add("d-4", 8, "InProgress")
+    account = codedeploy.account(Platform())
+
+    def get(asked: Mapping[str, Any]) -> Mapping[str, Any]:
+        error = {"code": "ALARM_ACTIVE", "message": "an alarm fired"}
+        codedeploy.deployments["d-4"] |= {"status": "Stopped", "errorInformation": error}
+        return {"deploymentInfo": codedeploy.deployments["d-4"]}
+
+    account.operations["codedeploy:GetDeployment"] = get
+    done = run(account, "release", "watch", "customer")
+    assert done.exit_code == 3
+    assert "ALARM_ACTIVE an alarm fired" in done.stdout
+
+
+def test_without_a_release_under_way_there_is_nothing_to_watch(run: Run, codedeploy: CodeDeploy) -> None:
+    with pytest.raises(OpsError, match="no release of customer is under way"):
+        run(codedeploy.account(Platform()), "release", "watch", "customer")
+
+
+def pipeline_account(status: str = "InProgress") -> Account:
+    approval = {"status": status, **({"token": "t-1"} if status == "InProgress" else {})}
+    return Platform().account(
+        codepipeline__GetPipelineState=lambda asked: {
+            "pipelineName": asked["name"],
+            "stageStates": [
+                {"stageName": "Source", "actionStates": [], "latestExecution": {"pipelineExecutionId": "e-1", "status": "Succeeded"}},
+                {
+                    "stageName": "Approval",
+                    "latestExecution": {"pipelineExecutionId": "12345678-1", "status": status},
+                    "actionStates": [{"actionName": "Approve", "latestExecution": approval}],
+                },
+            ],
+        },
+        codepipeline__GetPipelineExecution=lambda asked: {
+            "pipelineExecution": {
+                "artifactRevisions": [
+                    {"name": "Sources", "revisionId": "0123456789abcdef", "revisionSummary": "Show roasters\n"}
+                ]
+            }
+        },
+        codepipeline__ListActionExecutions=lambda asked: {
+            "actionExecutionDetails": [
+                {"actionName": "Approve", "input": {"resolvedConfiguration": {"CustomData": "customer: its files changed"}}}
+            ]
+        },
+        codepipeline__PutApprovalResult=lambda asked: {"approvedAt": NOW},
+    )  # fmt: skip
+
+
+def test_approving_shows_what_is_approved_first(run: Run) -> None:
+    account = pipeline_account()
+    shown = run(account, "approve", "customer", "--comment", "checked on dev").stdout
+    assert "Sources 0123456789ab: Show roasters" in shown
+    assert "customer: its files changed" in shown
+    assert account.requests("codepipeline:PutApprovalResult") == [
+        {
+            "pipelineName": "suppliers-dev-customer",
+            "stageName": "Approval",
+            "actionName": "Approve",
+            "result": {"summary": "checked on dev", "status": "Approved"},
+            "token": "t-1",
+        }
+    ]
+
+
+def test_rejecting_and_dry_run(run: Run) -> None:
+    account = pipeline_account()
+    shown = run(account, "approve", "customer", "--dry-run").stdout
+    assert "would approve execution 12345678 of suppliers-dev-customer" in shown
+    assert account.requests("codepipeline:PutApprovalResult") == []
+    run(account, "approve", "customer", "--reject")
+    assert account.requests("codepipeline:PutApprovalResult")[0]["result"]["status"] == "Rejected"
+
+
+def test_a_pipeline_that_waits_for_nothing_says_where_it_is(run: Run) -> None:
+    with pytest.raises(OpsError, match="waits for no approval: Source Succeeded, Approval Succeeded"):
+        run(pipeline_account("Succeeded"), "approve", "customer")
