@@ -31,4 +31,7 @@ def _manage(inline: iam.CfnPolicy) -> None:
         # By another id: CloudFormation changes no resource's type, and like this the new policy is attached before
         # the inline one goes.
         managed = iam.CfnManagedPolicy(policy, "Managed", policy_document=inline.policy_document, roles=roles)
-        managed.cfn_options.metadata = {**inline.cfn_options.metadata, **managed.cfn_options.metadata}
+        managed.cfn_options.metadata = {
+            **(inline.cfn_options.metadata or {}),
+            **(managed.cfn_options.metadata or {}),
+        }
