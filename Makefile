@@ -63,6 +63,24 @@ docs: setup ## Write docs/cli.md anew: the help of every command
 snapshots: setup ## Write the template snapshots anew, to be reviewed as a diff
 	pytest tests/snapshot --snapshot-update
 
+pictures: setup ## Draw the pictures in docs/ that come from the templates
+	cdk synth -q -c env=prod -o cdk.out.pictures
+	python -m ops.dashboard_picture cdk.out.pictures/Observability.template.json docs/dashboard.svg
+
+record: setup ## Record what keeps data as released, for review; LOSE="--lose data/..." to lose some on purpose
+	@for env in $(basename $(notdir $(wildcard environments/*.toml))); do \
+	  cdk synth -q -c env=$$env -o cdk.out && python -m ops release-record --env $$env $(LOSE) || exit 1; done
+
+AUDITED := requirements.txt requirements-dev.txt emulator/requirements.txt $(wildcard services/*/requirements.txt)
+
+audit: .local/venv-audit/installed ## Search all pinned packages for known vulnerabilities; write bills of materials to build/sbom
+	@mkdir -p build/sbom
+	@for file in $(AUDITED); do \
+	  name=$$(echo $${file%.txt} | tr / -); grep -v '^-e ' $$file > build/sbom/$$name.txt; \
+	  .local/venv-audit/bin/cyclonedx-py requirements build/sbom/$$name.txt --output-reproducible --of JSON -o build/sbom/$$name.json || exit 1; done
+	@failed=0; for file in build/sbom/*.txt; do \
+	  echo "▸ $$file"; .local/venv-audit/bin/pip-audit --strict --disable-pip --no-deps --progress-spinner off -r $$file || failed=1; done; exit $$failed
+
 images: setup ## Make Docker and the base images available
 	@python -m emulator images
 
@@ -90,6 +108,7 @@ lock: setup ## Pin the newest versions that satisfy requirements*.in
 	pip-compile -q --upgrade --strip-extras --no-header --no-emit-index-url --no-emit-find-links --no-emit-trusted-host -o requirements-dev.txt requirements-dev.in
 	pip-compile -q --upgrade --strip-extras --no-header --no-emit-index-url --no-emit-find-links --no-emit-trusted-host -o requirements-checkov.txt requirements-checkov.in
 	sed -i '1i -e .' requirements.txt
+	pip-compile -q --upgrade --generate-hashes --strip-extras --no-header --no-emit-index-url --no-emit-find-links --no-emit-trusted-host -o requirements-audit.txt requirements-audit.in
 
 clean: ## Remove what setup and synth made; run destroy first
 	rm -rf .venv node_modules cdk.out .local *.egg-info .mypy_cache .ruff_cache .pytest_cache
@@ -98,6 +117,12 @@ clean: ## Remove what setup and synth made; run destroy first
 .venv/installed: requirements.txt requirements-dev.txt pyproject.toml | .venv/bin/pip
 	@echo "▸ Python packages into .venv"
 	@pip install -qq --no-compile --disable-pip-version-check -r requirements.txt -r requirements-dev.txt
+	@touch $@
+
+.local/venv-audit/installed: requirements-audit.txt | .venv/bin/pip
+	@echo "▸ Audit tools into .local/venv-audit"
+	@python -m venv .local/venv-audit
+	@.local/venv-audit/bin/pip install -qq --no-compile --disable-pip-version-check --require-hashes -r requirements-audit.txt
 	@touch $@
 
 .venv/bin/pip:

@@ -6,15 +6,13 @@ from typing import Any
 import aws_cdk as cdk
 
 import checks
-from platform_constructs.managed_policies import manage_policies
+from platform_constructs.conventions import apply_conventions
 from settings import Environment, SettingsError, load
 from stacks import ComputeStack, DataStack, DeliveryStack, NetworkStack, ObservabilityStack
 
 
 def build(app: cdk.App, env: Environment) -> None:
     """Add the stacks of one environment to `app`."""
-    cdk.Tags.of(app).add("application", "suppliers")
-    cdk.Tags.of(app).add("environment", env.name)
     where = cdk.Environment(account=env.account, region=env.region)
     common: dict[str, Any] = {"prefix": f"suppliers-{env.name}", "protected": env.protected, "env": where}
     base: dict[str, Any] = {"zones": env.availability_zones, "network": env.network, "alarms": env.alarms}
@@ -22,11 +20,11 @@ def build(app: cdk.App, env: Environment) -> None:
     kept: dict[str, Any] = {"database": env.database, "backup": env.backup, "users": env.database_users}
     data = DataStack(app, "Data", network=network, **kept, **common)
     compute = ComputeStack(app, "Compute", network=network, data=data, settings=env.compute, **common)
-    if env.delivery:
-        pipelines: dict[str, Any] = {"delivery": env.delivery, "release": env.release, "alarms": env.alarms}
-        DeliveryStack(app, "Delivery", network=network, compute=compute, **pipelines, **common)
-    ObservabilityStack(app, "Observability", data=data, compute=compute, topic=network.alarm_topic, **common)
-    manage_policies(app)
+    stacks, push = {"network": network, "compute": compute, **common}, env.delivery
+    delivery = push and DeliveryStack(app, "Delivery", delivery=push, release=env.release, **stacks)
+    seen: dict[str, Any] = {"data": data, "delivery": delivery, **stacks}
+    ObservabilityStack(app, "Observability", settings=env.observability, **seen)
+    apply_conventions(app, environment=env.name, log_retention_days=env.logs.retention_days)
 
 
 if __name__ == "__main__":

@@ -6,15 +6,21 @@ raises `SettingsError`, whose text is one line a problem: file, key, what is wro
 
 from __future__ import annotations
 
+import codecs
 import ipaddress
+import os
 import re
+import stat
 import tomllib
 from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from platform_constructs.cron_expression import CronExpression
 
 ROOT = Path(__file__).parent
 
@@ -33,12 +39,31 @@ COMPUTE_RESOURCES_PER_SERVICE = 30
 COMPUTE_RESOURCES_PER_MIGRATION = 4
 # 200 outputs a template (same page). What the pipelines need to know of a service is an output of Compute.
 OUTPUTS_PER_STACK = 200
-COMPUTE_OUTPUTS_SHARED = 10
+COMPUTE_OUTPUTS_SHARED = 12
 COMPUTE_OUTPUTS_PER_SERVICE = 14
 COMPUTE_OUTPUTS_PER_MIGRATION = 4
 
 # CloudFormation waits an hour for a custom resource; linear shifting takes 10 minutes, starting tasks some.
 CODEDEPLOY_BAKE_MINUTES = 40
+
+# What CloudWatch Logs offers:
+# https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html
+LOG_RETENTION_DAYS = (
+    *(1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180),
+    *(365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653),
+)
+
+# GiB of memory a database instance size has in each family; above xlarge it doubles with the number:
+# https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/Concepts.DBInstanceClass.Summary.html
+_DATABASE_MEMORY_GIB = {
+    "t": {"micro": 1, "small": 2, "medium": 4, "large": 8, "xlarge": 16},
+    "m": {"large": 8, "xlarge": 16},
+    "r": {"large": 16, "xlarge": 32},
+}
+# The default of RDS for MySQL is DBInstanceClassMemory / 12582880, about 85 a GiB less what the system keeps:
+# https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/CHAP_Limits.html#RDS_Limits.MaxConnections
+# A number below that is one that holds, so that an alarm can be measured against it.
+_CONNECTIONS_PER_GIB = 64
 
 # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-cpu-memory-error.html
 FARGATE_MEMORY_MIB: Mapping[int, tuple[int, ...]] = {
@@ -52,12 +77,61 @@ FARGATE_MEMORY_MIB: Mapping[int, tuple[int, ...]] = {
 }
 
 
+# Construct ids that the stacks give to something else, as names of services would be written; a test finds them.
+RESERVED_NAMES = frozenset(
+    {
+        *(
+            "access-logs",
+            "admin-url",
+            "alarm-topic-arn",
+            "alarms",
+            "artifacts",
+            "cluster",
+            "cluster-name",
+            "database-access",
+        ),
+        *("database-alarms", "entrance", "key", "logs-key", "notifications", "operations", "release-check"),
+        *("source", "topic-key", "application-url", "dashboard-url", "test-listener-arn"),
+        # Users of the database that are no service's.
+        *("directory-admin", "migrator"),
+    }
+)
+# What a service's own constructs are called after its name.
+_RESERVED_SUFFIXES = (
+    "alarms",
+    "database",
+    "execution-role",
+    "image",
+    "images",
+    "pipeline-url",
+    "service-name",
+)
+
+# No file of settings comes near; more is a mistake that would take long to be told.
+_FILE_BYTES = 256 * 1024
+_PROBLEMS_TOLD = 50
+_LINE_CHARACTERS = 600
+
+
 class SettingsError(Exception):
-    """Wrong settings, said in one readable line a problem."""
+    """Wrong settings, said in one readable line a problem, whatever the files hold; at most 50 of them."""
 
     def __init__(self, *problems: str) -> None:
-        super().__init__("\n".join(problems))
+        told = tuple(_line(problem) for problem in problems[:_PROBLEMS_TOLD])
+        if len(problems) > _PROBLEMS_TOLD:
+            told += (f"and {len(problems) - _PROBLEMS_TOLD} more",)
+        super().__init__("\n".join(told))
         self.problems = problems
+
+
+def _line(problem: str) -> str:
+    printable = "".join(
+        each if each.isprintable() else each.encode("unicode_escape").decode() for each in problem
+    )
+    if len(printable) <= _LINE_CHARACTERS:
+        return printable
+    half = _LINE_CHARACTERS // 2
+    return f"{printable[:half]} ... {printable[-half:]}"
 
 
 class _Section(BaseModel):
@@ -81,6 +155,24 @@ def _vpc_cidr(value: str) -> str:
     return value
 
 
+def _apart(cidrs: tuple[str, ...]) -> tuple[str, ...]:
+    networks = [ipaddress.IPv4Network(each) for each in cidrs]
+    for number, network in enumerate(networks):
+        for other in networks[number + 1 :]:
+            if network.overlaps(other):
+                # One of two networks that overlap always holds the other.
+                raise ValueError(f"{network} and {other} overlap; leave the larger one alone")
+    return cidrs
+
+
+def _each_once(values: tuple[str, ...]) -> tuple[str, ...]:
+    seen = [value.casefold() for value in values]
+    twice = next((value for value in values if seen.count(value.casefold()) > 1), None)
+    if twice is not None:
+        raise ValueError(f"{twice!r} is there twice; each once")
+    return values
+
+
 def _path_pattern(value: str) -> str:
     if len(value) > 128 or not re.fullmatch(r"/[A-Za-z0-9_\-.$/~\"'@:+&*?]*", value):
         raise ValueError(
@@ -91,7 +183,7 @@ def _path_pattern(value: str) -> str:
 
 
 def _email(value: str) -> str:
-    if not re.fullmatch(r"[^@\s]+@[^@\s]+\.[^@\s]+", value):
+    if len(value) > 254 or not re.fullmatch(r"[!-?A-~]+@[!-?A-~]+\.[!-?A-~]+", value):
         raise ValueError(f"{value!r} is no email address")
     return value
 
@@ -99,6 +191,27 @@ def _email(value: str) -> str:
 def _instance_class(value: str) -> str:
     if not re.fullmatch(r"db\.[a-z0-9]+\.[a-z0-9]+", value):
         raise ValueError(f"{value!r} is no database instance class; an example is db.t4g.small")
+    return value
+
+
+def _memory_gib(instance_class: str) -> float:
+    """Memory of an instance class of the families t, m and r; 0 if it is of another one."""
+    _, family, size = instance_class.split(".")
+    sizes = _DATABASE_MEMORY_GIB.get(family[0], {}) if family[1:2].isdecimal() else {}
+    multiple = re.fullmatch(r"(\d+)xlarge", size)
+    return sizes["xlarge"] * int(multiple[1]) if sizes and multiple else sizes.get(size, 0)
+
+
+def _retention(value: int) -> int:
+    if value not in LOG_RETENTION_DAYS:
+        raise ValueError(f"{value} is not offered; allowed: {', '.join(map(str, LOG_RETENTION_DAYS))}")
+    return value
+
+
+def _runbook_url(value: str) -> str:
+    # An alarm's description holds 1,024 characters, of which it needs some.
+    if not re.fullmatch(r"[!-\"$-~]{1,500}", value):
+        raise ValueError(f"{value!r} is no address or path of the runbook without '#' and blanks")
     return value
 
 
@@ -116,14 +229,16 @@ def _https_url(value: str) -> str:
 
 def _branch(value: str) -> str:
     # What git refuses in a name: https://git-scm.com/docs/git-check-ref-format
-    if not re.fullmatch(r"(?!.*(\.\.|//|\.lock(/|$)))[A-Za-z0-9_][\w./-]{0,99}(?<![./])", value):
+    if not re.fullmatch(r"(?!.*(\.\.|//|\.lock(/|$)))[A-Za-z0-9_][\w./-]{0,99}(?<![./])", value, re.ASCII):
         raise ValueError(f"{value!r} is no branch name; an example is main")
     return value
 
 
 def _connection_arn(value: str) -> str:
     service = "(codeconnections|codestar-connections)"
-    if not re.fullmatch(rf"arn:aws[a-z-]*:{service}:[a-z0-9-]+:\d{{12}}:connection/[0-9a-f-]{{36}}", value):
+    if not re.fullmatch(
+        rf"arn:aws[a-z-]*:{service}:[a-z0-9-]+:[0-9]{{12}}:connection/[0-9a-f-]{{36}}", value
+    ):
         raise ValueError(
             f"{value!r} is no ARN of a connection; an example is "
             "arn:aws:codeconnections:us-east-1:123456789012:connection/01234567-89ab-cdef-0123-456789abcdef"
@@ -131,8 +246,31 @@ def _connection_arn(value: str) -> str:
     return value
 
 
+def _hours(value: str) -> str:
+    time = r"([01]\d|2[0-3]):[0-5]\d"
+    if not re.fullmatch(rf"{time}-{time}", value) or value[:5] == value[6:]:
+        raise ValueError(f"{value!r} are no hours of a day; an example is 09:00-17:00")
+    return value
+
+
+def _cron(value: str) -> str:
+    return str(CronExpression.parse(value))
+
+
+def _time_zone(value: str) -> str:
+    try:
+        return ZoneInfo(value).key
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError(f"{value!r} is no time zone; examples are UTC and Europe/Berlin") from None
+
+
 Cidr = Annotated[str, AfterValidator(_cidr)]
 HttpsUrl = Annotated[str, AfterValidator(_https_url)]
+Cidrs = Annotated[tuple[Cidr, ...], AfterValidator(_apart)]
+Email = Annotated[str, AfterValidator(_email)]
+CheckPath = Annotated[str, Field(pattern=r"^/[!-~]{0,1023}$")]
+Table = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
+EachOnce = AfterValidator(_each_once)
 PathPattern = Annotated[str, AfterValidator(_path_pattern)]
 Architecture = Literal["arm64", "x86_64"]
 Controller = Literal["codedeploy", "ecs", "rolling"]
@@ -157,6 +295,20 @@ class Database(_Section):
     backup_days: int = Field(default=7, ge=1, le=35)
     deletion_protection: bool = False
     sample_data: bool = False
+    max_connections: int | None = Field(default=None, ge=20, le=16_000)
+
+    @property
+    def connection_limit(self) -> int:
+        """Connections the server accepts: as set, else 64 for each GiB of memory of its instance class."""
+        return self.max_connections or round(_CONNECTIONS_PER_GIB * _memory_gib(self.instance_class))
+
+    @model_validator(mode="after")
+    def _known_memory(self) -> Self:
+        if self.max_connections is None and not _memory_gib(self.instance_class):
+            raise ValueError(
+                f"max_connections is missing; it cannot be derived from instance_class {self.instance_class!r}"
+            )
+        return self
 
 
 class Backup(_Section):
@@ -183,8 +335,8 @@ class Access(_Section):
     With `exec`, whoever may call ecs:ExecuteCommand gets a shell inside the tasks.
     """
 
-    admin_cidrs: tuple[Cidr, ...] = Field(default=(), max_length=20, strict=False)
-    test_traffic_cidrs: tuple[Cidr, ...] = Field(default=(), max_length=20, strict=False)
+    admin_cidrs: Cidrs = Field(default=(), max_length=20, strict=False)
+    test_traffic_cidrs: Cidrs = Field(default=(), max_length=20, strict=False)
     oidc: Oidc | None = None
     exec: bool = False
 
@@ -225,7 +377,7 @@ class Delivery(_Section):
         if self.source == "github":
             if self.connection_arn is None:
                 raise ValueError("connection_arn is missing; source = 'github' needs the ARN of a connection")
-            if not re.fullmatch(r"[A-Za-z0-9-]{1,39}/[\w.-]{1,100}", self.repository):
+            if not re.fullmatch(r"[A-Za-z0-9-]{1,39}/[\w.-]{1,100}", self.repository, re.ASCII):
                 raise ValueError(
                     f"repository {self.repository!r} is no GitHub repository such as 'owner/name'"
                 )
@@ -234,7 +386,7 @@ class Delivery(_Section):
         else:
             if self.connection_arn is not None:
                 raise ValueError("connection_arn is for source = 'github'; remove the key or set the source")
-            if not re.fullmatch(r"[\w.-]{1,100}(?<!\.git)", self.repository):
+            if not re.fullmatch(r"[\w.-]{1,100}(?<!\.git)", self.repository, re.ASCII):
                 raise ValueError(
                     f"repository {self.repository!r} is no CodeCommit name; it has at most 100 letters, digits "
                     "and _.- and does not end in .git"
@@ -243,22 +395,143 @@ class Delivery(_Section):
 
 
 class Alarms(_Section):
-    """Who is told."""
+    """Who is told, of what, and where they read what to do."""
 
-    emails: tuple[Annotated[str, AfterValidator(_email)], ...] = Field(
-        default=(), max_length=20, strict=False
-    )
+    emails: Annotated[tuple[Email, ...], EachOnce] = Field(default=(), max_length=20, strict=False)
+    runbook_url: Annotated[str, AfterValidator(_runbook_url)] = "docs/runbook.md"
+    monthly_budget_usd: float | None = Field(default=None, gt=0)
+    response_seconds: float = Field(default=2, gt=0, le=60)
+    server_errors: int = Field(default=10, ge=0)
+    server_error_percent: float = Field(default=5, gt=0, le=100)
+    database_cpu_percent: float = Field(default=80, gt=0, lt=100)
+    database_connections_percent: float = Field(default=80, gt=0, lt=100)
+    certificate_days: int = Field(default=30, ge=1, le=60)
+    blocked_requests: int = Field(default=1000, ge=1)
+
+
+class Canary(_Section):
+    """A visitor that is a machine: with this section it walks through home, list, add and delete."""
+
+    interval_minutes: int = Field(default=5, ge=1, le=60)
+
+
+class Logs(_Section):
+    """How long all log groups keep their lines."""
+
+    retention_days: Annotated[int, AfterValidator(_retention)] = 365
+
+
+Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+_WEEK: tuple[str, ...] = get_args(Weekday)
+_MINUTES_PER_DAY = 24 * 60
+_MINUTES_PER_WEEK = 7 * _MINUTES_PER_DAY
+
+
+class Bounds(_Section):
+    """Task counts that hold from the minutes on that a cron expression names."""
+
+    name: str
+    cron: str
+    time_zone: str
+    min_tasks: int
+    max_tasks: int
+
+
+class Schedule(_Section):
+    """Other task counts by the clock: within hours of weekdays, or from the minutes of a cron expression on."""
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9-]{0,31}$")
+    weekdays: tuple[Weekday, ...] = Field(default=(), max_length=7, strict=False)
+    hours: Annotated[str, AfterValidator(_hours)] | None = None
+    cron: Annotated[str, AfterValidator(_cron)] | None = None
+    time_zone: Annotated[str, AfterValidator(_time_zone)] = "UTC"
+    min_tasks: int = Field(ge=1, le=1000)
+    max_tasks: int = Field(ge=1, le=1000)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.min_tasks > self.max_tasks:
+            raise ValueError(f"min_tasks ({self.min_tasks}) must not be above max_tasks ({self.max_tasks})")
+        if (self.cron is None) != bool(self.weekdays and self.hours) or (
+            self.cron is not None and (self.weekdays or self.hours)
+        ):
+            raise ValueError(
+                "say either weekdays and hours, such as ['mon', 'fri'] and '09:00-17:00', or cron, "
+                "such as '0 9 ? * MON-FRI *'"
+            )
+        return self
+
+    @property
+    def windows(self) -> tuple[tuple[int, int], ...]:
+        """Start and end of each window, in minutes since Monday 00:00; the end may lie in the next week."""
+        if self.hours is None:
+            return ()
+        start, end = (int(each[:2]) * 60 + int(each[3:]) for each in self.hours.split("-"))
+        length = (end - start) % _MINUTES_PER_DAY
+        starts = sorted(_WEEK.index(day) * _MINUTES_PER_DAY + start for day in self.weekdays)
+        return tuple((each, each + length) for each in starts)
+
+    def bounds(self, otherwise: Scaling) -> tuple[Bounds, ...]:
+        """The moments that change the task counts; a window ends with those that hold otherwise."""
+
+        def moment(name: str, cron: str, counts: Schedule | Scaling) -> Bounds:
+            return Bounds(
+                name=name,
+                cron=cron,
+                time_zone=self.time_zone,
+                min_tasks=counts.min_tasks,
+                max_tasks=counts.max_tasks,
+            )
+
+        if self.cron is not None:
+            return (moment(self.name, self.cron, self),)
+        starts, ends = zip(*self.windows, strict=True)
+        return (
+            moment(f"{self.name}-start", _weekly(starts), self),
+            moment(f"{self.name}-end", _weekly(ends), otherwise),
+        )
+
+
+def _weekly(minutes: tuple[int, ...]) -> str:
+    days = ",".join(_WEEK[each % _MINUTES_PER_WEEK // _MINUTES_PER_DAY].upper() for each in minutes)
+    hour, minute = divmod(minutes[0] % _MINUTES_PER_DAY, 60)
+    return f"{minute} {hour} ? * {days} *"
 
 
 class Scaling(_Section):
-    """Task counts and the CPU levels (percent of the reservation) that change them."""
+    """Task counts and the levels (CPU and memory in percent of the reservation) that change them."""
 
     min_tasks: int = Field(default=2, ge=1, le=1000)
     max_tasks: int = Field(default=4, ge=1, le=1000)
     target_cpu_percent: int = Field(default=50, ge=10, le=90)
     step_out_cpu_percent: int = Field(default=70, ge=20, le=95)
     step_in_cpu_percent: int = Field(default=30, ge=5, le=80)
+    target_memory_percent: int | None = Field(default=None, ge=10, le=95)
+    target_requests_per_target: int | None = Field(default=None, ge=1, le=10_000_000)
     cooldown_seconds: int = Field(default=300, ge=0, le=3600)
+    schedules: tuple[Schedule, ...] = Field(default=(), max_length=20, strict=False)
+
+    @property
+    def bounds(self) -> tuple[Bounds, ...]:
+        """The moments of all schedules."""
+        return tuple(each for schedule in self.schedules for each in schedule.bounds(self))
+
+    @property
+    def fewest_tasks(self) -> int:
+        """The lowest minimum that ever holds."""
+        return min([self.min_tasks, *(each.min_tasks for each in self.schedules)])
+
+    @model_validator(mode="before")
+    @classmethod
+    def _less_for_fewer_tasks(cls, scaling: Any) -> Any:
+        if not isinstance(scaling, dict) or "step_in_cpu_percent" in scaling:
+            return scaling
+        schedules = scaling.get("schedules", [])
+        minimums = [each.get("min_tasks", 2) for each in (scaling, *schedules) if isinstance(each, dict)]
+        target = scaling.get("target_cpu_percent", 50)
+        if not all(isinstance(each, int) and each > 0 for each in (*minimums, target)):
+            return scaling
+        return {**scaling, "step_in_cpu_percent": min(30, _highest_step_in(target, min(minimums)))}
 
     @model_validator(mode="after")
     def _levels_in_order(self) -> Self:
@@ -269,7 +542,40 @@ class Scaling(_Section):
                 "step_in_cpu_percent < target_cpu_percent < step_out_cpu_percent must hold, not "
                 f"{self.step_in_cpu_percent}, {self.target_cpu_percent}, {self.step_out_cpu_percent}"
             )
+        fewest = self.fewest_tasks
+        highest = _highest_step_in(self.target_cpu_percent, fewest)
+        if self.step_in_cpu_percent > highest:
+            raise ValueError(
+                f"step_in_cpu_percent ({self.step_in_cpu_percent}) must be at most {highest}: else one task "
+                f"less than {fewest + 1} lifts the others above target_cpu_percent "
+                f"({self.target_cpu_percent}), which brings it back"
+            )
         return self
+
+    @model_validator(mode="after")
+    def _schedules_apart(self) -> Self:
+        names = [each.name for each in self.schedules]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"schedules: the name {name!r} is taken twice; give each one its own")
+        weekly = [each for each in self.schedules if each.windows]
+        zones = sorted({each.time_zone for each in weekly})
+        if len(zones) > 1:
+            raise ValueError(f"schedules: those with weekdays share one time_zone, not {', '.join(zones)}")
+        windows = sorted((*window, each.name) for each in weekly for window in each.windows)
+        following = windows[1:] + [(start + _MINUTES_PER_WEEK, end, name) for start, end, name in windows[:1]]
+        for (_, end, name), (start, _, other) in zip(windows, following, strict=True):
+            if start <= end:
+                raise ValueError(
+                    f"schedules: the hours of {name} and {other} overlap or touch; leave a minute between "
+                    "them, or use cron for counts that follow each other"
+                )
+        return self
+
+
+def _highest_step_in(target: int, fewest: int) -> int:
+    """The highest level at which `fewest` tasks can do, within the target, what one more does now."""
+    return target * fewest // (fewest + 1)
 
 
 def _is_administration(pattern: str) -> bool:
@@ -281,22 +587,25 @@ class Service(_Section):
 
     name: str = Field(pattern=r"^[a-z][a-z0-9-]{0,15}$")
     enabled: bool = True
-    path_patterns: tuple[PathPattern, ...] = Field(min_length=1, max_length=4, strict=False)
+    path_patterns: Annotated[tuple[PathPattern, ...], EachOnce] = Field(
+        min_length=1, max_length=4, strict=False
+    )
     priority: int = Field(ge=1, le=49_000)
     access: Literal["public", "admin"]
     container_port: int = Field(default=8080, ge=1024, le=65535)
     cpu: int = 256
     memory_mib: int = 512
     architecture: Architecture = "arm64"
+    # A weight of 0 would keep tasks off Fargate altogether, so a few stay:
+    # https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_CapacityProviderStrategyItem.html
+    spot_percent: int = Field(default=0, ge=0, le=95)
     health_check_path: str = Field(default="/", pattern=r"^/[!-~]{0,1023}$")
-    release_check_paths: tuple[Annotated[str, Field(pattern=r"^/[!-~]{0,1023}$")], ...] = Field(
+    release_check_paths: Annotated[tuple[CheckPath, ...], EachOnce] = Field(
         default=(), max_length=10, strict=False
     )
     health_check_grace_seconds: int = Field(default=300, ge=0, le=7200)
     database: Literal["none", "read", "write"] = "none"
-    tables: tuple[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")], ...] = Field(
-        default=(), strict=False
-    )
+    tables: Annotated[tuple[Table, ...], EachOnce] = Field(default=(), max_length=100, strict=False)
     migrations: bool = False
     scaling: Scaling = Scaling()
 
@@ -346,14 +655,23 @@ class Compute(_Section):
     test_traffic_cidrs: tuple[str, ...]
     sample_data: bool
     exec: bool
+    response_seconds: float
+
+
+class Observability(_Section):
+    """What the Observability stack is made of."""
+
+    environment: str
+    alarms: Alarms
+    canary: Canary | None
 
 
 class Environment(_Section):
     """Everything one environment is made of."""
 
     name: str
-    region: str = Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")
-    account: str | None = Field(default=None, pattern=r"^\d{12}$")
+    region: str = Field(pattern=r"^[a-z]{2}(-[a-z]{1,16}){1,3}-[0-9]$")
+    account: str | None = Field(default=None, pattern=r"^[0-9]{12}$")
     availability_zones: tuple[str, ...] = Field(min_length=2, max_length=6, strict=False)
     emulator: bool = False
     protected: bool = False
@@ -366,6 +684,8 @@ class Environment(_Section):
     release: Release = Release()
     delivery: Delivery | None = None
     alarms: Alarms = Alarms()
+    canary: Canary | None = None
+    logs: Logs = Logs()
     services: tuple[Service, ...]
 
     @property
@@ -403,7 +723,13 @@ class Environment(_Section):
             test_traffic_cidrs=self.test_traffic_cidrs,
             sample_data=self.database.sample_data,
             exec=self.access.exec,
+            response_seconds=self.alarms.response_seconds,
         )
+
+    @property
+    def observability(self) -> Observability:
+        """The part that the Observability stack reads."""
+        return Observability(environment=self.name, alarms=self.alarms, canary=self.canary)
 
     def rule_priorities(self, service: Service) -> range:
         """The listener rule priorities that are a service's own, whether it uses all of them or not."""
@@ -453,10 +779,22 @@ def load(name: str, root: Path = ROOT) -> Environment:
 def _read(file: Path, root: Path) -> dict[str, Any]:
     where = file.relative_to(root)
     try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
+        # What is no file, a pipe say, could keep its reader waiting.
+        if not stat.S_ISREG(file.stat().st_mode):
+            raise SettingsError(f"{where}: is no file")
+        with file.open("rb") as opened:
+            content = opened.read(_FILE_BYTES + 1)
+        if len(content) > _FILE_BYTES:
+            raise SettingsError(f"{where}: is larger than {_FILE_BYTES // 1024} KiB, which no settings are")
+        if content.startswith(codecs.BOM_UTF8):
+            raise SettingsError(f"{where}: begins with a byte order mark; save it as UTF-8 without one")
+        return tomllib.loads(content.decode("utf-8"))
     except UnicodeDecodeError as error:
         raise SettingsError(f"{where}: is not UTF-8 text (byte {error.start}); save it as UTF-8") from None
-    except tomllib.TOMLDecodeError as error:
+    except RecursionError:
+        raise SettingsError(f"{where}: is not TOML: it nests too deeply") from None
+    except ValueError as error:
+        # Of the parser's own kind, or Python's of a number with thousands of digits.
         raise SettingsError(f"{where}: is not TOML: {error}") from None
     except OSError as error:
         raise SettingsError(f"{where}: cannot be read: {error.strerror}") from None
@@ -464,18 +802,26 @@ def _read(file: Path, root: Path) -> dict[str, Any]:
 
 def _load_services(overrides: Any, file: Path, root: Path, problems: list[str]) -> tuple[Service, ...]:
     where = file.relative_to(root)
-    manifests = sorted((root / "services").glob("*/service.toml"))
+    # With links that lead nowhere, so that a service is never left out in silence.
+    manifests = [
+        folder / "service.toml"
+        for folder in sorted((root / "services").glob("*"))
+        if os.path.lexists(folder / "service.toml")
+    ]
     known = [manifest.parent.name for manifest in manifests]
     if not isinstance(overrides, dict):
         raise SettingsError(f"{where}: services: must be tables such as [services.customer]")
     problems += [
-        f"{where}: services.{name}: there is no such service; allowed: {', '.join(known)}"
+        f"{where}: services.{_key(name)}: there is no such service; allowed: {', '.join(known)}"
         for name in overrides
         if name not in known
     ]
     services = []
     for manifest in manifests:
         name = manifest.parent.name
+        if not isinstance(overrides.get(name, {}), dict):
+            problems.append(f"{where}: services.{name}: must be a table such as [services.{name}]")
+            continue
         try:
             merged = _merge(_read(manifest, root), overrides.get(name, {}))
             if "name" in merged:
@@ -501,9 +847,7 @@ def _load_services(overrides: Any, file: Path, root: Path, problems: list[str]) 
     return tuple(services)
 
 
-def _merge(base: dict[str, Any], override: Any) -> dict[str, Any]:
-    if not isinstance(override, dict):
-        return base | {"override": override}
+def _merge(base: dict[str, Any], override: dict[str, Any]) -> dict[str, Any]:
     merged = dict(base)
     for key, value in override.items():
         known = merged.get(key)
@@ -511,9 +855,7 @@ def _merge(base: dict[str, Any], override: Any) -> dict[str, Any]:
     return merged
 
 
-def _blames(error: ValidationError, override: Any) -> bool:
-    if not isinstance(override, dict):
-        return True
+def _blames(error: ValidationError, override: dict[str, Any]) -> bool:
     return any(not problem["loc"] or problem["loc"][0] in override for problem in error.errors())
 
 
@@ -521,12 +863,12 @@ def _lines(
     error: ValidationError, file: Path, root: Path, model: type[_Section], prefix: str = ""
 ) -> Iterator[str]:
     problems = error.errors()
-    inner = [problem["loc"] for problem in problems]
+    around = {problem["loc"][:end] for problem in problems for end in range(len(problem["loc"]))}
     for problem in problems:
         # What is wrong inside a list also makes the list wrong: said once.
-        if any(loc != problem["loc"] and loc[: len(problem["loc"])] == problem["loc"] for loc in inner):
+        if problem["loc"] in around:
             continue
-        key = ".".join(str(part) for part in problem["loc"])
+        key = ".".join(_key(part) for part in problem["loc"])
         where = f"{file.relative_to(root)}: {prefix}{key}".rstrip(".")
         yield f"{where}: {_explanation(problem, _fields_at(model, problem['loc'][:-1]))}"
 
@@ -542,9 +884,21 @@ def _explanation(problem: Any, siblings: list[str]) -> str:
             return str(problem["ctx"]["error"])
         case "string_pattern_mismatch":
             return f"{given} does not have the form {problem['ctx']['pattern']}"
+        case "too_short" | "too_long":
+            return _lower(problem["msg"])
         case _:
-            message = problem["msg"].replace("tuple", "list").replace(" after validation", "")
-            return f"{message[0].lower()}{message[1:]}, not {given}"
+            return f"{_lower(problem['msg'])}, not {given}"
+
+
+def _lower(message: str) -> str:
+    message = f"{message[0].lower()}{message[1:]}".replace(" after validation", "")
+    return message.replace("tuple", "list").replace("valid dictionary", "table")
+
+
+def _key(part: object) -> str:
+    """A key as TOML writes it: in quotes where it is not bare."""
+    text = str(part)
+    return text if re.fullmatch(r"[A-Za-z0-9_-]{1,80}", text) else _shortened(text)
 
 
 def _shortened(value: object, limit: int = 80) -> str:
@@ -555,6 +909,8 @@ def _shortened(value: object, limit: int = 80) -> str:
 def _fields_at(model: type[_Section], location: tuple[Any, ...]) -> list[str]:
     current: type[BaseModel] = model
     for part in location:
+        if isinstance(part, int):
+            continue
         field = current.model_fields.get(str(part))
         sections = [] if field is None else _sections_of(field.annotation)
         if not sections:
@@ -586,9 +942,15 @@ def _contradictions(environment: Environment) -> Iterator[str]:
             "network.nat_gateways: 0 leaves the tasks no way to the AWS APIs; "
             "set interface_endpoints = true or at least 1"
         )
+    if environment.protected and not environment.database.deletion_protection:
+        yield (
+            "database.deletion_protection: protected = true keeps the data; set deletion_protection = true as well"
+        )
     if environment.release.approval and environment.delivery is None:
         yield "release.approval: is asked for by a pipeline; add [delivery] or remove the key"
     yield from _access_contradictions(environment)
+    if environment.canary and network.nat_gateways == 0:
+        yield "canary: runs in the VPC and reports to CloudWatch Synthetics; set network.nat_gateways to at least 1"
     yield from _release_contradictions(environment)
     yield from _service_contradictions(environment)
 
@@ -620,12 +982,32 @@ def _release_contradictions(environment: Environment) -> Iterator[str]:
             f"{release.bake_minutes}: a deployment must end within the hour that CloudFormation waits"
         )
     for service in environment.services:
+        # Such a service keeps the capacity it was created with: an update cannot change it
+        # (https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_UpdateService.html).
+        if release.controller == "codedeploy" and service.spot_percent:
+            yield (
+                f"services.{service.name}.spot_percent: with controller 'codedeploy' only 0, not "
+                f"{service.spot_percent}: such a service cannot be moved to other capacity; use release.controller "
+                "= 'ecs'"
+            )
         # Native releases move one rule of each listener.
         if release.controller == "ecs" and environment.forward_rules(service) > 1:
             fit = CONDITION_VALUES_PER_RULE - len(service.path_patterns)
             yield (
                 f"access.admin_cidrs: with controller 'ecs' the paths of {service.name} leave room for {fit} "
                 f"networks including the VPC's, not {len(environment.test_admin_cidrs)}"
+            )
+
+
+def _unanswered_checks(environment: Environment, service: Service) -> Iterator[str]:
+    if environment.release.controller == "rolling":
+        return
+    key = "release_check_paths" if service.release_check_paths else "health_check_path"
+    for path in service.check_paths:
+        if not any(fnmatchcase(path.partition("?")[0], pattern) for pattern in service.path_patterns):
+            yield (
+                f"services.{service.name}.{key}: {path!r} is none of {', '.join(service.path_patterns)}, so that "
+                "the check of a release would ask another service; set release_check_paths"
             )
 
 
@@ -636,6 +1018,7 @@ def _service_contradictions(environment: Environment) -> Iterator[str]:
             f"services: {len(services)} services need {2 * len(services)} target groups, a load balancer "
             f"holds {TARGET_GROUPS_PER_LOAD_BALANCER}; split them over several environments"
         )
+        return
     migrating = sum(service.migrations for service in services)
     available = RESOURCES_PER_STACK - COMPUTE_RESOURCES_SHARED - COMPUTE_RESOURCES_PER_MIGRATION * migrating
     resources = RESOURCES_PER_STACK - available + COMPUTE_RESOURCES_PER_SERVICE * len(services)
@@ -656,6 +1039,15 @@ def _service_contradictions(environment: Environment) -> Iterator[str]:
             f"stack, CloudFormation allows {OUTPUTS_PER_STACK}; remove [delivery] or split the services over "
             "several environments"
         )
+    names = {service.name for service in services}
+    for service in services:
+        owner, _, suffix = service.name.partition("-")
+        while suffix and not (owner in names and suffix in _RESERVED_SUFFIXES):
+            following, _, suffix = suffix.partition("-")
+            owner = f"{owner}-{following}"
+        if service.name in RESERVED_NAMES or suffix:
+            yield f"services.{service.name}: the name is taken by the platform itself; rename the folder"
+        yield from _unanswered_checks(environment, service)
     for number, service in enumerate(services):
         for other in services[number + 1 :]:
             taken = set(environment.rule_priorities(service)) & set(environment.rule_priorities(other))

@@ -14,24 +14,29 @@ import settings
 from ops import acknowledgements as accepted
 from ops import (
     approve,
+    base_image,
     errors,
     execute,
     listeners,
     load,
+    load_curve,
     logs,
     one_off,
     refusals,
     releases,
     rollback,
     scale,
+    stateful,
     status,
     tasks,
     validate,
 )
+from ops import backup as backups
 from ops import compliance as compliance_report
 from ops import deploy as deployment
 from ops import guard as swap_guard
 from ops import scanner as template_scanner
+from ops import simulate as simulation
 from ops import smoke as smoke_test
 from ops.cost.command import cost
 from ops.diagram.command import diagram
@@ -60,6 +65,14 @@ app = typer.Typer(
     "3 all was looked at and something does not hold. `exec`, `migrate` and `task run` pass on that of the "
     "program they run.",
 )
+Lose = Annotated[
+    list[str],
+    typer.Option(
+        "--lose",
+        metavar="STACK/ID",
+        help="What may be replaced or removed though it keeps data, such as data/Database*; repeatable.",
+    ),
+]
 
 
 @app.command(rich_help_panel=DEPLOY)
@@ -68,12 +81,13 @@ def deploy(
     rehearse: Annotated[
         bool, typer.Option(help="Deploy the environment's exact templates to the emulator, not to AWS.")
     ] = False,
+    lose: Lose = [],  # noqa: B006 (typer makes a list of its own for each run)
 ) -> None:
     """Deploy an environment, prepare its database and smoke-test it.
 
     Example: python -m ops deploy --env dev
     """
-    deployment.deploy(settings.load(env), rehearse=rehearse, console=Console())
+    deployment.deploy(settings.load(env), rehearse=rehearse, console=Console(), accepted=lose)
 
 
 @app.command(rich_help_panel=DEPLOY)
@@ -103,19 +117,106 @@ def guard(
         Path, typer.Option(help="The Compute template about to be deployed, as a synth wrote it.")
     ] = swap_guard.TEMPLATE,
     as_json: AsJson = False,
+    lose: Lose = [],  # noqa: B006
 ) -> None:
-    """Refuse a template that would undo a release: exit status 1, with rule, live side, template side, remedy.
+    """Refuse templates that would undo a release or lose data: exit status 1, what is live, what would be, remedy.
 
     Example: python -m ops guard --env dev
     """
     environment = settings.load(env)
-    plan = swap_guard.check(deployment.clients(environment), environment, template)
+    clients = deployment.clients(environment)
+    plan = swap_guard.check(clients, environment, template)
+    lost = stateful.check(clients, environment, template, accepted=lose)
     if as_json:
-        print(swap_guard.as_json(plan))
+        print(swap_guard.as_json(plan, lost))
     else:
-        print(*swap_guard.report(plan), sep="\n")
-    if plan.refused or plan.switches:
+        print(*swap_guard.report(plan), *stateful.report(lost, environment), sep="\n")
+    if plan.refused or plan.switches or lost:
         raise typer.Exit(errors.WRONG)
+
+
+@app.command("release-record", rich_help_panel=DEPLOY)
+def release_record(
+    env: Env = "local",
+    template: Annotated[
+        Path, typer.Option(help="The Compute template of a synth, which wrote the others beside it.")
+    ] = swap_guard.TEMPLATE,
+    lose: Lose = [],  # noqa: B006
+) -> None:
+    """Record what a release keeps, for the test that refuses to lose it: `make record` synthesizes first.
+
+    Example: python -m ops release-record --env prod
+    """
+    environment = settings.load(env)
+    changed = stateful.release(env, stateful.synthesized(environment, template), accepted=lose)
+    print(f"{env}: {'recorded' if changed else 'as recorded'}")
+
+
+@app.command(rich_help_panel=OPERATE)
+def backup(env: Env = "local") -> None:
+    """Back the database up: a snapshot on AWS, a dump of the emulator's server; prints its name.
+
+    Example: python -m ops backup --env prod
+    """
+    print(backups.back_up(settings.load(env), say=lambda text: print(text, file=sys.stderr)))
+
+
+@app.command(rich_help_panel=OPERATE)
+def restore(
+    file: Annotated[Path, typer.Argument(help="A dump that `backup` wrote.")], env: Env = "local"
+) -> None:
+    """Make the emulator's database what it was; on AWS: docs/restore.md.
+
+    Example: python -m ops restore .local/backups/local-20261122-101500.sql
+    """
+    backups.restore(settings.load(env), file)
+    print(f"{env}: restored from {file}")
+
+
+@app.command("pin-base", rich_help_panel=DEPLOY)
+def pin_base() -> None:
+    """Pin the base image of the services to the digest that the registry answers now.
+
+    Example: python -m ops pin-base
+    """
+    print(base_image.pin())
+
+
+@app.command(rich_help_panel=PLAN)
+def simulate(
+    curve: Annotated[
+        str, typer.Option(help=f"A CSV file, or one of {', '.join(load_curve.names())} (docs/scaling.md).")
+    ],
+    env: Env = "local",
+    service: Annotated[
+        str | None, typer.Option(help="Whose policies; without it those of the first service.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Also draw a picture (PNG) into this file.")] = None,
+    start: Annotated[
+        str, typer.Option(help="When the curve begins, which matters for schedules; UTC if it says no zone.")
+    ] = "2026-01-05T00:00",
+    template: Annotated[
+        Path | None, typer.Option(help="A Compute template that a synth wrote, instead of a new one.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
+) -> None:
+    """Show how a service would scale under a load, from the policies and alarms of its template.
+
+    Example: python -m ops simulate --curve spike --env prod --out spike.png
+    """
+    environment = settings.load(env)
+    load = load_curve.load(curve)
+    begin = simulation.moment(start)
+    source = simulation.template_from(template) if template else simulation.template_of(environment)
+    found = simulation.run(source, load, start=begin, service=service)
+    if as_json:
+        print(simulation.as_json(found))
+    else:
+        console = Console()
+        print(*simulation.summary(found), sep="\n")
+        console.print(simulation.terminal(found, console.width))
+    if out:
+        simulation.draw(found, out)
 
 
 @app.command(rich_help_panel=DEPLOY)

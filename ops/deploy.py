@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from botocore.exceptions import ClientError
 from rich.console import Console
 
 from emulator import lifecycle, report
 from emulator.instance import Instance
-from ops import cdk, guard, smoke
+from ops import cdk, guard, leftovers, smoke, stack_policy, stateful
 from ops.aws import Clients, account
 from ops.endpoint import Endpoint
 from ops.errors import OpsError
@@ -24,10 +24,13 @@ OUTPUTS = ROOT / "cdk-outputs.json"
 _TOOLKIT = "CDKToolkit"
 
 
-def deploy(environment: Environment, *, rehearse: bool, console: Console) -> None:
+def deploy(
+    environment: Environment, *, rehearse: bool, console: Console, accepted: Sequence[str] = ()
+) -> None:
     """Deploy all stacks, prepare the database, smoke-test, and print where it is reached.
 
-    On AWS it stops before it changes anything where deploying would undo a release.
+    On AWS it stops before it changes anything where deploying would undo a release, or lose data that no
+    pattern in `accepted` names.
     On the emulator it starts with whatever the emulator needs and ends with what the emulator made of it.
     """
     progress = Progress(console)
@@ -41,9 +44,12 @@ def deploy(environment: Environment, *, rehearse: bool, console: Console) -> Non
     with progress.step("CDK bootstrap"):
         _bootstrap(environment, connected, variables, progress)
     if instance is None:
-        with progress.step("Swap safety: compare the live listener rules with the template"):
-            _guard(environment, connected, variables, progress)
-    with progress.step(f"Stacks of {environment.name}: synthesize, build images, deploy"):
+        with progress.step("Swap and data safety: compare what is live with the templates"):
+            _guard(environment, connected, variables, progress, accepted)
+    with (
+        progress.step(f"Stacks of {environment.name}: synthesize, build images, deploy"),
+        stack_policy.enforced(connected, environment, accepted, progress.detail),
+    ):
         cdk.run(
             [
                 "deploy",
@@ -70,12 +76,17 @@ def destroy(environment: Environment, *, console: Console) -> None:
     """Remove an environment; of the emulator everything that runs, rehearsals included."""
     progress = Progress(console)
     if not environment.emulator:
+        connected = clients(environment)
+        logs = leftovers.find(connected, environment)
         with progress.step(f"Stacks of {environment.name}"):
             cdk.run(
                 ["destroy", "--all", "-c", f"env={environment.name}", "--force"],
                 environment=os.environ,
                 detail=progress.detail,
             )
+        if not environment.protected:
+            with progress.step("Log groups that services made by themselves"):
+                leftovers.remove(connected, environment, logs, progress.detail)
         return
     for instance in _instances():
         with told_by_emulator(), progress.step(f"Emulator on port {instance.port}"):
@@ -137,7 +148,11 @@ def _bootstrap(
 
 
 def _guard(
-    environment: Environment, connected: Clients, variables: Mapping[str, str], progress: Progress
+    environment: Environment,
+    connected: Clients,
+    variables: Mapping[str, str],
+    progress: Progress,
+    accepted: Sequence[str],
 ) -> None:
     cdk.run(
         ["synth", "-q", "-c", f"env={environment.name}", "-o", str(guard.TEMPLATE.parent)],
@@ -146,7 +161,9 @@ def _guard(
     )
     plan = guard.check(connected, environment, guard.TEMPLATE)
     guard.refuse(plan)
-    for line in guard.report(plan):
+    lost = stateful.check(connected, environment, guard.TEMPLATE, accepted=accepted)
+    stateful.refuse(lost, environment)
+    for line in (*guard.report(plan), *stateful.report(lost, environment)):
         progress.detail(line)
 
 

@@ -17,16 +17,16 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from ops import stacks
 from ops.aws import Clients, account
 from ops.errors import OpsError
 from ops.refusals import says, told_by_aws
 from ops.routes import Blueprint, Route, Template, Traffic, references, replaced, signs_in, traffic_of
+from ops.stateful import Loss
 from settings import ROOT, Environment
 
 TEMPLATE = ROOT / "cdk.out" / "Compute.template.json"
 
-# A stack in one of these has nothing that could be moved.
-_NOTHING_DEPLOYED = frozenset({"REVIEW_IN_PROGRESS", "ROLLBACK_COMPLETE", "DELETE_COMPLETE"})
 # In these the resources may be older than the template that CloudFormation answers with.
 _HALF_WAY = frozenset({"UPDATE_FAILED", "UPDATE_ROLLBACK_FAILED"})
 _CODEDEPLOY_UNDER_WAY = ["Created", "Queued", "InProgress", "Baking", "Ready"]
@@ -138,12 +138,12 @@ def load(template: Path, environment: str) -> Template:
 def read(clients: Clients, stack: str) -> Deployed | None:
     """What is deployed and live, or None where nothing is."""
     cloudformation = clients.client("cloudformation")
-    status = _stack_status(cloudformation, stack)
-    if status in _NOTHING_DEPLOYED:
+    status = stacks.status(cloudformation, stack)
+    if status in stacks.NOTHING_DEPLOYED:
         return None
     if status.endswith("_IN_PROGRESS"):
         raise OpsError(f"{stack}: is being changed ({status}): wait for its end and repeat")
-    template = _template(cloudformation, stack)
+    template = stacks.template(cloudformation, stack)
     pages = cloudformation.get_paginator("list_stack_resources").paginate(StackName=stack)
     physical_ids = {
         each["LogicalResourceId"]: each["PhysicalResourceId"]
@@ -218,9 +218,12 @@ def report(found: Plan) -> Iterator[str]:
         yield f"{found.stack}: deploying moves no traffic"
 
 
-def as_json(found: Plan) -> str:
-    """The plan for programs."""
-    return json.dumps({**asdict(found), "refused": bool(found.refused or found.switches)}, indent=2)
+def as_json(found: Plan, lost: Sequence[Loss] = ()) -> str:
+    """The plan for programs, with what the same deployment would lose."""
+    refused = bool(found.refused or found.switches or lost)
+    return json.dumps(
+        {**asdict(found), "losses": [asdict(each) for each in lost], "refused": refused}, indent=2
+    )
 
 
 def refuse(found: Plan) -> None:
@@ -449,29 +452,6 @@ class _Comparison:
 # A rule that the template has and the load balancer has not.
 _MISSING: Traffic = {"missing": 1}
 _MADE_ANEW = "made anew: "
-
-
-def _stack_status(cloudformation: Any, stack: str) -> str:
-    try:
-        (found,) = cloudformation.describe_stacks(StackName=stack)["Stacks"]
-    except ClientError as error:
-        answer = error.response.get("Error", {})
-        if answer.get("Code") == "ValidationError" and "does not exist" in answer.get("Message", ""):
-            return "DELETE_COMPLETE"
-        raise
-    return str(found["StackStatus"])
-
-
-def _template(cloudformation: Any, stack: str) -> Template:
-    body = cloudformation.get_template(StackName=stack, TemplateStage="Original")["TemplateBody"]
-    if isinstance(body, str):
-        try:
-            body = json.loads(body)
-        except ValueError:
-            raise OpsError(
-                f"{stack}: its template is not JSON: it was not deployed by this project"
-            ) from None
-    return dict(body)
 
 
 def _live_actions(elbv2: Any, listener_arn: str) -> Iterator[tuple[str, Sequence[Mapping[str, Any]]]]:

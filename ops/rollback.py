@@ -179,10 +179,12 @@ def _before(
         if release.succeeded and arn not in (None, serving) and release.version != now:
             ended = release.ended or release.started
             return versions.definition(str(arn)), f"live from {ended:%Y-%m-%d %H:%M} UTC"
+    # A service's first version comes with the service, by no release; a version that failed never served.
+    failed = {release.task_definition for release in past if not release.succeeded}
     family = serving.rpartition("/")[2].partition(":")[0]
     for arn in _revisions(session, family, before=int(serving.rpartition(":")[2])):
-        if versions.of(arn) != now:
-            return versions.definition(arn), "the revision before; whether it was live is not told"
+        if arn not in failed and versions.of(arn) != now:
+            return versions.definition(arn), "the revision before; no release is told of it"
     raise OpsError(
         f"{session.name}: {family} has run no version but {live.short(now)}: there is nothing to go back to"
     )

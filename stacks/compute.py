@@ -9,6 +9,7 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct, IDependable
 
+from platform_constructs.cron_expression import CronExpression
 from platform_constructs.database_access import DatabaseAccess
 from platform_constructs.database_preparation import DatabasePreparation, UserRights
 from platform_constructs.ecs_operations import EcsOperations
@@ -16,6 +17,7 @@ from platform_constructs.microservice import Microservice, MicroserviceProps
 from platform_constructs.public_load_balancer import PublicLoadBalancer
 from platform_constructs.release_check import ReleaseCheck
 from platform_constructs.service_image import ServiceImage
+from platform_constructs.service_scaling import ServiceScalingProps, TaskSchedule
 from platform_constructs.sign_in import SignIn
 from platform_constructs.web_acl import WebAcl
 from settings import ROOT, Compute, Service
@@ -60,7 +62,11 @@ class ComputeStack(Stack):
             user_secrets=data.user_secrets,
         )
         self.cluster = ecs.Cluster(
-            self, "Cluster", vpc=network.vpc, container_insights_v2=ecs.ContainerInsights.ENHANCED
+            self,
+            "Cluster",
+            vpc=network.vpc,
+            container_insights_v2=ecs.ContainerInsights.ENHANCED,
+            enable_fargate_capacity_providers=any(service.spot_percent for service in settings.services),
         )
         self.entrance = PublicLoadBalancer(
             self,
@@ -213,16 +219,32 @@ class ComputeStack(Stack):
             architecture=service.architecture,
             health_check_path=service.health_check_path,
             health_check_grace=Duration.seconds(service.health_check_grace_seconds),
-            min_tasks=scaling.min_tasks,
-            max_tasks=scaling.max_tasks,
-            target_cpu_percent=scaling.target_cpu_percent,
-            step_out_cpu_percent=scaling.step_out_cpu_percent,
-            step_in_cpu_percent=scaling.step_in_cpu_percent,
-            scaling_cooldown=Duration.seconds(scaling.cooldown_seconds),
+            spot_percent=service.spot_percent,
+            scaling=ServiceScalingProps(
+                min_tasks=scaling.min_tasks,
+                max_tasks=scaling.max_tasks,
+                target_cpu_percent=scaling.target_cpu_percent,
+                step_out_cpu_percent=scaling.step_out_cpu_percent,
+                step_in_cpu_percent=scaling.step_in_cpu_percent,
+                target_memory_percent=scaling.target_memory_percent,
+                target_requests_per_task=scaling.target_requests_per_target,
+                cooldown=Duration.seconds(scaling.cooldown_seconds),
+                schedules=[
+                    TaskSchedule(
+                        name=bounds.name,
+                        cron=CronExpression.parse(bounds.cron),
+                        time_zone=bounds.time_zone,
+                        min_tasks=bounds.min_tasks,
+                        max_tasks=bounds.max_tasks,
+                    )
+                    for bounds in scaling.bounds
+                ],
+            ),
             controller=release.controller,
             strategy=release.strategy,
             bake=Duration.minutes(release.bake_minutes),
             exec=self._settings.exec,
+            response_limit=Duration.millis(round(1000 * self._settings.response_seconds)),
         )
 
     def _add_outputs(self) -> None:

@@ -9,6 +9,7 @@ from platform_constructs.compliance import acknowledge
 from platform_constructs.database_backup import DatabaseBackup
 from platform_constructs.encryption_key import EncryptionKey
 from platform_constructs.mysql_database import MysqlDatabase, MysqlDatabaseProps
+from platform_constructs.operator_alarm import OperatorAlarm
 from settings import Backup, Database
 from stacks.network import NetworkStack
 
@@ -38,6 +39,7 @@ class DataStack(Stack):
         )
         keep = RemovalPolicy.RETAIN if protected else RemovalPolicy.DESTROY
         self.storage_gib = database.storage_gib
+        self.max_connections = database.connection_limit
         self.key = EncryptionKey(
             self, "Key", description=f"Database and credentials of {self.stack_name}", removal_policy=keep
         )
@@ -50,6 +52,7 @@ class DataStack(Stack):
             props=MysqlDatabaseProps(
                 instance_class=database.instance_class,
                 storage_gib=database.storage_gib,
+                max_connections=database.connection_limit,
                 multi_az=database.multi_az,
                 backup=Duration.days(database.backup_days),
                 deletion_protection=database.deletion_protection,
@@ -57,8 +60,9 @@ class DataStack(Stack):
             ),
         )
         network.endpoints.admit(self, self.database.rotation_security_group)
+        self.alarms: list[OperatorAlarm] = []
         if backup is not None:
-            DatabaseBackup(
+            kept = DatabaseBackup(
                 self,
                 "Backup",
                 instance=self.database.instance,
@@ -67,6 +71,7 @@ class DataStack(Stack):
                 topic=network.alarm_topic,
                 removal_policy=keep,
             )
+            self.alarms.append(kept.alarm)
         else:
             acknowledge(
                 self.database.instance,

@@ -15,7 +15,7 @@ from platform_constructs.microservice import Microservice
 from platform_constructs.pipeline_notifications import PipelineNotifications
 from platform_constructs.service_pipeline import ServicePipeline, ServicePipelineProps
 from platform_constructs.source_repository import SourceRepository, SourceRepositoryProps
-from settings import Alarms, Delivery, Release
+from settings import Delivery, Release
 from stacks.compute import ComputeStack
 from stacks.network import NetworkStack
 
@@ -32,7 +32,6 @@ class DeliveryStack(Stack):
         compute: ComputeStack,
         delivery: Delivery,
         release: Release,
-        alarms: Alarms,
         prefix: str,
         protected: bool,
         **stack: Any,
@@ -76,10 +75,12 @@ class DeliveryStack(Stack):
                 connection_arn=delivery.connection_arn,
             ),
         )
-        notifications = PipelineNotifications(self, "Notifications", emails=alarms.emails)
+        notifications = PipelineNotifications(self, "Notifications", topic=network.alarm_topic)
+        self.pipelines: dict[str, codepipeline.IPipeline] = {}
         for microservice in compute.microservices.values():
             pipeline = self._pipeline(microservice)
             notifications.watch(pipeline)
+            self.pipelines[microservice.name] = pipeline
             CfnOutput(
                 self,
                 f"{microservice.node.id}PipelineUrl",

@@ -53,15 +53,21 @@ class NetworkStack(Stack):
             logs_key=self.logs_key,
             removal_policy=keep,
         )
+        self.vpc = zoned.vpc
+        self.application_subnets = zoned.application_subnets
+        self.endpoints = zoned.endpoints
         topic_key = EncryptionKey(
             self,
             "TopicKey",
             description=f"Alarm messages of {prefix}",
             removal_policy=RemovalPolicy.DESTROY,
-            services=["cloudwatch.amazonaws.com", "events.rds.amazonaws.com"],
+            services=["cloudwatch.amazonaws.com", "events.rds.amazonaws.com", "budgets.amazonaws.com"],
         )
-        self.alarm_topic = AlarmTopic(self, "Alarms", encryption_key=topic_key, emails=alarms.emails)
-        self.vpc = zoned.vpc
-        self.application_subnets = zoned.application_subnets
-        self.endpoints = zoned.endpoints
+        self.alarm_topic = AlarmTopic(
+            self,
+            "Alarms",
+            encryption_key=topic_key,
+            emails=alarms.emails,
+            runbook_url=alarms.runbook_url,
+        )
         CfnOutput(self, "VpcId", value=self.vpc.vpc_id)

@@ -1,14 +1,27 @@
 from typing import Any
 
-from aws_cdk import CfnOutput, Stack
+from aws_cdk import CfnOutput, Duration, RemovalPolicy, Stack
+from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_kms as kms
 from constructs import Construct
 
-from platform_constructs.alarm_topic import AlarmTopic
+from platform_constructs.customers_affected import CustomersAffected
 from platform_constructs.database_alarms import DatabaseAlarms
+from platform_constructs.entrance_alarms import EntranceAlarms
+from platform_constructs.monthly_budget import MonthlyBudget
 from platform_constructs.operations_dashboard import OperationsDashboard
+from platform_constructs.operator_alarm import OperatorAlarm
+from platform_constructs.platform_events import PlatformEvents
+from platform_constructs.release_alarms import ReleaseAlarms
+from platform_constructs.saved_queries import SavedQueries
 from platform_constructs.service_alarms import ServiceAlarms
+from platform_constructs.synthetic_canary import SyntheticCanary
+from settings import Observability
 from stacks.compute import ComputeStack
 from stacks.data import DataStack
+from stacks.delivery import DeliveryStack
+from stacks.network import NetworkStack
 
 
 class ObservabilityStack(Stack):
@@ -19,11 +32,14 @@ class ObservabilityStack(Stack):
         scope: Construct,
         construct_id: str,
         *,
+        network: NetworkStack,
         data: DataStack,
         compute: ComputeStack,
-        topic: AlarmTopic,
+        delivery: DeliveryStack | None,
+        settings: Observability,
         prefix: str,
         protected: bool,
+        web_acl: str | None = None,
         **stack: Any,
     ) -> None:
         super().__init__(
@@ -33,18 +49,86 @@ class ObservabilityStack(Stack):
             termination_protection=protected,
             **stack,
         )
+        keep = RemovalPolicy.RETAIN if protected else RemovalPolicy.DESTROY
+        topic, alarms = network.alarm_topic, settings.alarms
         microservices = list(compute.microservices.values())
-        service_alarms = [
-            ServiceAlarms(self, f"{microservice.node.id}Alarms", microservice=microservice, topic=topic)
+        blocked_requests = None if web_acl is None else self._blocked_requests(web_acl)
+        events = PlatformEvents(
+            self,
+            "Events",
+            microservices=microservices,
+            database=data.database.instance,
+            logs_key=kms.Key.from_key_arn(self, "LogsKey", network.logs_key.key_arn),
+            removal_policy=keep,
+        )
+        entrance = EntranceAlarms(
+            self,
+            "EntranceAlarms",
+            load_balancer=compute.entrance.load_balancer,
+            server_errors=alarms.server_errors,
+            certificate=compute.entrance.certificate,
+            certificate_days=alarms.certificate_days,
+            blocked_requests=blocked_requests,
+            blocked_request_limit=alarms.blocked_requests,
+            topic=topic,
+        )
+        services = [
+            ServiceAlarms(
+                self,
+                f"{microservice.node.id}Alarms",
+                microservice=microservice,
+                server_errors=alarms.server_errors,
+                server_error_percent=alarms.server_error_percent,
+                topic=topic,
+            )
             for microservice in microservices
         ]
-        database_alarms = DatabaseAlarms(
+        database = DatabaseAlarms(
             self,
             "DatabaseAlarms",
             instance=data.database.instance,
             storage_gib=data.storage_gib,
+            max_connections=data.max_connections,
+            cpu_percent=alarms.database_cpu_percent,
+            connections_percent=alarms.database_connections_percent,
+            failovers=events.metric_failovers(Duration.minutes(5)),
             topic=topic,
         )
+        releases = ReleaseAlarms(
+            self,
+            "ReleaseAlarms",
+            events=events,
+            pipelines=delivery.pipelines if delivery else {},
+            topic=topic,
+        )
+        visitor = None
+        if settings.canary is not None:
+            visitor = SyntheticCanary(
+                self,
+                "Canary",
+                name=prefix,
+                vpc=network.vpc,
+                subnets=ec2.SubnetSelection(subnets=network.application_subnets.subnets),
+                load_balancer=compute.entrance,
+                interval=Duration.minutes(settings.canary.interval_minutes),
+                topic=topic,
+                removal_policy=keep,
+            )
+        seen_by_customers: list[OperatorAlarm] = [
+            entrance.load_balancer_errors,
+            *(alarm for each in microservices for alarm in each.release.alarms),
+            *(alarm for each in services for alarm in each.customer_alarms),
+            *([visitor.alarm] if visitor else []),
+        ]
+        affected = CustomersAffected(self, "CustomersAffected", alarms=seen_by_customers, topic=topic)
+        others = [
+            *entrance.alarms,
+            *(alarm for each in services for alarm in each.alarms),
+            *database.alarms,
+            *data.alarms,
+            *releases.alarms,
+        ]
+        alarms_in_order = dict.fromkeys([*seen_by_customers, *others])
         dashboard = OperationsDashboard(
             self,
             "Operations",
@@ -52,8 +136,21 @@ class ObservabilityStack(Stack):
             load_balancer=compute.entrance.load_balancer,
             microservices=microservices,
             database=data.database.instance,
-            alarms=[alarm for each in service_alarms for alarm in each.alarms] + database_alarms.alarms,
+            max_connections=data.max_connections,
+            events=events,
+            alarms=[affected, *(self._by_name(alarm) for alarm in alarms_in_order)],
+            visits=visitor.metric_success(Duration.minutes(5)) if visitor else None,
+            blocked_requests=blocked_requests,
         ).dashboard
+        SavedQueries(self, "Queries", folder=prefix, log_groups=[each.log_group for each in microservices])
+        if alarms.monthly_budget_usd is not None:
+            MonthlyBudget(
+                self,
+                "Budget",
+                environment=settings.environment,
+                usd=alarms.monthly_budget_usd,
+                topic=topic,
+            )
         CfnOutput(
             self,
             "DashboardUrl",
@@ -61,3 +158,18 @@ class ObservabilityStack(Stack):
             f"#dashboards/dashboard/{dashboard.dashboard_name}",
         )
         CfnOutput(self, "AlarmTopicArn", value=topic.topic.topic_arn)
+
+    def _by_name(self, alarm: OperatorAlarm) -> cloudwatch.IAlarm:
+        """An alarm without a reference to its stack, whose number of outputs is limited."""
+        return cloudwatch.Alarm.from_alarm_name(self, f"Named-{alarm.name}", alarm.name)
+
+    def _blocked_requests(self, web_acl: str) -> cloudwatch.Metric:
+        """Requests that all rules of a web ACL blocked, by the name its metrics have."""
+        return cloudwatch.Metric(
+            namespace="AWS/WAFV2",
+            metric_name="BlockedRequests",
+            dimensions_map={"WebACL": web_acl, "Region": self.region, "Rule": "ALL"},
+            statistic="Sum",
+            period=Duration.minutes(5),
+            label="blocked",
+        )

@@ -56,13 +56,18 @@ def templates(tmp_path_factory: pytest.TempPathFactory) -> Synthesize:
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """A copy of the settings' files that a test may spoil."""
-    for folder, pattern in (
+    return copy_settings(tmp_path)
+
+
+def copy_settings(folder: Path) -> Path:
+    """Copy the settings' files into an empty folder."""
+    for part, pattern in (
         ("environments", "*.toml"),
         ("services", "*/service.toml"),
         ("services", "*/Dockerfile"),
     ):
-        for source in (settings.ROOT / folder).glob(pattern):
-            target = tmp_path / source.relative_to(settings.ROOT)
+        for source in (settings.ROOT / part).glob(pattern):
+            target = folder / source.relative_to(settings.ROOT)
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(source.read_bytes())
-    return tmp_path
+    return folder

@@ -34,6 +34,8 @@ class AccessLogBucket(s3.Bucket):
                 )
             ],
             removal_policy=removal_policy,
+            # What may go away goes with its content.
+            auto_delete_objects=removal_policy == RemovalPolicy.DESTROY,
         )
         # https://docs.aws.amazon.com/elasticloadbalancing/latest/application/enable-access-logging.html
         # https://docs.aws.amazon.com/AmazonS3/latest/userguide/enable-server-access-logging.html

@@ -11,33 +11,64 @@ from constructs import Construct
 
 from platform_constructs.permissions import allow
 
+_PIPELINES = "codestar-notifications.amazonaws.com"
+
 
 class AlarmTopic(Construct):
-    """An encrypted topic that tells people about alarms, over TLS only."""
+    """The encrypted topic by which people are told, over TLS only, and where they read what to do.
+
+    AWS services of this account may publish what concerns operators: alarms, database events, the budget and
+    the pipelines' notifications. Whoever has something to tell therefore needs nothing but the topic's ARN,
+    so that a stack that tells makes no cycle with the stack that holds the topic.
+    """
 
     def __init__(
-        self, scope: Construct, construct_id: str, *, encryption_key: kms.IKey, emails: Sequence[str]
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        encryption_key: kms.IKey,
+        emails: Sequence[str],
+        runbook_url: str,
     ) -> None:
         super().__init__(scope, construct_id)
         self._encryption_key = encryption_key
+        self._runbook_url = runbook_url
+        stack = Stack.of(self)
+        # Through the topic only: https://docs.aws.amazon.com/dtconsole/latest/userguide/set-up-sns.html
+        encryption_key.add_to_resource_policy(
+            iam.PolicyStatement(
+                actions=["kms:GenerateDataKey*", "kms:Decrypt"],
+                principals=[iam.ServicePrincipal(_PIPELINES)],
+                resources=["*"],
+                conditions={"StringEquals": {"kms:ViaService": f"sns.{stack.region}.amazonaws.com"}},
+            )
+        )
         self.topic = sns.Topic(self, "Topic", master_key=encryption_key, enforce_ssl=True)
         for email in emails:
             self.topic.add_subscription(subscriptions.EmailSubscription(email))
         # A policy of its own replaces the one by which every alarm of the account may publish:
         # https://repost.aws/knowledge-center/cloudwatch-receive-sns-for-alarm-trigger
-        alarms = Stack.of(self).format_arn(
-            service="cloudwatch",
-            resource="alarm",
-            resource_name="*",
-            arn_format=ArnFormat.COLON_RESOURCE_NAME,
+        self.allow(self._arns("cloudwatch", "alarm"), "cloudwatch")
+        self.allow(self._arns("rds", "es"), "events.rds")
+        self.allow(stack.format_arn(service="budgets", region="", resource="*"), "budgets")
+        self.topic.add_to_resource_policy(
+            iam.PolicyStatement(
+                actions=["sns:Publish"],
+                principals=[iam.ServicePrincipal(_PIPELINES)],
+                resources=[self.topic.topic_arn],
+            )
         )
-        self.allow(alarms, "cloudwatch")
 
-    def notify(self, alarm: cloudwatch.Alarm) -> None:
+    def notify(self, alarm: cloudwatch.AlarmBase) -> None:
         """Tell when the alarm fires and when it is over."""
         action = actions.SnsAction(self.topic)
         alarm.add_alarm_action(action)
         alarm.add_ok_action(action)
+
+    def description(self, says: str, section: str) -> str:
+        """What an alarm says, with the section of the runbook that says what to do."""
+        return f"{says}. Runbook: {self._runbook_url}#{section}"
 
     def take_failed_calls(self, role: iam.IRole) -> sns.ITopic:
         """The topic as the dead-letter topic of a function with this role: people are told of calls that were lost."""
@@ -45,12 +76,23 @@ class AlarmTopic(Construct):
         return self.topic
 
     def allow(self, source_arn: str, service: str) -> None:
-        """Let an AWS service publish what comes from `source_arn`."""
+        """Let an AWS service publish what comes from `source_arn`, in this account."""
         self.topic.add_to_resource_policy(
             iam.PolicyStatement(
                 actions=["sns:Publish"],
                 principals=[iam.ServicePrincipal(f"{service}.amazonaws.com")],
                 resources=[self.topic.topic_arn],
-                conditions={"ArnLike": {"aws:SourceArn": source_arn}},
+                conditions={
+                    "ArnLike": {"aws:SourceArn": source_arn},
+                    "StringEquals": {"aws:SourceAccount": Stack.of(self).account},
+                },
             )
+        )
+
+    def _arns(self, service: str, resource: str) -> str:
+        return Stack.of(self).format_arn(
+            service=service,
+            resource=resource,
+            resource_name="*",
+            arn_format=ArnFormat.COLON_RESOURCE_NAME,
         )

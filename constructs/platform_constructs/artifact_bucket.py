@@ -42,6 +42,8 @@ class ArtifactBucket(s3.Bucket):
                 )
             ],
             removal_policy=removal_policy,
+            # What may go away goes with its content.
+            auto_delete_objects=removal_policy == RemovalPolicy.DESTROY,
         )
         self._key = encryption_key
         acknowledge(

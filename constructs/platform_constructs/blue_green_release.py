@@ -1,7 +1,6 @@
 from typing import Literal
 
 from aws_cdk import Duration
-from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_codedeploy as codedeploy
 from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_elasticloadbalancingv2 as elbv2
@@ -11,6 +10,7 @@ from constructs import Construct
 
 from platform_constructs.alarm_topic import AlarmTopic
 from platform_constructs.compliance import acknowledge
+from platform_constructs.operator_alarm import OperatorAlarm
 from platform_constructs.target_group_pair import TargetGroupPair
 
 _CONFIGURATIONS = {
@@ -43,16 +43,11 @@ class BlueGreenRelease(Construct):
         strategy: Literal["all-at-once", "canary", "linear"],
         bake: Duration,
         check: lambda_.IFunction | None,
+        response_limit: Duration,
         topic: AlarmTopic,
     ) -> None:
         super().__init__(scope, construct_id)
-        self.alarms = [
-            self._server_errors(target_groups),
-            self._slow_answers(target_groups),
-            self._unhealthy(target_groups),
-        ]
-        for alarm in self.alarms:
-            topic.notify(alarm)
+        self.alarms = self._alarms(container_name, target_groups, response_limit, topic)
         self.deployment_group: codedeploy.EcsDeploymentGroup | None = None
         self.hook_function = check
         target = service.load_balancer_target(
@@ -123,38 +118,44 @@ class BlueGreenRelease(Construct):
         # ECS calls the check as soon as the service exists.
         service.node.add_dependency(role)
 
-    def _server_errors(self, target_groups: TargetGroupPair) -> cloudwatch.Alarm:
-        return target_groups.metric_server_errors().create_alarm(
-            self,
-            "ServerErrors",
-            alarm_description="Tasks answered 5xx more than 10 times in a minute",
-            threshold=10,
-            comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD,
-            evaluation_periods=2,
-            datapoints_to_alarm=2,
-            treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
-        )
-
-    def _slow_answers(self, target_groups: TargetGroupPair) -> cloudwatch.Alarm:
-        return target_groups.metric_response_time("p95").create_alarm(
-            self,
-            "SlowAnswers",
-            alarm_description="One request in twenty takes longer than two seconds",
-            threshold=2,
-            comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD,
-            evaluation_periods=3,
-            datapoints_to_alarm=3,
-            treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
-        )
-
-    def _unhealthy(self, target_groups: TargetGroupPair) -> cloudwatch.Alarm:
-        return target_groups.metric_unhealthy_hosts().create_alarm(
-            self,
-            "UnhealthyTasks",
-            alarm_description="Tasks have failed their health check for three minutes",
-            threshold=0,
-            comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD,
-            evaluation_periods=3,
-            datapoints_to_alarm=3,
-            treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
-        )
+    def _alarms(
+        self, name: str, groups: TargetGroupPair, response_limit: Duration, topic: AlarmTopic
+    ) -> list[OperatorAlarm]:
+        seconds = response_limit.to_milliseconds() / 1000
+        return [
+            OperatorAlarm(
+                self,
+                "ServerErrors",
+                metric=groups.metric_server_errors(),
+                says=f"{name} answered 5xx more than 10 times in a minute, twice in a row",
+                comparison="above",
+                threshold=10,
+                periods=2,
+                # No requests, no errors; and a release must not be taken back because nobody comes by.
+                missing="fine",
+                topic=topic,
+            ),
+            OperatorAlarm(
+                self,
+                "SlowAnswers",
+                metric=groups.metric_response_time("p95"),
+                says=f"One request in twenty to {name} has taken longer than {seconds:g} s for three minutes",
+                comparison="above",
+                threshold=seconds,
+                periods=3,
+                missing="fine",
+                topic=topic,
+            ),
+            OperatorAlarm(
+                self,
+                "UnhealthyTasks",
+                metric=groups.metric_unhealthy_hosts(),
+                says=f"Tasks of {name} have failed their health check for three minutes",
+                comparison="above",
+                threshold=0,
+                periods=3,
+                # A group without targets reports nothing; that no task is left is another alarm.
+                missing="fine",
+                topic=topic,
+            ),
+        ]

@@ -9,6 +9,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 SHARED = "shared"
+# What the Dockerfiles start from, as one line: an image's name with its digest.
+_BASE_IMAGE = f"{SHARED}/base-image"
 # Made by tools that ran over the sources, so no part of any commit.
 LITTER = ("__pycache__", "*.py[co]", ".*_cache", "*.egg-info", ".DS_Store", "*.db")
 
@@ -37,6 +39,12 @@ def version(services: Path, service: str, architecture: str) -> str:
         digest.update(f"\0{path.as_posix()}\0{len(content)}\0".encode())
         digest.update(content)
     return digest.hexdigest()
+
+
+def base_image(services: Path) -> str | None:
+    """The reference that the services' images start from; None where the Dockerfiles decide."""
+    file = services / _BASE_IMAGE
+    return file.read_text(encoding="utf-8").strip() if file.is_file() else None
 
 
 def stage(services: Path, service: str, target: Path) -> None:

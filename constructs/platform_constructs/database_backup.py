@@ -8,6 +8,7 @@ from constructs import Construct
 
 from platform_constructs.alarm_topic import AlarmTopic
 from platform_constructs.compliance import acknowledge
+from platform_constructs.operator_alarm import OperatorAlarm
 
 
 class DatabaseBackup(Construct):
@@ -62,14 +63,15 @@ class DatabaseBackup(Construct):
             statistic="Sum",
             period=Duration.hours(1),
         )
-        topic.notify(
-            failures.create_alarm(
-                self,
-                "Failed",
-                alarm_description="A snapshot of the database failed",
-                threshold=0,
-                comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD,
-                evaluation_periods=1,
-                treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
-            )
+        self.alarm = OperatorAlarm(
+            self,
+            "BackupFailed",
+            metric=failures,
+            says="A snapshot of the database failed",
+            comparison="above",
+            threshold=0,
+            periods=1,
+            # No job failed, nothing is reported.
+            missing="fine",
+            topic=topic,
         )

@@ -3,6 +3,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from aws_cdk import Duration, RemovalPolicy, Stack
+from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_elasticloadbalancingv2 as elbv2
@@ -15,10 +16,10 @@ from constructs import Construct
 from platform_constructs.alarm_topic import AlarmTopic
 from platform_constructs.blue_green_release import BlueGreenRelease
 from platform_constructs.compliance import acknowledge
-from platform_constructs.cpu_scaling import CpuScaling
 from platform_constructs.listener_rules import ListenerRules
 from platform_constructs.public_load_balancer import PublicLoadBalancer
 from platform_constructs.service_image import ServiceImage
+from platform_constructs.service_scaling import ServiceScaling, ServiceScalingProps
 from platform_constructs.sign_in import SignIn
 from platform_constructs.target_group_pair import TargetGroupPair
 
@@ -45,16 +46,13 @@ class MicroserviceProps:
     architecture: Literal["arm64", "x86_64"]
     health_check_path: str
     health_check_grace: Duration
-    min_tasks: int
-    max_tasks: int
-    target_cpu_percent: int
-    step_out_cpu_percent: int
-    step_in_cpu_percent: int
-    scaling_cooldown: Duration
+    spot_percent: int
+    scaling: ServiceScalingProps
     controller: Literal["codedeploy", "ecs", "rolling"]
     strategy: Literal["all-at-once", "canary", "linear"]
     bake: Duration
     exec: bool
+    response_limit: Duration
 
 
 class Microservice(Construct):
@@ -82,7 +80,9 @@ class Microservice(Construct):
         self.container_port = props.container_port
         self.architecture = props.architecture
         self.controller = props.controller
-        self.scaling_bounds = (props.min_tasks, props.max_tasks)
+        self.scaling_bounds = (props.scaling.min_tasks, props.scaling.max_tasks)
+        self.scaling_cpu_percents = (props.scaling.step_in_cpu_percent, props.scaling.step_out_cpu_percent)
+        self.environment_name = environment["ENVIRONMENT"]
         self.task_role = iam.Role(
             self,
             "TaskRole",
@@ -165,18 +165,15 @@ class Microservice(Construct):
             strategy=props.strategy,
             bake=props.bake,
             check=release_check,
+            response_limit=props.response_limit,
             topic=alarms,
         )
-        CpuScaling(
+        ServiceScaling(
             self,
             "Scaling",
             service=self.service,
-            min_tasks=props.min_tasks,
-            max_tasks=props.max_tasks,
-            target_cpu_percent=props.target_cpu_percent,
-            step_out_cpu_percent=props.step_out_cpu_percent,
-            step_in_cpu_percent=props.step_in_cpu_percent,
-            cooldown=props.scaling_cooldown,
+            requests_per_task=self.target_groups.metric_requests_per_task(),
+            props=props.scaling,
         )
 
     def add_task_definition(
@@ -235,6 +232,51 @@ class Microservice(Construct):
         )
         return task_definition
 
+    def metric_running_tasks(self, period: Duration) -> cloudwatch.Metric:
+        """Tasks that run, of all releases under way, the fewest within a period."""
+        return self.metric_tasks("RunningTaskCount", "running", period, statistic="Minimum")
+
+    def metric_tasks(
+        self, metric_name: str, label: str, period: Duration, *, statistic: str = "Average"
+    ) -> cloudwatch.Metric:
+        """A count of Container Insights: `DesiredTaskCount`, `RunningTaskCount` or `PendingTaskCount`."""
+        return cloudwatch.Metric(
+            namespace="ECS/ContainerInsights",
+            metric_name=metric_name,
+            dimensions_map={
+                "ClusterName": self.service.cluster.cluster_name,
+                "ServiceName": self.service.service_name,
+            },
+            statistic=statistic,
+            period=period,
+            label=label,
+        )
+
+    def metric_idle_cpu(self, min_tasks: int, period: Duration) -> cloudwatch.MathExpression:
+        """Percent of the CPU in use while more than `min_tasks` run; 100 with no more than these, which may idle."""
+        return cloudwatch.MathExpression(
+            expression=f"IF(running_tasks > {min_tasks}, used_cpu, 100)",
+            label="CPU above the minimum of tasks (%)",
+            period=period,
+            using_metrics={
+                "running_tasks": self.metric_running_tasks(period),
+                "used_cpu": self.service.metric_cpu_utilization(period=period),
+            },
+        )
+
+    def metric_application(
+        self, metric_name: str, label: str, period: Duration, *, statistic: str
+    ) -> cloudwatch.Metric:
+        """What the service measures itself and writes to its log: `Latency` (ms), `Requests`, `Errors`, ..."""
+        return cloudwatch.Metric(
+            namespace="Directory",
+            metric_name=metric_name,
+            dimensions_map={"Environment": self.environment_name, "Service": self.name},
+            statistic=statistic,
+            period=period,
+            label=label,
+        )
+
     def _no_capabilities(self, construct_id: str) -> ecs.LinuxParameters:
         parameters = ecs.LinuxParameters(self, construct_id)
         parameters.drop_capabilities(ecs.Capability.ALL)
@@ -264,6 +306,7 @@ class Microservice(Construct):
             cluster=cluster,
             task_definition=self.task_definition,
             platform_version=ecs.FargatePlatformVersion.LATEST,
+            capacity_provider_strategies=self._capacity(),
             assign_public_ip=False,
             vpc_subnets=subnets,
             security_groups=[self.security_group, *security_groups],
@@ -272,6 +315,9 @@ class Microservice(Construct):
             min_healthy_percent=100,
             max_healthy_percent=200,
             propagate_tags=ecs.PropagatedTagSource.SERVICE,
+            # ECS decides for a service with the CODE_DEPLOY controller: an update must not name it
+            # (https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_UpdateService.html).
+            availability_zone_rebalancing=None if codedeploy else ecs.AvailabilityZoneRebalancing.ENABLED,
             deployment_controller=ecs.DeploymentController(
                 type=ecs.DeploymentControllerType.CODE_DEPLOY
                 if codedeploy
@@ -283,6 +329,18 @@ class Microservice(Construct):
             linear_configuration=shift if props.strategy == "linear" else None,
             bake_time=props.bake if native else None,
         )
+
+    def _capacity(self) -> list[ecs.CapacityProviderStrategy] | None:
+        """The minimum on demand, and of the tasks beyond it the share of Spot, which AWS may take back."""
+        props = self._props
+        if not props.spot_percent:
+            return None
+        return [
+            ecs.CapacityProviderStrategy(
+                capacity_provider="FARGATE", base=props.scaling.min_tasks, weight=100 - props.spot_percent
+            ),
+            ecs.CapacityProviderStrategy(capacity_provider="FARGATE_SPOT", weight=props.spot_percent),
+        ]
 
     def _rules(
         self, construct_id: str, listener: elbv2.IApplicationListener, source_cidrs: Sequence[str]

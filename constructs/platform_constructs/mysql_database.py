@@ -23,6 +23,7 @@ _DATABASE = "suppliers"
 class MysqlDatabaseProps:
     instance_class: str
     storage_gib: int
+    max_connections: int
     multi_az: bool
     backup: Duration
     deletion_protection: bool
@@ -72,7 +73,7 @@ class MysqlDatabase(Construct):
             port=DATABASE_PORT,
             database_name=_DATABASE,
             credentials=rds.Credentials.from_secret(administrator),
-            parameter_group=self._parameters(engine),
+            parameter_group=self._parameters(engine, props.max_connections),
             ca_certificate=rds.CaCertificate.RDS_CA_RSA2048_G1,
             multi_az=props.multi_az,
             allocated_storage=props.storage_gib,
@@ -201,7 +202,7 @@ class MysqlDatabase(Construct):
         )
         return role
 
-    def _parameters(self, engine: rds.IInstanceEngine) -> rds.ParameterGroup:
+    def _parameters(self, engine: rds.IInstanceEngine, max_connections: int) -> rds.ParameterGroup:
         return rds.ParameterGroup(
             self,
             "Parameters",
@@ -212,5 +213,6 @@ class MysqlDatabase(Construct):
                 "slow_query_log": "1",
                 "long_query_time": "1",
                 "log_output": "FILE",
+                "max_connections": str(max_connections),
             },
         )

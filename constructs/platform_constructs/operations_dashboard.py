@@ -1,4 +1,5 @@
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 
 from aws_cdk import Duration
 from aws_cdk import aws_cloudwatch as cloudwatch
@@ -7,12 +8,20 @@ from aws_cdk import aws_rds as rds
 from constructs import Construct
 
 from platform_constructs.microservice import Microservice
+from platform_constructs.platform_events import PlatformEvents
 
 _MINUTE = Duration.minutes(1)
+_FIVE_MINUTES = Duration.minutes(5)
+_DAY = Duration.days(1)
+_GRID = 24
+_ALARMS_IN_A_ROW = 6
 
 
 class OperationsDashboard(Construct):
-    """One page from the user's view down to the database: load balancer, services, database, alarms."""
+    """One page from the user's view down to the database and the bill, with the state of all alarms on top.
+
+    Whatever comes from a target group is drawn of both groups of a pair, so that a release blinds nothing.
+    """
 
     def __init__(
         self,
@@ -23,39 +32,59 @@ class OperationsDashboard(Construct):
         load_balancer: elbv2.ApplicationLoadBalancer,
         microservices: Sequence[Microservice],
         database: rds.IDatabaseInstance,
+        max_connections: int,
+        events: PlatformEvents,
         alarms: Sequence[cloudwatch.IAlarm],
+        visits: cloudwatch.IMetric | None,
+        blocked_requests: cloudwatch.IMetric | None,
     ) -> None:
         super().__init__(scope, construct_id)
         self.dashboard = cloudwatch.Dashboard(
             self, "Dashboard", dashboard_name=name, default_interval=Duration.hours(3)
         )
-        self.dashboard.add_widgets(
-            cloudwatch.AlarmStatusWidget(title="Alarms", alarms=list(alarms), width=24)
+        rows = math.ceil(len(alarms) / _ALARMS_IN_A_ROW)
+        self._row(
+            cloudwatch.AlarmStatusWidget(title="Alarms", alarms=list(alarms), width=_GRID, height=2 + rows)
         )
-        self.dashboard.add_widgets(*_load_balancer_widgets(load_balancer))
+        self._title("Load balancer")
+        self._row(*_load_balancer(load_balancer))
+        self._row(*_entrance(visits, blocked_requests))
+        self._title("Releases")
+        self._row(*_releases(events))
         for microservice in microservices:
-            self.dashboard.add_widgets(
-                cloudwatch.TextWidget(markdown=f"## {microservice.name}", width=24, height=1)
-            )
-            self.dashboard.add_widgets(*_service_widgets(microservice))
-        self.dashboard.add_widgets(cloudwatch.TextWidget(markdown="## Database", width=24, height=1))
-        self.dashboard.add_widgets(*_database_widgets(database))
+            self._title(microservice.name)
+            self._row(*_tasks(microservice))
+            self._row(*_answers(microservice))
+        self._title("Database")
+        self._row(*_database_load(database, max_connections))
+        self._row(*_database_room(database, events))
+        self._title("Cost")
+        self._row(*_cost())
+
+    def _title(self, text: str) -> None:
+        self.dashboard.add_widgets(cloudwatch.TextWidget(markdown=f"## {text}", width=_GRID, height=1))
+
+    def _row(self, *widgets: cloudwatch.ConcreteWidget) -> None:
+        if widgets:
+            self.dashboard.add_widgets(*widgets)
 
 
-def _load_balancer_widgets(load_balancer: elbv2.ApplicationLoadBalancer) -> list[cloudwatch.IWidget]:
+def _load_balancer(load_balancer: elbv2.ApplicationLoadBalancer) -> list[cloudwatch.ConcreteWidget]:
     metrics = load_balancer.metrics
     codes = elbv2.HttpCodeTarget
     return [
         _graph(
             "Response time (s)",
+            3,
             *(
                 metrics.target_response_time(statistic=statistic, period=_MINUTE, label=statistic)
                 for statistic in ("p50", "p95", "p99")
             ),
         ),
-        _graph("Requests", metrics.request_count(period=_MINUTE, label="requests")),
+        _graph("Requests", 3, metrics.request_count(period=_MINUTE, label="requests")),
         _graph(
             "Answers",
+            3,
             metrics.http_code_target(codes.TARGET_2XX_COUNT, period=_MINUTE, label="2xx"),
             metrics.http_code_target(codes.TARGET_4XX_COUNT, period=_MINUTE, label="4xx"),
             metrics.http_code_target(codes.TARGET_5XX_COUNT, period=_MINUTE, label="5xx of tasks"),
@@ -66,55 +95,170 @@ def _load_balancer_widgets(load_balancer: elbv2.ApplicationLoadBalancer) -> list
     ]
 
 
-def _service_widgets(microservice: Microservice) -> list[cloudwatch.IWidget]:
+def _entrance(
+    visits: cloudwatch.IMetric | None, blocked_requests: cloudwatch.IMetric | None
+) -> list[cloudwatch.ConcreteWidget]:
+    drawn = [
+        ("Canary: visits that went well (%)", visits),
+        ("Requests the web ACL blocked", blocked_requests),
+    ]
+    present = [(title, metric) for title, metric in drawn if metric is not None]
+    return [_graph(title, len(present), metric) for title, metric in present]
+
+
+def _releases(events: PlatformEvents) -> list[cloudwatch.ConcreteWidget]:
+    return [
+        _graph(
+            "Releases: when they began and how they ended",
+            2,
+            events.metric_releases_started(_FIVE_MINUTES),
+            events.metric_releases_succeeded(_FIVE_MINUTES),
+            events.metric_releases_failed(_FIVE_MINUTES),
+        ),
+        cloudwatch.LogQueryWidget(
+            title="Last releases and failovers",
+            width=_GRID // 2,
+            log_group_names=[events.log_group.log_group_name],
+            query_lines=[
+                "fields @timestamp, coalesce(detail.application, resources.0, detail.SourceIdentifier) as what, "
+                "coalesce(detail.state, detail.eventName, detail.Message) as happened",
+                "sort @timestamp desc",
+                "limit 20",
+            ],
+        ),
+    ]
+
+
+def _tasks(microservice: Microservice) -> list[cloudwatch.ConcreteWidget]:
     service, groups = microservice.service, microservice.target_groups
     low, high = microservice.scaling_bounds
     return [
         _graph(
             "CPU and memory (%)",
+            3,
             service.metric_cpu_utilization(period=_MINUTE, label="CPU"),
             service.metric_memory_utilization(period=_MINUTE, label="memory"),
         ),
-        cloudwatch.GraphWidget(
-            title="Tasks",
-            width=8,
-            left=[groups.metric_healthy_hosts(), groups.metric_unhealthy_hosts()],
-            left_y_axis=cloudwatch.YAxisProps(min=0),
-            left_annotations=[
-                cloudwatch.HorizontalAnnotation(value=low, label="minimum"),
-                cloudwatch.HorizontalAnnotation(value=high, label="maximum"),
-            ],
+        _graph(
+            "Tasks",
+            3,
+            microservice.metric_tasks("DesiredTaskCount", "desired", _MINUTE),
+            microservice.metric_tasks("RunningTaskCount", "running", _MINUTE),
+            microservice.metric_tasks("PendingTaskCount", "pending", _MINUTE),
+            lines={"minimum": low, "maximum": high},
         ),
-        cloudwatch.GraphWidget(
-            title="Requests, errors and response time",
-            width=8,
-            left=[groups.metric_requests(), groups.metric_server_errors()],
-            right=[groups.metric_response_time("p50"), groups.metric_response_time("p95")],
+        _graph(
+            "Tasks in the load balancer",
+            3,
+            *groups.metrics_by_group("HealthyHostCount", "Minimum", "healthy"),
+            *groups.metrics_by_group("UnHealthyHostCount", "Maximum", "unhealthy"),
         ),
     ]
 
 
-def _database_widgets(database: rds.IDatabaseInstance) -> list[cloudwatch.IWidget]:
+def _answers(microservice: Microservice) -> list[cloudwatch.ConcreteWidget]:
+    groups = microservice.target_groups
     return [
+        _graph("Requests and 5xx", 4, groups.metric_requests(), groups.metric_server_errors()),
         _graph(
-            "CPU (%) and connections",
-            database.metric_cpu_utilization(period=_MINUTE, label="CPU"),
-            database.metric_database_connections(period=_MINUTE, label="connections"),
+            "Response time (s)", 4, groups.metric_response_time("p50"), groups.metric_response_time("p95")
         ),
         _graph(
-            "Freeable memory and free storage (bytes)",
-            database.metric_freeable_memory(period=_MINUTE, label="memory"),
-            database.metric_free_storage_space(period=_MINUTE, label="storage"),
+            "Latency measured by the application (ms)",
+            4,
+            *(
+                microservice.metric_application("Latency", statistic, _MINUTE, statistic=statistic)
+                for statistic in ("p50", "p95", "p99")
+            ),
         ),
         _graph(
-            "Latency (s)",
+            "Errors and changes counted by the application",
+            4,
+            microservice.metric_application("Errors", "errors", _MINUTE, statistic="Sum"),
+            microservice.metric_application("SupplierChanges", "changes", _MINUTE, statistic="Sum"),
+        ),
+    ]
+
+
+def _database_load(database: rds.IDatabaseInstance, max_connections: int) -> list[cloudwatch.ConcreteWidget]:
+    return [
+        _graph("CPU (%)", 3, database.metric_cpu_utilization(period=_MINUTE, label="CPU")),
+        _graph(
+            "Connections",
+            3,
+            database.metric_database_connections(period=_MINUTE, statistic="Maximum", label="connections"),
+            lines={"maximum": max_connections},
+        ),
+        _graph(
+            "Latency (s); a write waits for the standby",
+            3,
             database.metric("ReadLatency", period=_MINUTE, label="read"),
             database.metric("WriteLatency", period=_MINUTE, label="write"),
         ),
     ]
 
 
-def _graph(title: str, *metrics: cloudwatch.IMetric) -> cloudwatch.GraphWidget:
+def _database_room(
+    database: rds.IDatabaseInstance, events: PlatformEvents
+) -> list[cloudwatch.ConcreteWidget]:
+    return [
+        _graph("Freeable memory (bytes)", 3, database.metric_freeable_memory(period=_MINUTE, label="memory")),
+        _graph(
+            "Free storage (bytes)", 3, database.metric_free_storage_space(period=_MINUTE, label="storage")
+        ),
+        _graph("Failovers to the standby (events)", 3, events.metric_failovers(_FIVE_MINUTES)),
+    ]
+
+
+def _cost() -> list[cloudwatch.ConcreteWidget]:
+    # The sum of the month so far, for the whole account, some times a day, in us-east-1 only, and only once
+    # billing alerts are switched on:
+    # https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/monitor_estimated_charges_with_cloudwatch.html
+    charges = cloudwatch.Metric(
+        namespace="AWS/Billing",
+        metric_name="EstimatedCharges",
+        dimensions_map={"Currency": "USD"},
+        statistic="Maximum",
+        period=_DAY,
+        region="us-east-1",
+    )
+    a_day = cloudwatch.MathExpression(
+        # On the first day of a month the sum begins anew.
+        expression="IF(DIFF(charges) >= 0, DIFF(charges), charges)",
+        label="USD a day",
+        period=_DAY,
+        using_metrics={"charges": charges},
+    )
+    return [
+        cloudwatch.GraphWidget(
+            title="Cost of the account (USD a day)",
+            width=_GRID // 2,
+            region="us-east-1",
+            left=[a_day],
+            left_y_axis=cloudwatch.YAxisProps(min=0),
+            start="-P30D",
+        ),
+        cloudwatch.TextWidget(
+            width=_GRID // 2,
+            height=6,
+            markdown="AWS reports charges for the whole account, in us-east-1, and only after *Receive CloudWatch "
+            "billing alerts* was switched on in the billing preferences. What this environment alone costs is told "
+            "by the budget (`alarms.monthly_budget_usd`).",
+        ),
+    ]
+
+
+def _graph(
+    title: str, beside: int, *metrics: cloudwatch.IMetric, lines: Mapping[str, float] | None = None
+) -> cloudwatch.GraphWidget:
+    """A graph as one of `beside` in a row, with named horizontal lines."""
     return cloudwatch.GraphWidget(
-        title=title, width=8, left=list(metrics), left_y_axis=cloudwatch.YAxisProps(min=0)
+        title=title,
+        width=_GRID // beside,
+        left=list(metrics),
+        left_y_axis=cloudwatch.YAxisProps(min=0),
+        left_annotations=[
+            cloudwatch.HorizontalAnnotation(value=value, label=label)
+            for label, value in (lines or {}).items()
+        ],
     )

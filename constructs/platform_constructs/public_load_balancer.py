@@ -72,6 +72,8 @@ class PublicLoadBalancer(Construct):
             removal_policy=removal_policy,
         )
         self.load_balancer.log_access_logs(access_logs, prefix="load-balancer")
+        # Deleted after it: a bucket that is still written to cannot be emptied.
+        self.load_balancer.node.add_dependency(access_logs)
         if not deletion_protection:
             acknowledge(
                 self.load_balancer,
@@ -84,9 +86,11 @@ class PublicLoadBalancer(Construct):
                 "ALBWAFEnabled",
                 "By setting (no [waf]): an environment for tries, whose services validate what they are sent.",
             )
+        self.certificate: acm.ICertificate | None = None
         certificates: list[elbv2.IListenerCertificate] = []
         if domain and hosted_zone_id:
-            certificates.append(self._serve_domain(domain, hosted_zone_id))
+            self.certificate = self._serve_domain(domain, hosted_zone_id)
+            certificates.append(elbv2.ListenerCertificate.from_certificate_manager(self.certificate))
         self.secure = bool(certificates)
         self.host = domain or self.load_balancer.load_balancer_dns_name
         production_port, self.test_port = (443, 8443) if self.secure else (80, 8080)
@@ -144,16 +148,14 @@ class PublicLoadBalancer(Construct):
     def _open(self, port: int, peer: ec2.IPeer, who: str) -> None:
         self.security_group.add_ingress_rule(peer, ec2.Port.tcp(port), who)
 
-    def _serve_domain(self, domain: str, hosted_zone_id: str) -> elbv2.IListenerCertificate:
+    def _serve_domain(self, domain: str, hosted_zone_id: str) -> acm.ICertificate:
         zone = route53.HostedZone.from_hosted_zone_attributes(
             self, "Zone", hosted_zone_id=hosted_zone_id, zone_name=domain
         )
         alias = route53.RecordTarget.from_alias(targets.LoadBalancerTarget(self.load_balancer))
         route53.ARecord(self, "Alias", zone=zone, target=alias)
-        return elbv2.ListenerCertificate.from_certificate_manager(
-            acm.Certificate(
-                self, "Certificate", domain_name=domain, validation=acm.CertificateValidation.from_dns(zone)
-            )
+        return acm.Certificate(
+            self, "Certificate", domain_name=domain, validation=acm.CertificateValidation.from_dns(zone)
         )
 
     def _redirect_to_https(self) -> None:

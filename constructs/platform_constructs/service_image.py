@@ -23,6 +23,7 @@ class ServiceImage(ecr_assets.DockerImageAsset):
     ) -> None:
         # The same as in the pipelines, so that what one has deployed is known to the other.
         self.version = build_context.version(services, service, architecture)
+        base_image = build_context.base_image(services)
         super().__init__(
             scope,
             construct_id,
@@ -39,7 +40,7 @@ class ServiceImage(ecr_assets.DockerImageAsset):
             if architecture == "arm64"
             else ecr_assets.Platform.LINUX_AMD64,
             # In the image, not in the task: who replaces the image alone replaces its version too.
-            build_args={"VERSION": self.version},
+            build_args={"VERSION": self.version, **({"PYTHON_IMAGE": base_image} if base_image else {})},
             display_name=service,
         )
 

@@ -34,6 +34,7 @@ _IMAGE = {
         ' aws ecr get-login-password | docker login --username AWS --password-stdin "${REPOSITORY_URI%%/*}"'
         # Attestations would make an index of the image, which the scan does not support.
         " && BUILDX_NO_DEFAULT_ATTESTATIONS=1 docker build"
+        ' --build-arg "PYTHON_IMAGE=$(cat release/context/shared/base-image)"'
         ' --build-arg "VERSION=$VERSION" --tag "$IMAGE" --file "release/context/$SERVICE/Dockerfile" release/context'
         ' && docker push "$IMAGE"; fi',
         'if [ "$RELEASE" = yes ]; then python -m delivery check-image; fi',

@@ -56,10 +56,11 @@ def document(file: Path = TABLE) -> dict[str, Any]:
     """The whole table as it is in its file."""
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
-        found["regions"], found["free"], found["hours_per_month"]
+        if not found.keys() >= {"regions", "free", "hours_per_month"}:
+            raise KeyError
     except OSError as error:
         raise OpsError(f"{file}: cannot be read: {error.strerror}") from None
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, AttributeError):
         raise OpsError(f"{file}: is no table of prices; git has the last good one") from None
     return dict(found)
 

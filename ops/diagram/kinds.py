@@ -41,6 +41,8 @@ _KINDS: Mapping[str, Kind] = {
     "AWS::EC2::FlowLog": Kind("flow log", "LOG", WATCHING, 20),
     "AWS::EC2::InternetGateway": Kind("internet gateway", "IGW", NETWORK, 10),
     "AWS::EC2::NatGateway": Kind("NAT gateway", "NAT", NETWORK, 8),
+    "AWS::EC2::NetworkAcl": Kind("network ACL", "ACL", SECURITY, 44),
+    "AWS::EC2::NetworkAclEntry": Kind("network ACL entry", "ACL", SECURITY, 66),
     "AWS::EC2::Route": Kind("route", "RT", NETWORK, 60),
     "AWS::EC2::RouteTable": Kind("route table", "RT", NETWORK, 55),
     "AWS::EC2::SecurityGroup": Kind("security group", "SG", SECURITY, 45),
@@ -74,6 +76,7 @@ _KINDS: Mapping[str, Kind] = {
     "AWS::SecretsManager::Secret": Kind("secret", "SEC", SECURITY, 8),
     "AWS::Serverless::Application": Kind("rotation function", "\u03bb", COMPUTE, 28),
     "AWS::Synthetics::Canary": Kind("canary", "CAN", WATCHING, 6),
+    "AWS::WAFv2::LoggingConfiguration": Kind("log of the web ACL", "WAF", SECURITY, 46),
     "AWS::WAFv2::WebACL": Kind("web ACL", "WAF", SECURITY, 3),
     "Custom::CodeDeployRelease": Kind("release on deployment", "CD", DELIVERY, 18),
     "Custom::MinimumTasks": Kind("minimum of tasks", "ECS", COMPUTE, 48),
@@ -83,6 +86,7 @@ _KINDS: Mapping[str, Kind] = {
 # Held by almost everything, so that showing them would hide the rest.
 _PLUMBING = (
     "AWS::CDK::",
+    "AWS::EC2::SubnetNetworkAclAssociation",
     "AWS::EC2::SubnetRouteTableAssociation",
     "AWS::EC2::VPCGatewayAttachment",
     "AWS::IAM::",
@@ -92,6 +96,7 @@ _PLUMBING = (
     "AWS::SQS::QueuePolicy",
     "AWS::SecretsManager::ResourcePolicy",
     "AWS::SecretsManager::SecretTargetAttachment",
+    "AWS::WAFv2::WebACLAssociation",
 )
 
 

@@ -50,12 +50,12 @@ def test_cfn_lint_finds_nothing(assembly: Assembly, name: str) -> None:
 
 
 @pytest.mark.parametrize("controller", ["ecs", "rolling"])
-def test_no_finding_is_open_with_the_other_controllers_and_a_shell_inside_the_tasks(
+def test_no_finding_is_open_with_the_other_controllers_and_what_prod_leaves_out(
     project: Path, tmp_path: Path, controller: str
 ) -> None:
     file = project / "environments/prod.toml"
     text = file.read_text().replace('controller = "codedeploy"', f'controller = "{controller}"')
-    file.write_text(f"{text}\n[access]\nexec = true\n")
+    file.write_text(f"{text}\n[access]\nexec = true\n[canary]\n")
     program = (
         "import pathlib, sys, checks, settings\n"
         "from tests.conftest import built\n"

@@ -68,6 +68,12 @@ class Checkout:
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
 
+    def done(self, *arguments: str) -> str:
+        """What it prints; the test fails with what it says if it fails."""
+        done = self.ops(*arguments)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
     def docker(self, *arguments: str, port: int | None = None) -> list[str]:
         """What Docker lists of this checkout's emulator."""
         label = f"label=emulator.instance={self.folder}/.local/emulator-{port or self.port}"

@@ -12,6 +12,7 @@ import pymysql
 import pytest
 
 from tests.e2e.checkout import Checkout, free_port
+from tests.e2e.secrets import passwords, shown
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -262,6 +263,38 @@ def test_the_pages_outlast_a_restart_of_the_database(checkout: Checkout, deploye
     assert found["facts"]["events of RDS"] == "DB instance restarted."
     assert checkout.tasks()["customer"], "no task may be killed by what its database does"
     assert found["recovery_seconds"] is not None
+
+
+def test_no_password_is_shown_by_containers_logs_stacks_or_files(checkout: Checkout, deployed: str) -> None:
+    with checkout.client() as client:
+        assert client.get("/suppliers").status_code == 200
+    secrets = passwords(checkout)
+    assert len(secrets) == 4, "administrator, migrator and two services"
+    places = dict(shown(checkout)) | {"what make printed": deployed}
+    for kind in (
+        "docker inspect ",
+        "docker logs ",
+        "/suppliers-local-compute/employee/",
+        ":task-definition/",
+        "cdk.out/",
+    ):
+        assert [text for where, text in places.items() if kind in where and text], kind
+    for where, text in places.items():
+        for name, password in secrets.items():
+            assert password not in text, f"{where} shows the password in {name}"
+    # The search reads what it should: all of it is there by name.
+    assert any(name in text for name in secrets for text in places.values())
+
+
+def test_what_was_removed_comes_back_from_a_backup(checkout: Checkout, deployed: str) -> None:
+    with checkout.client() as client:
+        before = client.get("/api/suppliers").json()["items"]
+        file = checkout.done("backup").strip()
+        for supplier in before[:2]:
+            assert client.delete(f"/admin/api/suppliers/{supplier['id']}").status_code == 204
+        assert len(client.get("/api/suppliers").json()["items"]) == len(before) - 2
+        checkout.done("restore", file)
+        assert client.get("/api/suppliers").json()["items"] == before
 
 
 def test_a_second_deploy_changes_nothing(checkout: Checkout, deployed: str) -> None:

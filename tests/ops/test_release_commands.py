@@ -214,11 +214,20 @@ def test_rollback_registers_a_deregistered_version_anew(run: Run, codedeploy: Co
     assert task_definition("customer", 10) in content
 
 
-def test_rollback_falls_back_to_the_revision_before_and_says_so(run: Run) -> None:
+def test_rollback_falls_back_to_a_revision_before_and_says_so(run: Run) -> None:
     codedeploy = CodeDeploy()
     codedeploy.add("d-1", None)
     shown = run(codedeploy.account(Platform()), "rollback", "customer", "--dry-run").stdout
-    assert "suppliers-dev-compute-customer:6, the revision before; whether it was live is not told" in shown
+    assert "suppliers-dev-compute-customer:6, the revision before; no release is told of it" in shown
+
+
+@pytest.mark.parametrize("status", ["Failed", "Stopped"])
+def test_rollback_goes_back_to_the_first_version_past_one_that_failed(run: Run, status: str) -> None:
+    codedeploy = CodeDeploy()
+    codedeploy.add("d-1", 6, status)
+    codedeploy.add("d-2", 7)
+    shown = run(codedeploy.account(Platform()), "rollback", "customer", "--dry-run").stdout
+    assert "suppliers-dev-compute-customer:5, the revision before" in shown
 
 
 def test_there_is_no_way_back_from_the_first_version(run: Run) -> None:

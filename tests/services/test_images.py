@@ -20,8 +20,9 @@ MEGABYTE = 1_000_000
 
 def base_of(name: str) -> str:
     dockerfile = (SERVICES / name / "Dockerfile").read_text()
-    stages: list[str] = re.findall(r"^FROM (\S+)", dockerfile, re.M)
-    return stages[-1]
+    assert set(re.findall(r"^FROM (\S+)", dockerfile, re.M)) == {"${PYTHON_IMAGE}"}
+    (default,) = re.findall(r"^ARG PYTHON_IMAGE=(\S+)", dockerfile, re.M)
+    return str(default)
 
 
 @pytest.fixture(scope="module")
@@ -116,6 +117,18 @@ def test_an_image_holds_no_compiler_no_installer_and_starts_without_a_shell(
         docker("run", "--rm", images[name], "sh", "-c", "touch /app/x 2>/dev/null || echo refused")
         == "refused"
     )
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_program_in_an_image_lends_the_rights_of_its_owner(images: dict[str, str], name: str) -> None:
+    command = ("--user", "0", images[name], "find", "/", "-xdev", "-type", "f", "-perm", "/6000")
+    assert docker("run", "--rm", *command) == ""
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_image_starts_from_the_pinned_base(name: str) -> None:
+    pinned = (SERVICES / "shared/base-image").read_text().strip()
+    assert pinned.partition("@")[0] == base_of(name)
 
 
 @pytest.mark.parametrize("name", ["students", "monolith"])

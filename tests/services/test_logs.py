@@ -50,3 +50,18 @@ def test_every_line_is_json(site: Site) -> None:
     site.employee.client.get("/admin/suppliers")
     for service in (site.customer, site.employee):
         assert service.lines()
+
+
+def test_a_change_is_marked_and_names_the_employee_by_the_id_of_the_sign_in(site: Site) -> None:
+    identity = {"X-Amzn-Oidc-Identity": "5f6e7d8c-0000-4000-8000-1234567890ab"}
+    before = len(lines_with(site.employee, change=1))
+    site.employee.client.get("/admin/suppliers", headers=identity)
+    added = site.employee.client.post("/admin/api/suppliers", json=VALID, headers=identity)
+    site.employee.client.delete(f"/admin/api/suppliers/{added.json()['id']}")
+    found = eventually(lambda: len(lines_with(site.employee, change=1)) == before + 2) and lines_with(
+        site.employee, change=1
+    )
+    added_line, deleted_line = found[before:]
+    assert (added_line["method"], added_line["employee"]) == ("POST", identity["X-Amzn-Oidc-Identity"])
+    assert deleted_line["method"] == "DELETE"
+    assert "employee" not in deleted_line

@@ -250,40 +250,108 @@ def test_scaling_follows_the_manifest_and_only_one_policy_shrinks(templates: Syn
     ]
     assert len(alarms) == 4
     for alarm in alarms:
-        assert alarm["EvaluationPeriods"] * alarm["Period"] == 120
+        (period,) = {each["MetricStat"]["Period"] for each in alarm["Metrics"] if "MetricStat" in each}
+        assert alarm["EvaluationPeriods"] * period == 120
+        assert alarm["DatapointsToAlarm"] == 2
 
 
-def test_codedeploy_shifts_both_listeners_keeps_the_old_side_and_goes_back_on_alarm(
-    templates: Synthesize,
+def test_requests_a_task_are_those_of_both_target_groups(project: Path, tmp_path: Path) -> None:
+    with (project / "services/customer/service.toml").open("a") as file:
+        file.write("target_requests_per_target = 600\ntarget_memory_percent = 80\n")
+    template = synthesize(settings.load("dev", project), tmp_path / "out")["Compute"]
+    tracked = {
+        policy["TargetTrackingScalingPolicyConfiguration"]["TargetValue"]: policy[
+            "TargetTrackingScalingPolicyConfiguration"
+        ]
+        for logical_id, policy in of_type(template, "AWS::ApplicationAutoScaling::ScalingPolicy").items()
+        if logical_id.startswith("Customer") and policy["PolicyType"] == "TargetTrackingScaling"
+    }
+    assert set(tracked) == {50, 80, 600}
+    assert all(configuration["DisableScaleIn"] for configuration in tracked.values())
+    queries = tracked[600]["CustomizedMetricSpecification"]["Metrics"]
+    groups = {
+        dimension["Value"]["Fn::GetAtt"][0]
+        for query in queries
+        for dimension in query.get("MetricStat", {}).get("Metric", {}).get("Dimensions", ())
+        if dimension["Name"] == "TargetGroup"
+    }
+    assert groups == {
+        logical_id
+        for logical_id in of_type(template, "AWS::ElasticLoadBalancingV2::TargetGroup")
+        if logical_id.startswith("Customer")
+    }
+    assert [query["Expression"] for query in queries if query["ReturnData"]] == [
+        "FILL(perTask_blue, 0) + FILL(perTask_green, 0)"
+    ]
+    # Removing looks at every target: 30 % is where one task less of three reaches it.
+    expressions = [
+        query["Expression"]
+        for logical_id, alarm in of_type(template, "AWS::CloudWatch::Alarm").items()
+        if logical_id.startswith("Customer") and alarm.get("Threshold") == 30
+        for query in alarm["Metrics"]
+        if query["ReturnData"]
+    ]
+    assert [("memory * 0.5625" in each, "requests * 0.075" in each) for each in expressions] == [(True, True)]
+
+
+def test_a_schedule_changes_the_bounds_at_its_start_and_back_at_its_end(
+    project: Path, tmp_path: Path
 ) -> None:
-    template = templates("prod")["Compute"]
-    for group in of_type(template, "AWS::CodeDeploy::DeploymentGroup").values():
-        (pair,) = group["LoadBalancerInfo"]["TargetGroupPairInfoList"]
-        assert len(pair["TargetGroups"]) == 2
-        assert pair["ProdTrafficRoute"] != pair["TestTrafficRoute"]
-        blue = group["BlueGreenDeploymentConfiguration"]["TerminateBlueInstancesOnDeploymentSuccess"]
-        assert blue["TerminationWaitTimeInMinutes"] == 30
-        assert group["DeploymentConfigName"] == "CodeDeployDefault.ECSCanary10Percent5Minutes"
-        assert set(group["AutoRollbackConfiguration"]["Events"]) == {
-            "DEPLOYMENT_FAILURE",
-            "DEPLOYMENT_STOP_ON_ALARM",
-            "DEPLOYMENT_STOP_ON_REQUEST",
-        }
-        assert len(group["AlarmConfiguration"]["Alarms"]) == 3
+    with (project / "services/customer/service.toml").open("a") as file:
+        file.write(
+            '[[scaling.schedules]]\nname = "night"\nweekdays = ["fri", "sun"]\nhours = "22:30-06:00"\n'
+            'time_zone = "Europe/Berlin"\nmin_tasks = 1\nmax_tasks = 2\n'
+            '[[scaling.schedules]]\nname = "sale"\ncron = "0 9 24 11 ? 2026"\nmin_tasks = 4\nmax_tasks = 9\n'
+        )
+    template = synthesize(settings.load("dev", project), tmp_path / "out")["Compute"]
+    (actions,) = (
+        target["ScheduledActions"]
+        for target in of_type(template, "AWS::ApplicationAutoScaling::ScalableTarget").values()
+        if "ScheduledActions" in target
+    )
+    assert [
+        (
+            each["ScheduledActionName"],
+            each["Schedule"],
+            each["Timezone"],
+            each["ScalableTargetAction"]["MinCapacity"],
+            each["ScalableTargetAction"]["MaxCapacity"],
+        )
+        for each in actions
+    ] == [
+        ("night-start", "cron(30 22 ? * FRI,SUN *)", "Europe/Berlin", 1, 2),
+        ("night-end", "cron(0 6 ? * SAT,MON *)", "Europe/Berlin", 2, 4),
+        ("sale", "cron(0 9 24 11 ? 2026)", "UTC", 4, 9),
+    ]
 
 
-def test_a_changed_service_is_deployed_by_codedeploy_after_the_database_is_prepared(
-    templates: Synthesize,
+def test_the_minimum_runs_on_demand_and_a_share_of_the_rest_on_spot(project: Path, tmp_path: Path) -> None:
+    manifest = project / "services/customer/service.toml"
+    manifest.write_text("spot_percent = 60\n" + manifest.read_text())
+    template = synthesize(with_controller(project, "ecs"), tmp_path / "out")["Compute"]
+    services = of_type(template, "AWS::ECS::Service")
+    strategies = {
+        each["LoadBalancers"][0]["ContainerName"]: each.get("CapacityProviderStrategy")
+        for each in services.values()
+    }
+    assert strategies == {
+        "customer": [
+            {"CapacityProvider": "FARGATE", "Base": 2, "Weight": 40},
+            {"CapacityProvider": "FARGATE_SPOT", "Weight": 60},
+        ],
+        "employee": None,
+    }
+    associations = of_type(template, "AWS::ECS::ClusterCapacityProviderAssociations")
+    assert [each["CapacityProviders"] for each in associations.values()] == [["FARGATE", "FARGATE_SPOT"]]
+
+
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_tasks_are_kept_spread_over_the_zones_where_the_controller_lets_us_say_so(
+    templates: Synthesize, name: str
 ) -> None:
-    template = templates("prod")["Compute"]
-    (preparation,) = of_type(template, "Custom::OneOffTask")
-    releases = of_type(template, "Custom::CodeDeployRelease")
-    assert len(releases) == 2
-    for logical_id, release in releases.items():
-        assert template["Resources"][release["TaskDefinition"]["Ref"]]["Type"] == "AWS::ECS::TaskDefinition"
-        assert release["ServiceTimeout"] == "3600"
-        assert preparation in template["Resources"][logical_id]["DependsOn"]
-    assert not of_type(templates("local")["Compute"], "Custom::CodeDeployRelease")
+    expected = None if CONTROLLERS[name] == "CODE_DEPLOY" else "ENABLED"
+    for service in of_type(templates(name)["Compute"], "AWS::ECS::Service").values():
+        assert service.get("AvailabilityZoneRebalancing") == expected
 
 
 @pytest.mark.parametrize("controller", ["codedeploy", "ecs"])
@@ -399,7 +467,7 @@ def test_a_folder_below_services_becomes_a_whole_microservice(
     assert ours.count("AWS::ElasticLoadBalancingV2::ListenerRule") == 2
     for expected in ("AWS::ECS::Service", "AWS::ECS::TaskDefinition", "AWS::CodeDeploy::DeploymentGroup"):
         assert ours.count(expected) == 1
-    assert len(by_path(found["Observability"], "RoastersAlarms")) == 5
+    assert len(by_path(found["Observability"], "RoastersAlarms")) == 8
     assert "## roasters" in str(of_type(found["Observability"], "AWS::CloudWatch::Dashboard"))
 
 

@@ -33,11 +33,11 @@ def test_nat_gateways_are_as_many_as_set(templates: Synthesize, name: str) -> No
 
 
 @pytest.mark.parametrize("name", ENVIRONMENTS)
-def test_flows_are_logged_encrypted_for_a_year(templates: Synthesize, name: str) -> None:
+def test_flows_are_logged_encrypted_for_as_long_as_set(templates: Synthesize, name: str) -> None:
     template = templates(name)["Network"]
     assert only(of_type(template, "AWS::EC2::FlowLog"))["TrafficType"] == "ALL"
     group = only(of_type(template, "AWS::Logs::LogGroup"))
-    assert group["RetentionInDays"] >= 365
+    assert group["RetentionInDays"] == settings.load(name).logs.retention_days
     assert group["KmsKeyId"]
 
 

@@ -248,6 +248,113 @@ def test_a_wrong_manifest_is_one_line_too(
     assert "\n" not in text
 
 
+OFFICE = """
+[[scaling.schedules]]
+name = "office"
+weekdays = ["mon", "fri"]
+hours = "09:00-17:00"
+time_zone = "Europe/Berlin"
+min_tasks = 3
+max_tasks = 6
+"""
+
+
+@pytest.mark.parametrize(
+    ("pattern", "replacement", "message"),
+    [
+        (r'^name = "office"', 'name = "Office"', r"schedules.0.name: 'Office' does not have the form"),
+        (r"^hours.*", 'hours = "9-17"', r"hours: '9-17' are no hours of a day; an example is 09:00-17:00"),
+        (r"^hours.*", 'hours = "09:00-09:00"', r"hours: '09:00-09:00' are no hours of a day"),
+        (r"^weekdays.*", 'weekdays = ["monday"]', r"weekdays.0: .*'mon', 'tue'.*, not 'monday'"),
+        (r"^weekdays.*", "", r"schedules.0: say either weekdays and hours, .* or cron"),
+        (r"^hours.*", 'hours = "09:00-17:00"\ncron = "0 9 ? * * *"', r"schedules.0: say either weekdays"),
+        (r"^time_zone.*", 'time_zone = "Berlin"', r"'Berlin' is no time zone; examples are UTC and Europe/"),
+        (r"^time_zone.*", 'time_zone = "../etc"', r"'../etc' is no time zone"),
+        (
+            r"^min_tasks = 3",
+            "min_tasks = 7",
+            r"schedules.0: min_tasks \(7\) must not be above max_tasks \(6\)",
+        ),
+        (r"^max_tasks = 6", "max_tasks = 0", r"schedules.0.max_tasks: .*greater than or equal to 1, not 0"),
+        (
+            r"^max_tasks = 6",
+            "max_tasks = 6\nspeed = 1",
+            r"speed: unknown key; allowed: weekdays, hours, cron",
+        ),
+        (
+            r"^weekdays.*\nhours.*",
+            'cron = "0 9 * * *"',
+            r"cron: '0 9 \* \* \*' has 5 fields, not 6; an example is '0 9 \? \* MON-FRI \*'",
+        ),
+        (r"^weekdays.*\nhours.*", 'cron = "0 9 * * * *"', r"needs '\?' as day of month or as day of week"),
+        (r"^weekdays.*\nhours.*", 'cron = "0 25 ? * * *"', r"hour '25' is not one of 0 to 23"),
+        (r"^weekdays.*\nhours.*", 'cron = "0 9 ? * FRI-MON *"', r"day of week 'FRI-MON' is no range"),
+        (
+            r"^max_tasks = 6",
+            'max_tasks = 6\n[[scaling.schedules]]\nname = "office"\ncron = "0 9 ? * * *"\nmin_tasks = 2\nmax_tasks = 3',
+            r"scaling: schedules: the name 'office' is taken twice",
+        ),
+        (
+            r"^max_tasks = 6",
+            'max_tasks = 6\n[[scaling.schedules]]\nname = "late"\nweekdays = ["fri"]\nhours = "16:00-20:00"\n'
+            'time_zone = "Europe/Berlin"\nmin_tasks = 2\nmax_tasks = 3',
+            r"scaling: schedules: the hours of office and late overlap or touch",
+        ),
+        (
+            r"^max_tasks = 6",
+            'max_tasks = 6\n[[scaling.schedules]]\nname = "late"\nweekdays = ["sun"]\nhours = "22:00-09:00"\n'
+            'time_zone = "Europe/Berlin"\nmin_tasks = 2\nmax_tasks = 3',
+            r"scaling: schedules: the hours of late and office overlap or touch",
+        ),
+        (
+            r"^max_tasks = 6",
+            'max_tasks = 6\n[[scaling.schedules]]\nname = "late"\nweekdays = ["sun"]\nhours = "20:00-21:00"\n'
+            "min_tasks = 2\nmax_tasks = 3",
+            r"scaling: schedules: those with weekdays share one time_zone, not Europe/Berlin, UTC",
+        ),
+        (
+            r"^cooldown_seconds.*",
+            "step_in_cpu_percent = 34",
+            r"scaling: step_in_cpu_percent \(34\) must be at most 33: else one task less than 3 lifts",
+        ),
+        (r"^cooldown_seconds.*", "target_memory_percent = 5", r"target_memory_percent: .*10, not 5"),
+        (r"^cooldown_seconds.*", "target_requests_per_target = 0", r"target_requests_per_target: .*1, not 0"),
+    ],
+)
+def test_wrong_scaling_is_one_line_too(project: Path, pattern: str, replacement: str, message: str) -> None:
+    manifest = project / "services/customer/service.toml"
+    manifest.write_text(manifest.read_text() + OFFICE)
+    edit(manifest, pattern, replacement)
+    text = problems_of(project)
+    assert re.search(message, text), text
+    assert text.startswith("services/customer/service.toml: scaling")
+    assert "\n" not in text
+
+
+def test_the_low_step_is_lower_where_one_task_carries_all(project: Path) -> None:
+    manifest = project / "services/customer/service.toml"
+    edit(manifest, r"^min_tasks.*", "min_tasks = 1")
+    customer, employee = settings.load("dev", project).services
+    # 25 % of two tasks is the 50 % at which one task would be joined by another.
+    assert (customer.scaling.step_in_cpu_percent, employee.scaling.step_in_cpu_percent) == (25, 30)
+    edit(manifest, r"^min_tasks.*", "min_tasks = 2")
+    manifest.write_text(manifest.read_text() + OFFICE.replace("min_tasks = 3", "min_tasks = 1"))
+    assert settings.load("dev", project).services[0].scaling.step_in_cpu_percent == 25
+
+
+def test_spot_is_refused_where_a_service_could_not_be_moved_to_it(project: Path) -> None:
+    edit(project / "services/customer/service.toml", r"^priority", "spot_percent = 50\npriority")
+    text = problems_of(project)
+    assert text.startswith(
+        "environments/dev.toml: services.customer.spot_percent: with controller 'codedeploy'"
+    )
+    assert "\n" not in text
+    edit(project / "environments/dev.toml", r"^controller.*", 'controller = "ecs"')
+    assert settings.load("dev", project).services[0].spot_percent == 50
+    edit(project / "services/customer/service.toml", r"^spot_percent.*", "spot_percent = 100")
+    assert "spot_percent: input should be less than or equal to 95, not 100" in problems_of(project)
+
+
 def test_a_bake_time_that_cloudformation_would_not_wait_for_is_refused(project: Path) -> None:
     edit(project / "environments/dev.toml", r"^bake_minutes.*", "bake_minutes = 41")
     assert "release.bake_minutes: with controller 'codedeploy' at most 40, not 41" in problems_of(project)
@@ -396,10 +503,71 @@ def test_more_pipelines_than_compute_has_outputs_for_are_refused(
         folder.mkdir()
         (folder / "Dockerfile").touch()
         (folder / "service.toml").write_text(
-            manifest.replace("/*", f"/extra{number}").replace("priority = 200", f"priority = {300 + number}")
+            manifest.replace("/*", f"/extra{number}")
+            .replace("priority = 200", f"priority = {300 + number}")
+            .replace('["/", "/suppliers"]', f'["/extra{number}"]')
         )
     edit(project / "services/customer/service.toml", r"^priority.*", "priority = 900")
     if refused:
-        assert "services with pipelines need about 210 outputs" in problems_of(project)
+        assert "services with pipelines need about 212 outputs" in problems_of(project)
     else:
         assert settings.load("dev", project).delivery
+
+
+@pytest.mark.parametrize(
+    ("section", "message"),
+    [
+        (
+            "[logs]\nretention_days = 100",
+            r"logs.retention_days: 100 is not offered; allowed: 1, 3, 5, 7, 14, 30,",
+        ),
+        ("[alarms]\nmonthly_budget_usd = 0", r"alarms.monthly_budget_usd: .*greater than 0, not 0"),
+        ("[alarms]\nserver_error_percent = 200", r"alarms.server_error_percent: .*less than or equal to 100"),
+        ('[alarms]\nrunbook_url = "a page"', r"alarms.runbook_url: 'a page' is no address or path"),
+        (
+            '[alarms]\nrunbook_url = "https://x/#y"',
+            r"alarms.runbook_url: 'https://x/#y' is no address or path",
+        ),
+        ("[canary]\ninterval_minutes = 0", r"canary.interval_minutes: .*greater than or equal to 1, not 0"),
+        ("[canary]\nevery = 5", r"canary.every: unknown key; allowed: interval_minutes"),
+    ],
+)
+def test_a_wrong_value_of_observability_is_one_readable_line(
+    project: Path, section: str, message: str
+) -> None:
+    file = project / "environments/dev.toml"
+    text = re.sub(r"\n\[logs\]\n.*\n", "\n", file.read_text())
+    file.write_text(f"{text}\n{section}\n")
+    problems = problems_of(project)
+    assert len(problems.splitlines()) == 1
+    assert re.search(f"environments/dev.toml: {message}", problems), problems
+
+
+def test_a_canary_needs_a_way_out_of_the_vpc(project: Path) -> None:
+    file = project / "environments/dev.toml"
+    edit(file, r"^nat_gateways.*", "nat_gateways = 0\ninterface_endpoints = true")
+    file.write_text(file.read_text() + "\n[canary]\n")
+    assert "canary: runs in the VPC" in problems_of(project)
+
+
+@pytest.mark.parametrize(
+    ("instance_class", "expected"),
+    [
+        ("db.t4g.micro", 64),
+        ("db.t3.small", 128),
+        ("db.m7g.large", 512),
+        ("db.r6g.large", 1024),
+        ("db.m5.4xlarge", 4096),
+    ],
+)
+def test_the_database_accepts_64_connections_for_each_gib(instance_class: str, expected: int) -> None:
+    assert settings.Database(instance_class=instance_class).connection_limit == expected
+    assert settings.Database(instance_class=instance_class, max_connections=99).connection_limit == 99
+
+
+def test_an_instance_class_of_unknown_memory_needs_the_number_of_connections(project: Path) -> None:
+    file = project / "environments/dev.toml"
+    edit(file, r"^instance_class.*", 'instance_class = "db.x2g.large"')
+    assert "database: max_connections is missing; it cannot be derived" in problems_of(project)
+    edit(file, r"^instance_class.*", 'instance_class = "db.x2g.large"\nmax_connections = 500')
+    assert settings.load("dev", project).database.connection_limit == 500

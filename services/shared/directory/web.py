@@ -288,8 +288,11 @@ class Application:
                 route=scope.get("directory.route", "-"),
                 status=status,
                 seconds=time.perf_counter() - started,
-                trace=_trace(header(scope, b"x-amzn-trace-id")),
+                trace=_identifier(header(scope, b"x-amzn-trace-id")),
                 change=bool(scope.get("directory.change")),
+                # Whoever the load balancer let sign in, by the identity provider's id, which is no name. It puts
+                # its own header in place of a client's, but only where people sign in.
+                employee=_identifier(header(scope, b"x-amzn-oidc-identity")),
             )
 
     def _check_host(self, scope: Scope) -> None:
@@ -324,8 +327,8 @@ class Application:
         return self._pages
 
 
-def _trace(text: str) -> str:
-    """The header's trace id, if it looks like one: it is a client's text."""
+def _identifier(text: str) -> str:
+    """An id in a header, if it looks like one: it may be a client's text."""
     return text if len(text) <= 200 and all(c.isalnum() or c in "=;-:_." for c in text) else ""
 
 

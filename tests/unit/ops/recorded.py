@@ -106,9 +106,10 @@ class Recorded(Clients):
         asked = {"StackName": self.stack}
         if self.status is None:
             message = f"Stack with id {self.stack} does not exist"
-            stubber.add_client_error(
-                "describe_stacks", "ValidationError", message, 400, expected_params=asked
-            )
+            for _ in range(2):
+                stubber.add_client_error(
+                    "describe_stacks", "ValidationError", message, 400, expected_params=asked
+                )
             return
         found = {"StackName": self.stack, "StackStatus": self.status, "CreationTime": created}
         stubber.add_response("describe_stacks", {"Stacks": [found]}, asked)
@@ -136,6 +137,9 @@ class Recorded(Clients):
             {"StackResourceSummaries": summaries[half:]},
             {**asked, "NextToken": "more"},
         )
+        # Asked again for what the stack keeps.
+        stubber.add_response("describe_stacks", {"Stacks": [found]}, asked)
+        stubber.add_response("get_template", {"TemplateBody": json.dumps(self.template)})
 
     def _elbv2(self, stubber: Stubber) -> None:
         routes = self._blueprint.routes.values()
@@ -227,3 +231,58 @@ class Recorded(Clients):
                     "status": _ECS_UNDER_WAY,
                 },
             )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stacks(Clients):
+    """Clients of an account whose CloudFormation holds `templates` by stack name, and keeps `policies`."""
+
+    region: str = "us-east-1"
+    templates: Mapping[str, Template]
+    statuses: Mapping[str, str] = field(default_factory=dict)
+    policies: dict[str, Any] = field(default_factory=dict)
+    history: list[tuple[str, Any]] = field(default_factory=list)
+
+    def client(self, service: str) -> Any:
+        client = _SESSION.client(
+            service,
+            region_name=self.region,
+            aws_access_key_id="recorded",
+            aws_secret_access_key="recorded",
+        )
+        client.meta.events.register(f"before-call.{service}", self._answer)
+        return client
+
+    def resources(self, stack: str) -> list[dict[str, Any]]:
+        """What the stack is made of, each with its logical id as the physical one."""
+        return [
+            {"LogicalResourceId": each, "PhysicalResourceId": each, "ResourceType": resource["Type"]}
+            for each, resource in self.templates[stack]["Resources"].items()
+        ]
+
+    def _answer(self, params: Mapping[str, Any], **_: Any) -> tuple[Any, Mapping[str, Any]]:
+        asked = params["body"]
+        stack = asked["StackName"]
+        if stack not in self.templates:
+            message = f"Stack with id {stack} does not exist"
+            return HTTPResponse(400), {"Error": {"Code": "ValidationError", "Message": message}}
+        match asked["Action"]:
+            case "DescribeStacks":
+                status = self.statuses.get(stack, "UPDATE_COMPLETE")
+                return HTTPResponse(200), {"Stacks": [{"StackName": stack, "StackStatus": status}]}
+            case "GetTemplate":
+                return HTTPResponse(200), {"TemplateBody": json.dumps(self.templates[stack])}
+            case "ListStackResources":
+                return HTTPResponse(200), {"StackResourceSummaries": self.resources(stack)}
+            case "SetStackPolicy":
+                self.policies[stack] = json.loads(asked["StackPolicyBody"])
+                self.history.append((stack, self.policies[stack]))
+                return HTTPResponse(200), {}
+        raise AssertionError(asked)
+
+
+@dataclass(frozen=True)
+class HTTPResponse:
+    """The little of an answer that a client looks at beside its content."""
+
+    status_code: int

@@ -1,0 +1,77 @@
+from aws_cdk import Duration
+from aws_cdk import aws_certificatemanager as acm
+from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_elasticloadbalancingv2 as elbv2
+from constructs import Construct
+
+from platform_constructs.alarm_topic import AlarmTopic
+from platform_constructs.operator_alarm import OperatorAlarm
+
+_FIVE_MINUTES = Duration.minutes(5)
+
+
+class EntranceAlarms(Construct):
+    """Tells people when the way in fails: the load balancer's own errors, its certificate, its web ACL."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        load_balancer: elbv2.ApplicationLoadBalancer,
+        server_errors: int,
+        certificate: acm.ICertificate | None,
+        certificate_days: int,
+        blocked_requests: cloudwatch.IMetric | None,
+        blocked_request_limit: int,
+        topic: AlarmTopic,
+    ) -> None:
+        super().__init__(scope, construct_id)
+        self.load_balancer_errors = OperatorAlarm(
+            self,
+            "LoadBalancerErrors",
+            metric=load_balancer.metrics.http_code_elb(
+                elbv2.HttpCodeElb.ELB_5XX_COUNT, period=_FIVE_MINUTES, statistic="Sum"
+            ),
+            says=f"The load balancer itself answered 5xx more than {server_errors} times in 5 minutes, twice "
+            "in a row: it found no task, or none that answered",
+            comparison="above",
+            threshold=server_errors,
+            periods=2,
+            # Reported only when there are any.
+            missing="fine",
+            topic=topic,
+        )
+        self.alarms: list[OperatorAlarm] = [self.load_balancer_errors]
+        if certificate is not None:
+            self.alarms.append(
+                OperatorAlarm(
+                    self,
+                    "CertificateExpiring",
+                    metric=certificate.metric_days_to_expiry(period=Duration.days(1), statistic="Minimum"),
+                    says=f"The certificate of the site expires in less than {certificate_days} days: it "
+                    "should have been renewed by now",
+                    comparison="below",
+                    threshold=certificate_days,
+                    periods=1,
+                    # Reported twice a day; a gap says nothing about the certificate.
+                    missing="keeps",
+                    topic=topic,
+                )
+            )
+        if blocked_requests is not None:
+            self.alarms.append(
+                OperatorAlarm(
+                    self,
+                    "WafBlockingSpike",
+                    metric=blocked_requests,
+                    says=f"The web ACL blocked more than {blocked_request_limit} requests in 5 minutes: an "
+                    "attack, or a rule that blocks customers",
+                    comparison="above",
+                    threshold=blocked_request_limit,
+                    periods=1,
+                    # Nothing blocked, nothing reported.
+                    missing="fine",
+                    topic=topic,
+                )
+            )

@@ -1,0 +1,65 @@
+"""Log groups that AWS services make by themselves, which no stack owns and `cdk destroy` leaves behind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from ops import stacks
+from ops.aws import Clients
+from ops.refusals import told_by_aws
+from settings import Environment
+
+PARTS = ("network", "data", "compute", "delivery", "observability")
+# By resource type, what the groups of one resource are named or begin with, after its physical id. Enhanced
+# monitoring is not here: its one group, RDSOSMetrics, belongs to all databases of an account.
+_GROUPS = {
+    "AWS::CodeBuild::Project": "/aws/codebuild/{}",
+    "AWS::ECS::Cluster": "/aws/ecs/containerinsights/{}/",
+    "AWS::Lambda::Function": "/aws/lambda/{}",
+    "AWS::RDS::DBInstance": "/aws/rds/instance/{}/",
+}
+_NESTED = ("AWS::CloudFormation::Stack", "AWS::Serverless::Application")
+
+
+def find(clients: Clients, environment: Environment) -> list[str]:
+    """The log groups, or beginnings of their names, that the environment's resources may have made so."""
+    cloudformation = clients.client("cloudformation")
+    with told_by_aws(environment.name):
+        return sorted(
+            _GROUPS[resource["ResourceType"]].format(resource["PhysicalResourceId"])
+            for part in PARTS
+            for resource in _resources(cloudformation, f"suppliers-{environment.name}-{part}")
+            if resource["ResourceType"] in _GROUPS and resource.get("PhysicalResourceId")
+        )
+
+
+def remove(clients: Clients, environment: Environment, names: list[str], say: Callable[[str], None]) -> None:
+    """Delete the log groups that `find` found before the stacks were deleted."""
+    logs = clients.client("logs")
+    with told_by_aws(environment.name):
+        for name in names:
+            for page in logs.get_paginator("describe_log_groups").paginate(logGroupNamePrefix=name):
+                for group in page["logGroups"]:
+                    found = str(group["logGroupName"])
+                    # Without the slash at its end a name is whole: another resource's may begin with it.
+                    if found == name or name.endswith("/"):
+                        logs.delete_log_group(logGroupName=found)
+                        say(f"log group {found}: deleted")
+
+
+def _resources(cloudformation: Any, stack: str) -> Iterator[dict[str, Any]]:
+    if stacks.status(cloudformation, stack) == "DELETE_COMPLETE":
+        return
+    try:
+        for page in cloudformation.get_paginator("list_stack_resources").paginate(StackName=stack):
+            for resource in page["StackResourceSummaries"]:
+                yield resource
+                if resource["ResourceType"] in _NESTED and resource.get("PhysicalResourceId"):
+                    yield from _resources(cloudformation, resource["PhysicalResourceId"])
+    except ClientError as error:
+        # Deleted in between.
+        if error.response.get("Error", {}).get("Code") != "ValidationError":
+            raise

@@ -1,0 +1,115 @@
+"""The command that shows a replay, and the pictures of the documentation that it draws."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+import settings
+from ops import load_curve, simulate
+from ops.errors import OpsError
+from tests.conftest import Synthesize
+
+DOCUMENTED = ("night", "rise-in-release", "spike")
+
+
+@pytest.fixture
+def template(templates: Synthesize, tmp_path: Path) -> Path:
+    file = tmp_path / "Compute.template.json"
+    file.write_text(json.dumps(templates("prod")["Compute"]))
+    return file
+
+
+def ops(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "ops", "simulate", *arguments],
+        cwd=settings.ROOT,
+        env={"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", "COLUMNS": "60"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+def test_the_command_tells_draws_and_answers_programs(template: Path, tmp_path: Path) -> None:
+    picture = tmp_path / "spike.png"
+    told = ops("--curve", "spike", "--template", str(template), "--out", str(picture))
+    assert told.returncode == 0, told.stderr
+    assert "2 to 4 tasks, 4 changes, 1 of direction, 0 flaps" in told.stdout
+    assert all(len(line) <= 60 for line in told.stdout.splitlines() if "█" in line)
+    with Image.open(picture) as image:
+        assert image.format == "PNG"
+    answered = ops("--curve", "spike", "--template", str(template), "--service", "employee", "--json")
+    document = json.loads(answered.stdout)
+    assert (document["service"], document["direction_changes"], document["flaps"]) == ("employee", 1, 0)
+    assert len(document["minutes"]) == 181
+
+
+def test_a_template_is_synthesized_where_none_is_given() -> None:
+    synthesized = simulate.template_of(settings.load("local"))
+    curve = load_curve.load("steady-55")
+    found = simulate.run(synthesized, curve, start=simulate.moment("2026-01-05"), service="employee")
+    assert [change.after for change in found.changes] == [3]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--curve", "nope.csv"), "curve: nope.csv: no such file; built-in curves are night, "),
+        (
+            ("--curve", "spike", "--start", "monday"),
+            "start: 'monday' is no moment; an example is 2026-01-05T08:",
+        ),
+        (("--curve", "spike", "--template", "pyproject.toml"), "template: pyproject.toml cannot be read ("),
+        (
+            ("--curve", "spike", "--template", "cdk.json"),
+            "template: cdk.json is no CloudFormation template; ",
+        ),
+    ],
+)
+def test_what_is_wrong_is_one_line(arguments: tuple[str, ...], message: str) -> None:
+    done = ops(*arguments)
+    assert done.returncode == 1
+    assert done.stderr.startswith(message)
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_wrong_service_or_picture_is_one_line(templates: Synthesize, tmp_path: Path) -> None:
+    compute, curve = templates("prod")["Compute"], load_curve.load("spike")
+    start = simulate.moment("2026-01-05T08:00+01:00")
+    with pytest.raises(OpsError, match="'nope' is not scaled; allowed: customer, employee"):
+        simulate.run(compute, curve, start=start, service="nope")
+    with pytest.raises(OpsError, match="scales no service"):
+        simulate.run(templates("prod")["Network"], curve, start=start)
+    found = simulate.run(compute, curve, start=start)
+    with pytest.raises(OpsError, match=r"must end in \.png"):
+        simulate.draw(found, tmp_path / "spike.gif")
+    with pytest.raises(OpsError, match="cannot be written: No such file"):
+        simulate.draw(found, tmp_path / "nowhere" / "spike.png")
+
+
+@pytest.mark.parametrize("curve", DOCUMENTED)
+def test_the_pictures_of_the_documentation_show_what_the_policies_do(
+    templates: Synthesize, curve: str
+) -> None:
+    file = settings.ROOT / "docs" / "scaling" / f"{curve}.png"
+    start = simulate.moment("2026-01-05")
+    found = simulate.run(
+        templates("prod")["Compute"], load_curve.load(curve), start=start, service="customer"
+    )
+    with Image.open(file) as image:
+        drawn = image.info.get(simulate.DIGEST)
+    assert drawn == simulate.digest(found), (
+        f"draw it again: python -m ops simulate --env prod --service customer --curve {curve} --out {file}"
+    )
+
+
+def test_every_picture_of_the_documentation_is_checked() -> None:
+    drawn = {file.stem for file in (settings.ROOT / "docs" / "scaling").glob("*.png")}
+    assert drawn == set(DOCUMENTED)
