@@ -36,6 +36,7 @@ TARGET_GROUPS_PER_LOAD_BALANCER = 100
 RESOURCES_PER_STACK = 500
 COMPUTE_RESOURCES_SHARED = 40
 COMPUTE_RESOURCES_PER_SERVICE = 30
+COMPUTE_RESOURCES_PER_MIGRATION = 4
 # 200 outputs a template (same page). What the pipelines need to know of a service is an output of Compute.
 OUTPUTS_PER_STACK = 200
 COMPUTE_OUTPUTS_SHARED = 12
@@ -1021,9 +1022,11 @@ def _service_contradictions(environment: Environment) -> Iterator[str]:
             f"holds {TARGET_GROUPS_PER_LOAD_BALANCER}; split them over several environments"
         )
         return
-    resources = COMPUTE_RESOURCES_SHARED + COMPUTE_RESOURCES_PER_SERVICE * len(services)
+    migrating = sum(service.migrations for service in services)
+    available = RESOURCES_PER_STACK - COMPUTE_RESOURCES_SHARED - COMPUTE_RESOURCES_PER_MIGRATION * migrating
+    resources = RESOURCES_PER_STACK - available + COMPUTE_RESOURCES_PER_SERVICE * len(services)
     if resources > RESOURCES_PER_STACK:
-        fit = (RESOURCES_PER_STACK - COMPUTE_RESOURCES_SHARED) // COMPUTE_RESOURCES_PER_SERVICE
+        fit = available // COMPUTE_RESOURCES_PER_SERVICE
         yield (
             f"services: {len(services)} services need about {resources} resources in the Compute stack, "
             f"CloudFormation allows {RESOURCES_PER_STACK}; at most {fit} services an environment"
@@ -1031,7 +1034,7 @@ def _service_contradictions(environment: Environment) -> Iterator[str]:
     outputs = (
         COMPUTE_OUTPUTS_SHARED
         + COMPUTE_OUTPUTS_PER_SERVICE * len(services)
-        + COMPUTE_OUTPUTS_PER_MIGRATION * sum(service.migrations for service in services)
+        + COMPUTE_OUTPUTS_PER_MIGRATION * migrating
     )
     if environment.delivery is not None and outputs > OUTPUTS_PER_STACK:
         yield (

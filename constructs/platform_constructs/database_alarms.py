@@ -8,6 +8,15 @@ from platform_constructs.operator_alarm import OperatorAlarm
 
 _FIVE_MINUTES = Duration.minutes(5)
 _GIB = 1024**3
+# Security Hub RDS.20 to RDS.22. What is not the instance's is told for the whole account: it has no name before it exists.
+_EVENTS = {
+    "Events": (
+        "db-instance",
+        ["availability", "configuration change", "failover", "failure", "low storage", "maintenance"],
+    ),
+    "ParameterGroupEvents": ("db-parameter-group", ["configuration change"]),
+    "SecurityGroupEvents": ("db-security-group", ["configuration change", "failure"]),
+}
 
 
 class DatabaseAlarms(Construct):
@@ -89,11 +98,12 @@ class DatabaseAlarms(Construct):
             ),
         ]
         # What the alarm cannot say: Amazon RDS's own words.
-        rds.CfnEventSubscription(
-            self,
-            "Events",
-            sns_topic_arn=topic.topic.topic_arn,
-            source_type="db-instance",
-            source_ids=[instance.instance_identifier],
-            event_categories=["availability", "failover", "failure", "low storage", "maintenance"],
-        )
+        for name, (source, categories) in _EVENTS.items():
+            rds.CfnEventSubscription(
+                self,
+                name,
+                sns_topic_arn=topic.topic.topic_arn,
+                source_type=source,
+                source_ids=[instance.instance_identifier] if source == "db-instance" else None,
+                event_categories=categories,
+            )

@@ -20,9 +20,9 @@ _CODE = Path(__file__).parent / "handlers" / "ecs_operations"
 _TIME_LIMIT = Duration.minutes(15)
 # CloudFormation waits no longer for a custom resource.
 _RELEASE_TIME_LIMIT = Duration.hours(1)
-# What a service needs takes some 400 characters of a policy's 6,144, and a role has 10 policies at most:
+# What a service needs takes some 600 characters of a policy's 6,144, and a role has 10 policies at most:
 # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
-_SERVICES_PER_POLICY = 10
+_SERVICES_PER_POLICY = 6
 
 
 class EcsOperations(Construct):

@@ -244,23 +244,6 @@ CONTROLS = (
     ),
     Control("RDS.17", "snapshots carry the tags", _INSTANCE, lambda each: each["CopyTagsToSnapshot"] is True),
     Control(
-        "RDS.20",
-        "people are told of failures and maintenance of the instance",
-        "AWS::RDS::EventSubscription",
-        lambda each: (
-            each["SourceType"] != "db-instance"
-            or {"failure", "maintenance", "configuration change"} <= set(each["EventCategories"])
-        ),
-    ),
-    Control(
-        "RDS.21",
-        "people are told when parameters of the database change",
-        "AWS::RDS::EventSubscription",
-        lambda each: (
-            each["SourceType"] != "db-parameter-group" or each["EventCategories"] == ["configuration change"]
-        ),
-    ),
-    Control(
         "RDS.23",
         "the port is not the engine's default",
         _INSTANCE,
@@ -446,6 +429,20 @@ def test_every_secret_rotates_and_every_one_is_used(templates: Synthesize, name:
     assert len(schedules) == len(secrets)
     for logical_id in secrets:
         assert everything.count(f'"{logical_id}') > 1
+
+
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_people_are_told_what_happens_to_the_database_its_parameters_and_groups(
+    templates: Synthesize, name: str
+) -> None:
+    """RDS.20, 21 and 22; RDS.19 is about clusters, which there are none of."""
+    told = {
+        each["SourceType"]: set(each["EventCategories"])
+        for each in of_type(templates(name)["Observability"], "AWS::RDS::EventSubscription").values()
+    }
+    assert told["db-instance"] >= {"failure", "maintenance", "configuration change"}
+    assert told["db-parameter-group"] >= {"configuration change"}
+    assert told["db-security-group"] >= {"failure", "configuration change"}
 
 
 @pytest.mark.parametrize("name", ENVIRONMENTS)

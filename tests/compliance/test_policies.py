@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from platform_constructs.managed_policies import MANAGED_POLICIES_PER_ROLE, MANAGED_POLICY_CHARACTERS
 from tests.conftest import Synthesize, Template
 from tests.resources import of_type
 
@@ -307,36 +306,3 @@ def test_no_resource_lets_everybody_in(templates: Synthesize, name: str) -> None
                     anybody = statement["Principal"] in ("*", {"AWS": "*"})
                     assert statement["Effect"] == "Deny" or not anybody, logical_id
     assert seen > 10
-
-
-def _lengths(template: Template) -> dict[str, list[int]]:
-    # What a name or an ARN comes to at most, with what CloudFormation appends.
-    lengths: dict[str, list[int]] = {}
-    for policy in of_type(template, "AWS::IAM::ManagedPolicy").values():
-        text = re.sub(
-            r"\$\{[^}]*\.?Arn\}|\$\{Publish[^}]*\}", "x" * 160, plain_document(policy["PolicyDocument"])
-        )
-        text = re.sub(r"\$\{AWS::[^}]*\}", "x" * 12, text)
-        text = re.sub(r"\$\{[^}]*\}", "x" * 90, text)
-        (role,) = policy["Roles"]
-        lengths.setdefault(plain(role), []).append(len(text))
-    return lengths
-
-
-def plain_document(document: Any) -> str:
-    """The document as IAM counts it."""
-    if isinstance(document, dict) and len(document) == 1 and next(iter(document)).startswith(("Fn::", "Ref")):
-        return json.dumps(plain(document))
-    if isinstance(document, dict):
-        return "{" + ",".join(f'"{key}":{plain_document(value)}' for key, value in document.items()) + "}"
-    if isinstance(document, list):
-        return "[" + ",".join(map(plain_document, document)) + "]"
-    return json.dumps(document)
-
-
-@pytest.mark.parametrize("name", ENVIRONMENTS)
-def test_policies_keep_the_limits_of_iam(templates: Synthesize, name: str) -> None:
-    for template in templates(name).values():
-        for role, lengths in _lengths(template).items():
-            assert len(lengths) <= MANAGED_POLICIES_PER_ROLE, role
-            assert max(lengths) <= MANAGED_POLICY_CHARACTERS, role
