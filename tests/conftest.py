@@ -61,12 +61,12 @@ def project(tmp_path: Path) -> Path:
 
 def copy_settings(folder: Path) -> Path:
     """Copy the settings' files into an empty folder."""
-    for folder, pattern in (
+    for part, pattern in (
         ("environments", "*.toml"),
         ("services", "*/service.toml"),
         ("services", "*/Dockerfile"),
     ):
-        for source in (settings.ROOT / folder).glob(pattern):
+        for source in (settings.ROOT / part).glob(pattern):
             target = folder / source.relative_to(settings.ROOT)
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(source.read_bytes())
