@@ -621,8 +621,17 @@ class Service(_Section):
 
     @property
     def check_paths(self) -> tuple[str, ...]:
-        """What must answer 200 from new tasks before a release moves traffic to them."""
-        return self.release_check_paths or (self.health_check_path,)
+        """What must answer 200 from new tasks before a release moves traffic to them.
+
+        The load balancer's health check asks a task itself; its path is among these only where the rules lead
+        there too.
+        """
+        answered = self.answers(self.health_check_path)
+        return self.release_check_paths or ((self.health_check_path,) if answered else ())
+
+    def answers(self, path: str) -> bool:
+        """Whether one of the service's patterns takes a path."""
+        return any(fnmatchcase(path.partition("?")[0], pattern) for pattern in self.path_patterns)
 
     @model_validator(mode="before")
     @classmethod
@@ -1015,12 +1024,11 @@ def _release_contradictions(environment: Environment) -> Iterator[str]:
 def _unanswered_checks(environment: Environment, service: Service) -> Iterator[str]:
     if environment.release.controller == "rolling":
         return
-    key = "release_check_paths" if service.release_check_paths else "health_check_path"
-    for path in service.check_paths:
-        if not any(fnmatchcase(path.partition("?")[0], pattern) for pattern in service.path_patterns):
+    for path in service.release_check_paths:
+        if not service.answers(path):
             yield (
-                f"services.{service.name}.{key}: {path!r} is none of {', '.join(service.path_patterns)}, so that "
-                "the check of a release would ask another service; set release_check_paths"
+                f"services.{service.name}.release_check_paths: {path!r} is none of {', '.join(service.path_patterns)}, so that "
+                "the check of a release would ask another service; name paths of its own"
             )
 
 

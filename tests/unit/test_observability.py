@@ -456,7 +456,7 @@ def test_the_dashboard_draws_what_the_services_measure_under_the_names_they_use(
         for metric in metrics
         if metric.namespace == "Directory"
     ]
-    assert {metric.name for metric in drawn} == {"Latency", "Errors", "SupplierChanges"}
+    assert {metric.name for metric in drawn} == {"Latency", "Errors", "Changes"}
     for metric in drawn:
         assert embedded["Namespace"] == metric.namespace
         assert metric.name in {each["Name"] for each in embedded["Metrics"]}

@@ -194,3 +194,11 @@ def test_what_is_not_known_stops_the_release(
     aws.task_sets = aws.task_sets[:1]
     module.handler(CODEDEPLOY_EVENT, None)
     assert aws.told[0]["status"] == "Failed"
+
+
+def test_a_service_without_paths_of_its_own_to_ask_passes_by_its_health_check_alone(
+    check: tuple[ModuleType, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module, _ = check
+    monkeypatch.setenv("PATHS", '{"suppliers-dev-compute-customer": []}')
+    assert module.handler(ECS_EVENT, None) == {"hookStatus": "SUCCEEDED", "reason": ""}

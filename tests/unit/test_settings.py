@@ -582,3 +582,10 @@ def test_an_instance_class_of_unknown_memory_needs_the_number_of_connections(pro
     assert "database: max_connections is missing; it cannot be derived" in problems_of(project)
     edit(file, r"^instance_class.*", 'instance_class = "db.x2g.large"\nmax_connections = 500')
     assert settings.load("dev", project).database.connection_limit == 500
+
+
+def test_a_health_check_that_only_a_task_itself_answers_is_no_check_of_a_release(project: Path) -> None:
+    manifest = project / "services/employee/service.toml"
+    manifest.write_text(manifest.read_text().replace('"/admin/suppliers"', '"/health"'))
+    paths = {service.name: service.check_paths for service in settings.load("prod", project).services}
+    assert paths == {"customer": ("/", "/suppliers"), "employee": ()}

@@ -261,11 +261,6 @@ ENVIRONMENT: list[Change] = [
         {"release_check_paths": ["/suppliers"]},
         "'/suppliers' is none of /admin, /admin/*",
     ),
-    (
-        "services.employee",
-        {"health_check_path": "/"},
-        "services.employee.health_check_path: '/' is none of /admin",
-    ),
     ("services.employee", {"scaling": {"min_tasks": 9}}, "min_tasks (9) must not be above max_tasks (4)"),
     # overlapping networks, and what is there twice
     (

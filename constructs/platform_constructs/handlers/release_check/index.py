@@ -49,7 +49,7 @@ def check(task_definition: str) -> None:
     """Request every path of the service from its new tasks; raises `CheckFailed` with the first that fails."""
     found = boto3.client("ecs").describe_task_definition(taskDefinition=task_definition)["taskDefinition"]
     paths = json.loads(os.environ["PATHS"]).get(found["family"])
-    if not paths:
+    if paths is None:
         raise CheckFailed(f"nothing is known about {found['family']}")
     version = _version(found["containerDefinitions"][0])
     addresses = _addresses()
