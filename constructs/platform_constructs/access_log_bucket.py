@@ -2,7 +2,7 @@ from aws_cdk import Duration, RemovalPolicy
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
-from platform_constructs.compliance import acknowledge
+from platform_constructs.compliance import acknowledge, acknowledge_provider
 
 
 class AccessLogBucket(s3.Bucket):
@@ -37,6 +37,8 @@ class AccessLogBucket(s3.Bucket):
             # What may go away goes with its content.
             auto_delete_objects=removal_policy == RemovalPolicy.DESTROY,
         )
+        if removal_policy == RemovalPolicy.DESTROY:
+            acknowledge_provider(self, "S3AutoDeleteObjects")
         # https://docs.aws.amazon.com/elasticloadbalancing/latest/application/enable-access-logging.html
         # https://docs.aws.amazon.com/AmazonS3/latest/userguide/enable-server-access-logging.html
         acknowledge(

@@ -6,7 +6,7 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
-from platform_constructs.compliance import acknowledge
+from platform_constructs.compliance import acknowledge, acknowledge_provider
 from platform_constructs.permissions import allow
 
 
@@ -45,6 +45,8 @@ class ArtifactBucket(s3.Bucket):
             # What may go away goes with its content.
             auto_delete_objects=removal_policy == RemovalPolicy.DESTROY,
         )
+        if removal_policy == RemovalPolicy.DESTROY:
+            acknowledge_provider(self, "S3AutoDeleteObjects")
         self._key = encryption_key
         acknowledge(
             self,

@@ -34,6 +34,17 @@ def acknowledge(scope: IConstruct, rule: str | Sequence[str], reason: str) -> No
         )
 
 
+def acknowledge_provider(scope: IConstruct, name: str) -> None:
+    """Accept how CDK makes the function behind its custom resource `Custom::<name>` in the stack of `scope`."""
+    provider = Stack.of(scope).node.find_child(f"Custom::{name}CustomResourceProvider")
+    acknowledge(
+        provider.node.find_child("Handler"),
+        ("CKV_AWS_115", "CKV_AWS_116", "CKV_AWS_117"),
+        "CDK's own function: CloudFormation calls it when a stack changes, waits for its answer and fails with it. It "
+        "calls AWS APIs only and reaches nothing inside the VPC.",
+    )
+
+
 def readable_account(stack: Stack) -> str:
     """The account as cdk-nag writes it in the id of a finding."""
     return "<AWS::AccountId>" if Token.is_unresolved(stack.account) else stack.account
@@ -42,5 +53,5 @@ def readable_account(stack: Stack) -> str:
 def _skip(scope: IConstruct, rule: str, reason: str) -> None:
     # https://www.checkov.io/2.Basics/Suppressing%20and%20Skipping%20Policies.html
     resource = cast(CfnResource, scope if CfnResource.is_cfn_resource(scope) else scope.node.default_child)
-    skips = (resource.get_metadata("checkov") or {}).get("skip", [])
-    resource.add_metadata("checkov", {"skip": [*skips, {"id": rule, "comment": reason}]})
+    others = [each for each in (resource.get_metadata("checkov") or {}).get("skip", []) if each["id"] != rule]
+    resource.add_metadata("checkov", {"skip": [*others, {"id": rule, "comment": reason}]})

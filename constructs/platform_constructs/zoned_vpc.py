@@ -8,10 +8,8 @@ from aws_cdk import aws_logs as logs
 from constructs import Construct
 
 from platform_constructs.aws_endpoints import AwsEndpoints
-from platform_constructs.compliance import acknowledge
+from platform_constructs.compliance import acknowledge, acknowledge_provider
 
-# What ec2.Vpc(restrict_default_security_group=True) adds to the stack.
-_DEFAULT_GROUP_PROVIDER = "Custom::VpcRestrictDefaultSGCustomResourceProvider"
 # Where answers go: clients open connections from these ports.
 _EPHEMERAL = ec2.AclTraffic.tcp_port_range(1024, 65535)
 
@@ -63,12 +61,7 @@ class ZonedVpc(Construct):
                 ),
             ],
         )
-        acknowledge(
-            Stack.of(self).node.find_child(_DEFAULT_GROUP_PROVIDER).node.find_child("Handler"),
-            ("CKV_AWS_115", "CKV_AWS_116", "CKV_AWS_117"),
-            "CDK's own function, which takes the rules from the default security group. CloudFormation calls it when the "
-            "VPC is made or goes, waits for its answer, and fails with it; it reaches nothing inside the VPC.",
-        )
+        acknowledge_provider(self, "VpcRestrictDefaultSG")
         for subnet in self.vpc.public_subnets:
             acknowledge(
                 cast(ec2.PublicSubnet, subnet),

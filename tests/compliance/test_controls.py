@@ -367,6 +367,8 @@ CONTROLS = (
         "logs are kept for a year",
         "AWS::Logs::LogGroup",
         lambda each: each["RetentionInDays"] >= YEAR_DAYS,
+        # Elsewhere as long as set.
+        environments=("prod",),
     ),
     Control(
         "CloudWatch.17",

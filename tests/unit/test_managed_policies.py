@@ -104,7 +104,7 @@ def test_as_many_services_as_fit_keep_the_limits_of_iam(
         (folder / "Dockerfile").write_text("FROM scratch\n")
         (folder / "service.toml").write_text(
             f'path_patterns = ["/s{number}/*"]\npriority = {300 + number * 60}\n'
-            'database = "write"\nmigrations = true\n'
+            f'health_check_path = "/s{number}/health"\ndatabase = "write"\nmigrations = true\n'
         )
     # The public service takes every path: it comes last.
     customer = project / "services/customer/service.toml"
