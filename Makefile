@@ -66,6 +66,9 @@ snapshots: setup ## Write the template snapshots anew, to be reviewed as a diff
 pictures: setup ## Draw the pictures in docs/ that come from the templates
 	cdk synth -q -c env=prod -o cdk.out.pictures
 	python -m ops.dashboard_picture cdk.out.pictures/Observability.template.json docs/dashboard.svg
+	for curve in night rise-in-release spike; do \
+	  python -m ops simulate --env prod --templates cdk.out.pictures --curve $$curve --out docs/scaling/$$curve.png >/dev/null || exit; \
+	done
 
 record: setup ## Record what keeps data as released, for review; LOSE="--lose data/..." to lose some on purpose
 	@for env in $(basename $(notdir $(wildcard environments/*.toml))); do \

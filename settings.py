@@ -664,6 +664,7 @@ class Observability(_Section):
     environment: str
     alarms: Alarms
     canary: Canary | None
+    waf: Waf | None
 
 
 class Environment(_Section):
@@ -729,7 +730,7 @@ class Environment(_Section):
     @property
     def observability(self) -> Observability:
         """The part that the Observability stack reads."""
-        return Observability(environment=self.name, alarms=self.alarms, canary=self.canary)
+        return Observability(environment=self.name, alarms=self.alarms, canary=self.canary, waf=self.waf)
 
     def rule_priorities(self, service: Service) -> range:
         """The listener rule priorities that are a service's own, whether it uses all of them or not."""
@@ -958,6 +959,8 @@ def _contradictions(environment: Environment) -> Iterator[str]:
 def _access_contradictions(environment: Environment) -> Iterator[str]:
     if environment.access.oidc is None:
         return
+    if environment.canary is not None:
+        yield "canary: cannot sign in where people do; remove [canary] or [access.oidc]"
     if environment.tls is None:
         yield (
             "access.oidc: a load balancer signs users in over HTTPS only; add [tls] with a domain or remove "

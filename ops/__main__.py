@@ -19,13 +19,13 @@ from ops import (
     execute,
     listeners,
     load,
-    load_curve,
     logs,
     one_off,
     refusals,
     releases,
     rollback,
     scale,
+    simulate,
     stateful,
     status,
     tasks,
@@ -36,7 +36,6 @@ from ops import compliance as compliance_report
 from ops import deploy as deployment
 from ops import guard as swap_guard
 from ops import scanner as template_scanner
-from ops import simulate as simulation
 from ops import smoke as smoke_test
 from ops.cost.command import cost
 from ops.diagram.command import diagram
@@ -182,43 +181,6 @@ def pin_base() -> None:
     print(base_image.pin())
 
 
-@app.command(rich_help_panel=PLAN)
-def simulate(
-    curve: Annotated[
-        str, typer.Option(help=f"A CSV file, or one of {', '.join(load_curve.names())} (docs/scaling.md).")
-    ],
-    env: Env = "local",
-    service: Annotated[
-        str | None, typer.Option(help="Whose policies; without it those of the first service.")
-    ] = None,
-    out: Annotated[Path | None, typer.Option(help="Also draw a picture (PNG) into this file.")] = None,
-    start: Annotated[
-        str, typer.Option(help="When the curve begins, which matters for schedules; UTC if it says no zone.")
-    ] = "2026-01-05T00:00",
-    template: Annotated[
-        Path | None, typer.Option(help="A Compute template that a synth wrote, instead of a new one.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
-) -> None:
-    """Show how a service would scale under a load, from the policies and alarms of its template.
-
-    Example: python -m ops simulate --curve spike --env prod --out spike.png
-    """
-    environment = settings.load(env)
-    load = load_curve.load(curve)
-    begin = simulation.moment(start)
-    source = simulation.template_from(template) if template else simulation.template_of(environment)
-    found = simulation.run(source, load, start=begin, service=service)
-    if as_json:
-        print(simulation.as_json(found))
-    else:
-        console = Console()
-        print(*simulation.summary(found), sep="\n")
-        console.print(simulation.terminal(found, console.width))
-    if out:
-        simulation.draw(found, out)
-
-
 @app.command(rich_help_panel=DEPLOY)
 def compliance(
     reports: Annotated[
@@ -265,6 +227,7 @@ def scanner(
         raise typer.Exit(1)
 
 
+app.command("simulate", rich_help_panel=PLAN)(simulate.command)
 app.command("status", rich_help_panel=LOOK)(status.command)
 app.command("validate", rich_help_panel=LOOK)(validate.command)
 app.command("tasks", rich_help_panel=LOOK)(tasks.command)

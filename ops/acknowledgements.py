@@ -139,7 +139,7 @@ def _from_report(report: Mapping[str, Any]) -> Iterator[Acknowledgement]:
                 yield Acknowledgement(
                     rule,
                     construct["constructPath"],
-                    _PACKS.get(pack, plugin["pluginName"]),
+                    str(_PACKS.get(pack, plugin["pluginName"])),
                     finding["reason"],
                 )
 

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import typer
+from rich.console import Console
 from rich.text import Text
 
-from ops import scaling_policies
+import settings
+from ops import load_curve, scaling_policies, templates
 from ops.errors import OpsError
 from ops.load_curve import LoadCurve
+from ops.options import AsJson, Env
 from ops.simulation import Replay, replay
-from settings import ROOT, Environment
 
 # Key of a picture's text that holds the digest of what it shows.
 DIGEST = "replay"
@@ -26,31 +28,40 @@ _RUNNING, _STARTING, _RELEASE = "steel_blue3", "yellow3", "grey42"
 _LEGEND = "running  starting  idle side of a release"
 
 
-def template_of(environment: Environment) -> Mapping[str, Any]:
-    """The Compute template of an environment, synthesized."""
-    # Imported here: other commands need neither, and they take seconds to load.
-    import aws_cdk as cdk
+def command(
+    curve: Annotated[
+        str, typer.Option(help=f"A CSV file, or one of {', '.join(load_curve.names())} (docs/scaling.md).")
+    ],
+    env: Env = "local",
+    service: Annotated[
+        str | None, typer.Option(help="Whose policies; without it those of the first service.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Also draw a picture (PNG) into this file.")] = None,
+    start: Annotated[
+        str, typer.Option(help="When the curve begins, which matters for schedules; UTC if it says no zone.")
+    ] = "2026-01-05T00:00",
+    folder: Annotated[
+        Path | None,
+        typer.Option("--templates", help="Templates to read instead of synthesizing, such as cdk.out."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show how a service would scale under a load, from the policies and alarms of its template.
 
-    import app
-
-    context = json.loads((ROOT / "cdk.json").read_text(encoding="utf-8"))["context"]
-    with tempfile.TemporaryDirectory() as folder:
-        synthesized = cdk.App(outdir=folder, context=context, analytics_reporting=False)
-        app.build(synthesized, environment)
-        (compute,) = (stack for stack in synthesized.synth().stacks if stack.stack_name.endswith("-compute"))
-        template: Mapping[str, Any] = compute.template
-        return template
-
-
-def template_from(file: Path) -> Mapping[str, Any]:
-    """A template that a synth wrote; raises `OpsError` when there is none."""
-    try:
-        template = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise OpsError(f"template: {file} cannot be read ({error}); run `make synth` first") from None
-    if not isinstance(template, dict) or "Resources" not in template:
-        raise OpsError(f"template: {file} is no CloudFormation template; take Compute.template.json")
-    return template
+    Example: python -m ops simulate --curve spike --env prod --out spike.png
+    """
+    environment = settings.load(env)
+    loads, begin = load_curve.load(curve), moment(start)
+    found = templates.in_folder(folder, environment) if folder else templates.synthesized(environment)
+    replayed = run(found.get("Compute", {"Resources": {}}), loads, start=begin, service=service)
+    if as_json:
+        print(as_document(replayed))
+    else:
+        console = Console()
+        print(*summary(replayed), sep="\n")
+        console.print(terminal(replayed, console.width))
+    if out:
+        draw(replayed, out)
 
 
 def moment(text: str) -> datetime:
@@ -68,7 +79,7 @@ def run(
     """Replay a curve through the policies of a service of a template, of its first one without a name."""
     names = scaling_policies.services_of(template)
     if not names:
-        raise OpsError("template: scales no service; take Compute.template.json")
+        raise OpsError("Compute: its template scales no service")
     return replay(scaling_policies.read(template, service or names[0]), curve, start=start)
 
 
@@ -125,7 +136,7 @@ def _columns(found: Replay, width: int) -> Iterator[tuple[int, int, float, bool]
         )
 
 
-def as_json(found: Replay) -> str:
+def as_document(found: Replay) -> str:
     """Everything about a replay, for programs."""
     document = {
         "service": found.service,

@@ -39,7 +39,6 @@ class ObservabilityStack(Stack):
         settings: Observability,
         prefix: str,
         protected: bool,
-        web_acl: str | None = None,
         **stack: Any,
     ) -> None:
         super().__init__(
@@ -52,7 +51,7 @@ class ObservabilityStack(Stack):
         keep = RemovalPolicy.RETAIN if protected else RemovalPolicy.DESTROY
         topic, alarms = network.alarm_topic, settings.alarms
         microservices = list(compute.microservices.values())
-        blocked_requests = None if web_acl is None else self._blocked_requests(web_acl)
+        blocked_requests = self._blocked_requests(prefix) if settings.waf else None
         events = PlatformEvents(
             self,
             "Events",
@@ -164,7 +163,7 @@ class ObservabilityStack(Stack):
         return cloudwatch.Alarm.from_alarm_name(self, f"Named-{alarm.name}", alarm.name)
 
     def _blocked_requests(self, web_acl: str) -> cloudwatch.Metric:
-        """Requests that all rules of a web ACL blocked, by the name its metrics have."""
+        """Requests that all rules of the web ACL blocked, by the name that it and its metrics have."""
         return cloudwatch.Metric(
             namespace="AWS/WAFV2",
             metric_name="BlockedRequests",

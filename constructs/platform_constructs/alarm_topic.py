@@ -70,7 +70,7 @@ class AlarmTopic(Construct):
         """What an alarm says, with the section of the runbook that says what to do."""
         return f"{says}. Runbook: {self._runbook_url}#{section}"
 
-    def take_failed_calls(self, role: iam.IRole) -> sns.ITopic:
+    def take_failed_calls(self, role: iam.IRole) -> sns.Topic:
         """The topic as the dead-letter topic of a function with this role: people are told of calls that were lost."""
         allow(role, "kms:Decrypt", "kms:GenerateDataKey", on=self._encryption_key.key_arn)
         return self.topic

@@ -175,7 +175,7 @@ def _answers(microservice: Microservice) -> list[cloudwatch.ConcreteWidget]:
             "Errors and changes counted by the application",
             4,
             microservice.metric_application("Errors", "errors", _MINUTE, statistic="Sum"),
-            microservice.metric_application("SupplierChanges", "changes", _MINUTE, statistic="Sum"),
+            microservice.metric_application("Changes", "changes", _MINUTE, statistic="Sum"),
         ),
     ]
 

@@ -200,9 +200,9 @@ def test_a_request_is_one_line_and_metrics_follow_in_the_embedded_format() -> No
     assert first["trace"] == "Root=1-a"
     assert second["status"] == 503
     names = {metric["Name"] for metric in metrics["_aws"]["CloudWatchMetrics"][0]["Metrics"]}
-    assert names == {"Latency", "Requests", "Errors", "SupplierChanges"}
+    assert names == {"Latency", "Requests", "Errors", "Changes"}
     assert metrics["Latency"] == [12.3, 500.0]
-    assert (metrics["Requests"], metrics["Errors"], metrics["SupplierChanges"]) == (2, 1, 1)
+    assert (metrics["Requests"], metrics["Errors"], metrics["Changes"]) == (2, 1, 1)
     assert names <= set(metrics)
 
 

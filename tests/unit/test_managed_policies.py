@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import aws_cdk as cdk
 import pytest
@@ -23,7 +23,9 @@ from tests.resources import of_type, only
 
 
 def role_in(stack: cdk.Stack) -> iam.Role:
-    return iam.Role(stack, "Role", assumed_by=iam.ServicePrincipal("ecs-tasks.amazonaws.com"))
+    return iam.Role(
+        stack, "Role", assumed_by=cast(iam.IPrincipal, iam.ServicePrincipal("ecs-tasks.amazonaws.com"))
+    )
 
 
 def rendered(stack: cdk.Stack) -> dict[str, Any]:
@@ -69,7 +71,7 @@ def test_a_statement_may_still_come_later() -> None:
 
 def test_a_policy_that_allows_nothing_or_belongs_to_nobody_is_left_out() -> None:
     stack = cdk.Stack()
-    iam.Policy(stack, "Nothing", roles=[role_in(stack)])
+    iam.Policy(stack, "Nothing", roles=[cast(iam.IRole, role_in(stack))])
     iam.Policy(stack, "Nobody", statements=[iam.PolicyStatement(actions=["sqs:ListQueues"], resources=["*"])])
     assert not of_type(rendered(stack), "AWS::IAM::ManagedPolicy")
 

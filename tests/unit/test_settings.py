@@ -393,6 +393,17 @@ def test_a_sign_in_needs_a_domain_and_rolling_releases(project: Path) -> None:
     assert loaded.client_secret_name == "login/directory"
 
 
+def test_a_canary_is_refused_where_people_sign_in(project: Path) -> None:
+    file = project / "environments/prod.toml"
+    edit(file, r"^controller.*", 'controller = "rolling"')
+    edit(file, r"^\[release\]", f"[canary]\n{oidc()}")
+    problems = problems_of(project, "prod")
+    assert (
+        problems
+        == "environments/prod.toml: canary: cannot sign in where people do; remove [canary] or [access.oidc]"
+    )
+
+
 def test_a_section_without_keys_puts_a_web_acl_with_its_usual_limit_in_front(project: Path) -> None:
     edit(project / "environments/dev.toml", r"^\[release\]", "[waf]\n[release]")
     assert settings.load("dev", project).waf == settings.Waf(rate_limit=2000)

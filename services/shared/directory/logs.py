@@ -87,7 +87,7 @@ class Journal:
                                 {"Name": "Latency", "Unit": "Milliseconds"},
                                 {"Name": "Requests", "Unit": "Count"},
                                 {"Name": "Errors", "Unit": "Count"},
-                                {"Name": "SupplierChanges", "Unit": "Count"},
+                                {"Name": "Changes", "Unit": "Count"},
                             ],
                         }
                     ],
@@ -97,7 +97,7 @@ class Journal:
                 "Latency": self._latencies,
                 "Requests": self._requests,
                 "Errors": self._errors,
-                "SupplierChanges": self._changes,
+                "Changes": self._changes,
             }
         )
         self._latencies = []

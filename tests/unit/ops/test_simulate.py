@@ -19,10 +19,9 @@ DOCUMENTED = ("night", "rise-in-release", "spike")
 
 
 @pytest.fixture
-def template(templates: Synthesize, tmp_path: Path) -> Path:
-    file = tmp_path / "Compute.template.json"
-    file.write_text(json.dumps(templates("prod")["Compute"]))
-    return file
+def synthesized(templates: Synthesize, tmp_path: Path) -> str:
+    (tmp_path / "Compute.template.json").write_text(json.dumps(templates("prod")["Compute"]))
+    return str(tmp_path)
 
 
 def ops(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -37,25 +36,18 @@ def ops(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_the_command_tells_draws_and_answers_programs(template: Path, tmp_path: Path) -> None:
+def test_the_command_tells_draws_and_answers_programs(synthesized: str, tmp_path: Path) -> None:
     picture = tmp_path / "spike.png"
-    told = ops("--curve", "spike", "--template", str(template), "--out", str(picture))
+    told = ops("--curve", "spike", "--templates", synthesized, "--out", str(picture))
     assert told.returncode == 0, told.stderr
     assert "2 to 4 tasks, 4 changes, 1 of direction, 0 flaps" in told.stdout
     assert all(len(line) <= 60 for line in told.stdout.splitlines() if "█" in line)
     with Image.open(picture) as image:
         assert image.format == "PNG"
-    answered = ops("--curve", "spike", "--template", str(template), "--service", "employee", "--json")
+    answered = ops("--curve", "spike", "--templates", synthesized, "--service", "employee", "--json")
     document = json.loads(answered.stdout)
     assert (document["service"], document["direction_changes"], document["flaps"]) == ("employee", 1, 0)
     assert len(document["minutes"]) == 181
-
-
-def test_a_template_is_synthesized_where_none_is_given() -> None:
-    synthesized = simulate.template_of(settings.load("local"))
-    curve = load_curve.load("steady-55")
-    found = simulate.run(synthesized, curve, start=simulate.moment("2026-01-05"), service="employee")
-    assert [change.after for change in found.changes] == [3]
 
 
 @pytest.mark.parametrize(
@@ -66,11 +58,7 @@ def test_a_template_is_synthesized_where_none_is_given() -> None:
             ("--curve", "spike", "--start", "monday"),
             "start: 'monday' is no moment; an example is 2026-01-05T08:",
         ),
-        (("--curve", "spike", "--template", "pyproject.toml"), "template: pyproject.toml cannot be read ("),
-        (
-            ("--curve", "spike", "--template", "cdk.json"),
-            "template: cdk.json is no CloudFormation template; ",
-        ),
+        (("--curve", "spike", "--templates", "docs"), "docs: holds no templates: run `make synth ENV=local`"),
     ],
 )
 def test_what_is_wrong_is_one_line(arguments: tuple[str, ...], message: str) -> None:
@@ -105,9 +93,7 @@ def test_the_pictures_of_the_documentation_show_what_the_policies_do(
     )
     with Image.open(file) as image:
         drawn = image.info.get(simulate.DIGEST)
-    assert drawn == simulate.digest(found), (
-        f"draw it again: python -m ops simulate --env prod --service customer --curve {curve} --out {file}"
-    )
+    assert drawn == simulate.digest(found), "run `make pictures` and look at what changed"
 
 
 def test_every_picture_of_the_documentation_is_checked() -> None:
