@@ -10,6 +10,9 @@ from constructs import Construct
 from platform_constructs.aws_endpoints import AwsEndpoints
 from platform_constructs.compliance import acknowledge, acknowledge_provider
 
+# Where answers go: clients open connections from these ports.
+_EPHEMERAL = ec2.AclTraffic.tcp_port_range(1024, 65535)
+
 
 class ZonedVpc(Construct):
     """A VPC over named zones whose traffic is logged.
