@@ -92,6 +92,16 @@ RESERVED_NAMES = frozenset(
         ),
         *("database-alarms", "entrance", "key", "logs-key", "notifications", "operations", "release-check"),
         *("source", "topic-key", "application-url", "dashboard-url", "test-listener-arn"),
+        *(
+            "budget",
+            "canary",
+            "entrance-alarms",
+            "events",
+            "queries",
+            "release-alarms",
+            "transport",
+            "web-acl",
+        ),
         # Users of the database that are no service's.
         *("directory-admin", "migrator"),
     }

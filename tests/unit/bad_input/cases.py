@@ -350,8 +350,8 @@ MANIFEST: list[Change] = [
     ("scaling.max_tasks", 1, "scaling: min_tasks (2) must not be above max_tasks (1)"),
     (
         "scaling.target_cpu_percent",
-        5,
-        "scaling.target_cpu_percent: input should be greater than or equal to 10",
+        95,
+        "scaling.target_cpu_percent: input should be less than or equal to 90",
     ),
     ("scaling.target_cpu_percent", 90, "must hold, not 30, 90, 70"),
     ("scaling.step_in_cpu_percent", 60, "must hold, not 60, 50, 70"),

@@ -225,7 +225,7 @@ def test_any_spoilt_bytes_are_valid_or_told(
     ids=["app.py", "ops deploy", "ops guard"],
 )
 def test_the_commands_end_with_that_line_and_status_1(spoilable: Path, command: list[str]) -> None:
-    for name in ("stacks", "constructs", "ops", "emulator"):
+    for name in ("stacks", "constructs", "ops", "emulator", "delivery"):
         with contextlib.suppress(FileExistsError):
             (spoilable / name).symlink_to(settings.ROOT / name)
     # Python looks for modules beside the file that a link leads to.
