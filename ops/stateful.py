@@ -145,7 +145,7 @@ def synthesized(environment: Environment, template: Path) -> Stacks:
             for artifact in artifacts.values()
             if "stackName" in artifact.get("properties", {})
         }
-        return {
+        found = {
             stack.removeprefix(prefix): json.loads(template.with_name(file).read_text(encoding="utf-8"))
             for stack, file in files.items()
             if stack.startswith(prefix)
@@ -156,6 +156,11 @@ def synthesized(environment: Environment, template: Path) -> Stacks:
         raise OpsError(
             f"{template.parent}: is no output of a synth: run `make synth ENV={environment.name}`"
         ) from None
+    if not found:
+        raise OpsError(
+            f"{template.parent}: is a synth of another environment: run `make synth ENV={environment.name}`"
+        )
+    return found
 
 
 def check(

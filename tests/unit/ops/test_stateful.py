@@ -247,6 +247,12 @@ def test_a_spoilt_synth_is_one_line(tmp_path: Path) -> None:
         stateful.check(Stacks(templates={}), settings.load("prod"), template)
 
 
+def test_a_synth_of_another_environment_is_not_taken_for_this_one(data: Template, tmp_path: Path) -> None:
+    template = assembly(tmp_path, "dev", data=data)
+    with pytest.raises(OpsError, match=r"is a synth of another environment: run `make synth ENV=prod`$"):
+        stateful.synthesized(settings.load("prod"), template)
+
+
 class _Reached(Exception):
     """The deployment got as far as the stacks."""
 
