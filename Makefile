@@ -28,13 +28,15 @@ destroy: setup ## Remove ENV; local removes all that runs here, rehearsals inclu
 monolith: setup ## Serve the application as it was before it was split, on port 8080, with no server but itself
 	@cd services && PYTHONPATH=shared:monolith python -m monolith
 
-# The end-to-end tests mostly wait for containers, so they run beside the others; what they say comes last.
+# In two processes: what deploys and what synthesizes with all checks beside everything else; its output comes last.
+BESIDE := tests/compliance tests/e2e
+
 test: setup check images browser scanner ## Run every check and test a pull request needs
 	@mkdir -p .local; set -m; \
-	pytest tests/e2e > .local/e2e.log 2>&1 & beside=$$!; \
+	pytest $(BESIDE) > .local/beside.log 2>&1 & beside=$$!; \
 	trap 'kill -INT -$$beside; wait $$beside' INT TERM; \
-	pytest --ignore=tests/e2e; others=$$?; \
-	wait $$beside; e2e=$$?; cat .local/e2e.log; exit $$((others || e2e))
+	pytest $(BESIDE:%=--ignore=%); others=$$?; \
+	wait $$beside; besides=$$?; cat .local/beside.log; exit $$((others || besides))
 
 check: setup ## Run the static checks: format, lint, types
 	ruff format --check $(PYTHON_SOURCES)

@@ -323,7 +323,8 @@ def test_an_edit_of_one_service_replaces_only_that_service(checkout: Checkout, d
     assert "in place of" in checkout.ops("rollback", "customer", "--dry-run").stdout
     assert checkout.ops("rollback", "customer").returncode == 0
     watched = checkout.ops("release", "watch", "customer")
-    assert watched.returncode == 0, watched.stdout + watched.stderr
+    # Where tasks are replaced at once it may be over before anybody looks.
+    assert watched.returncode == 0 or "no release of customer is under way" in watched.stderr, watched.stderr
     with checkout.client() as client:
         assert client.get("/").headers["x-service-version"] == old
     versions = [release["version"] for release in checkout.answer("releases", "customer")]
