@@ -113,7 +113,11 @@ def smoke(env: Env = "local") -> None:
 def guard(
     env: Env = "local",
     template: Annotated[
-        Path, typer.Option(help="The Compute template about to be deployed, as a synth wrote it.")
+        Path,
+        typer.Option(
+            show_default="cdk.out/Compute.template.json",
+            help="The Compute template about to be deployed, as a synth wrote it.",
+        ),
     ] = swap_guard.TEMPLATE,
     as_json: AsJson = False,
     lose: Lose = [],  # noqa: B006
@@ -138,7 +142,11 @@ def guard(
 def release_record(
     env: Env = "local",
     template: Annotated[
-        Path, typer.Option(help="The Compute template of a synth, which wrote the others beside it.")
+        Path,
+        typer.Option(
+            show_default="cdk.out/Compute.template.json",
+            help="The Compute template of a synth, which wrote the others beside it.",
+        ),
     ] = swap_guard.TEMPLATE,
     lose: Lose = [],  # noqa: B006
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from typing import Any
 
 from tests.services.harness import VALID, Service, Site, eventually
@@ -54,14 +55,20 @@ def test_every_line_is_json(site: Site) -> None:
 
 def test_a_change_is_marked_and_names_the_employee_by_the_id_of_the_sign_in(site: Site) -> None:
     identity = {"X-Amzn-Oidc-Identity": "5f6e7d8c-0000-4000-8000-1234567890ab"}
-    before = len(lines_with(site.employee, change=1))
-    site.employee.client.get("/admin/suppliers", headers=identity)
-    added = site.employee.client.post("/admin/api/suppliers", json=VALID, headers=identity)
-    site.employee.client.delete(f"/admin/api/suppliers/{added.json()['id']}")
-    found = eventually(lambda: len(lines_with(site.employee, change=1)) == before + 2) and lines_with(
-        site.employee, change=1
+    traces = [f"Root=1-67890abc-{uuid.uuid4().hex[:24]}" for _ in range(3)]
+    client = site.employee.client
+    client.get("/admin/suppliers", headers={**identity, "X-Amzn-Trace-Id": traces[0]})
+    added = client.post(
+        "/admin/api/suppliers", json=VALID, headers={**identity, "X-Amzn-Trace-Id": traces[1]}
     )
-    added_line, deleted_line = found[before:]
-    assert (added_line["method"], added_line["employee"]) == ("POST", identity["X-Amzn-Oidc-Identity"])
-    assert deleted_line["method"] == "DELETE"
-    assert "employee" not in deleted_line
+    client.delete(f"/admin/api/suppliers/{added.json()['id']}", headers={"X-Amzn-Trace-Id": traces[2]})
+
+    def told() -> list[dict[str, Any]]:
+        return [line for trace in traces for line in lines_with(site.employee, trace=trace)]
+
+    eventually(lambda: len(told()) == 3)
+    read, created, deleted = told()
+    assert "change" not in read
+    assert (created["change"], created["employee"]) == (1, identity["X-Amzn-Oidc-Identity"])
+    assert deleted["change"] == 1
+    assert "employee" not in deleted
