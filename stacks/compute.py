@@ -171,7 +171,7 @@ class ComputeStack(Stack):
         return f"{self.stack_name}-{service.name}"
 
     def _microservice(self, service: Service) -> Microservice:
-        uses_database = service.database != "none"
+        uses_database, only_reads = service.database != "none", service.database == "read"
         microservice = Microservice(
             self,
             _pascal_case(service.name),
@@ -190,7 +190,7 @@ class ComputeStack(Stack):
             alarms=self._alarms,
             environment={
                 **self._environment,
-                **(self._database.environment(service.name) if uses_database else {}),
+                **(self._database.environment(service.name, only_reads=only_reads) if uses_database else {}),
             },
             release_check=self._release_check,
             removal_policy=self._removal_policy,

@@ -7,6 +7,7 @@ from aws_cdk import aws_elasticloadbalancingv2 as elbv2
 from aws_cdk import aws_rds as rds
 from constructs import Construct
 
+from platform_constructs.database_alarms import metric_lag
 from platform_constructs.microservice import Microservice
 from platform_constructs.platform_events import PlatformEvents
 
@@ -32,6 +33,7 @@ class OperationsDashboard(Construct):
         load_balancer: elbv2.ApplicationLoadBalancer,
         microservices: Sequence[Microservice],
         database: rds.IDatabaseInstance,
+        replica: rds.IDatabaseInstance | None,
         max_connections: int,
         events: PlatformEvents,
         alarms: Sequence[cloudwatch.IAlarm],
@@ -58,6 +60,9 @@ class OperationsDashboard(Construct):
         self._title("Database")
         self._row(*_database_load(database, max_connections))
         self._row(*_database_room(database, events))
+        if replica is not None:
+            self._title("Read replica")
+            self._row(*_replica(replica, max_connections))
         self._title("Cost")
         self._row(*_cost())
 
@@ -207,6 +212,20 @@ def _database_room(
             "Free storage (bytes)", 3, database.metric_free_storage_space(period=_MINUTE, label="storage")
         ),
         _graph("Failovers to the standby (events)", 3, events.metric_failovers(_FIVE_MINUTES)),
+    ]
+
+
+def _replica(replica: rds.IDatabaseInstance, max_connections: int) -> list[cloudwatch.ConcreteWidget]:
+    return [
+        _graph("Lag behind the database (s)", 4, metric_lag(replica, _MINUTE)),
+        _graph("CPU (%)", 4, replica.metric_cpu_utilization(period=_MINUTE, label="CPU")),
+        _graph(
+            "Connections",
+            4,
+            replica.metric_database_connections(period=_MINUTE, statistic="Maximum", label="connections"),
+            lines={"maximum": max_connections},
+        ),
+        _graph("Free storage (bytes)", 4, replica.metric_free_storage_space(period=_MINUTE, label="storage")),
     ]
 
 
