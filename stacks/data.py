@@ -84,7 +84,5 @@ class DataStack(Stack):
         self.user_secrets = {user: self.database.add_user(user) for user in users}
         CfnOutput(self, "DatabaseIdentifier", value=self.database.instance.instance_identifier)
         CfnOutput(self, "DatabaseEndpoint", value=self.database.instance.instance_endpoint.socket_address)
-        if self.database.replica is not None:
-            CfnOutput(self, "ReplicaIdentifier", value=self.database.replica.instance_identifier)
         CfnOutput(self, "DatabaseName", value=self.database.name)
         CfnOutput(self, "AdministratorSecretArn", value=self.database.administrator_secret.secret_arn)

@@ -131,8 +131,10 @@ def with_sections(project: Path, name: str, text: str) -> settings.Environment:
 
 @pytest.fixture(scope="module")
 def complete(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Template]:
-    """Production with the canary as well."""
-    environment = settings.load("prod").model_copy(update={"canary": settings.Canary()})
+    """Production with the canary and a read replica as well."""
+    prod = settings.load("prod")
+    database = prod.database.model_copy(update={"read_replicas": 1})
+    environment = prod.model_copy(update={"canary": settings.Canary(), "database": database})
     return synthesize(environment, tmp_path_factory.mktemp("complete"))
 
 
@@ -267,9 +269,10 @@ def test_every_alarm_says_what_it_means_and_where_the_runbook_says_what_to_do(
 def test_every_alarm_says_what_missing_data_means_as_the_runbook_tells(
     deployed: Mapping[str, Template],
 ) -> None:
-    breaching = {"NoHealthyTask", "NoRunningTask", "DatabaseCpuHigh", "CanaryFailed"}
+    breaching = {"NoHealthyTask", "NoRunningTask", "DatabaseCpuHigh", "ReplicaCpuHigh", "CanaryFailed"}
     keeping = {
         *("DatabaseConnectionsHigh", "DatabaseStorageLow", "DatabaseMemoryLow"),
+        *("ReplicaConnectionsHigh", "ReplicaStorageLow", "ReplicaMemoryLow", "ReplicaLagHigh"),
         "CertificateExpiring",
     }
     for stack, logical_id, alarm in alarms_of(deployed):
@@ -295,6 +298,7 @@ EXPECTED = {
     *("NoRunningTask", "NoHealthyTask", "LoadBalancerErrors", "ErrorLines", "CertificateExpiring"),
     "WafBlockingSpike",
     *("DatabaseCpuHigh", "DatabaseConnectionsHigh", "DatabaseStorageLow", "DatabaseMemoryLow"),
+    *("ReplicaCpuHigh", "ReplicaConnectionsHigh", "ReplicaStorageLow", "ReplicaMemoryLow", "ReplicaLagHigh"),
     *("DatabaseFailover", "BackupFailed", "DeploymentFailed", "PipelineFailed", "CanaryFailed"),
 }
 
