@@ -53,13 +53,22 @@ LOG_RETENTION_DAYS = (
     *(365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653),
 )
 
-# GiB of memory a database instance size has in each family; above xlarge it doubles with the number:
+# GiB of memory a database instance size has in each family, or class of it; above xlarge it doubles with the number:
 # https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/Concepts.DBInstanceClass.Summary.html
 _DATABASE_MEMORY_GIB = {
     "t": {"micro": 1, "small": 2, "medium": 4, "large": 8, "xlarge": 16},
     "m": {"large": 8, "xlarge": 16},
     "r": {"large": 16, "xlarge": 32},
+    "c6gd": {"medium": 2, "large": 4, "xlarge": 8},
+    "x2iedn": {"xlarge": 128},
 }
+# What a Multi-AZ DB cluster is offered in; of the medium size there is the one only:
+# https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/multi-az-db-clusters-concepts.html
+_CLUSTER_CLASSES = (
+    *("c6gd", "m5d", "m6gd", "m6id", "m6idn"),
+    *("r5d", "r6gd", "r6id", "r6idn", "x2iedn"),
+)
+_CLUSTER_ZONES = 3
 # The default of RDS for MySQL is DBInstanceClassMemory / 12582880, about 85 a GiB less what the system keeps:
 # https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/CHAP_Limits.html#RDS_Limits.MaxConnections
 # A number below that is one that holds, so that an alarm can be measured against it.
@@ -205,9 +214,10 @@ def _instance_class(value: str) -> str:
 
 
 def _memory_gib(instance_class: str) -> float:
-    """Memory of an instance class of the families t, m and r; 0 if it is of another one."""
+    """Memory of an instance class of the families t, m and r, or of one known by its name; 0 if it is of another one."""
     _, family, size = instance_class.split(".")
-    sizes = _DATABASE_MEMORY_GIB.get(family[0], {}) if family[1:2].isdecimal() else {}
+    of_family = _DATABASE_MEMORY_GIB.get(family[0], {}) if family[1:2].isdecimal() else {}
+    sizes = _DATABASE_MEMORY_GIB.get(family, of_family)
     multiple = re.fullmatch(r"(\d+)xlarge", size)
     return sizes["xlarge"] * int(multiple[1]) if sizes and multiple else sizes.get(size, 0)
 
@@ -297,7 +307,7 @@ class Network(_Section):
 
 
 class Database(_Section):
-    """The MySQL instance; sizes in GiB, times in days."""
+    """The MySQL instance, or cluster; sizes in GiB, times in days."""
 
     instance_class: Annotated[str, AfterValidator(_instance_class)] = "db.t4g.small"
     multi_az: bool = True
@@ -308,6 +318,8 @@ class Database(_Section):
     max_connections: int | None = Field(default=None, ge=20, le=16_000)
     # Amazon RDS spreads readers over several replicas of MySQL by no address of its own, so one is what they can use.
     read_replicas: int = Field(default=0, ge=0, le=1)
+    cluster: bool = False
+    """One instance that takes writes and two readable standbys, in three zones, in place of the one instance."""
 
     @property
     def connection_limit(self) -> int:
@@ -319,6 +331,24 @@ class Database(_Section):
         if self.max_connections is None and not _memory_gib(self.instance_class):
             raise ValueError(
                 f"max_connections is missing; it cannot be derived from instance_class {self.instance_class!r}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _possible_cluster(self) -> Self:
+        if not self.cluster:
+            return self
+        _, family, size = self.instance_class.split(".")
+        if family not in _CLUSTER_CLASSES or (size == "medium" and family != "c6gd"):
+            raise ValueError(
+                f"cluster = true is not offered with instance_class {self.instance_class!r}; allowed: "
+                f"{', '.join(f'db.{each}' for each in _CLUSTER_CLASSES)}, such as db.m6gd.large (medium: db.c6gd only)"
+            )
+        if not self.multi_az:
+            raise ValueError("cluster = true has its standbys in other zones; remove multi_az = false")
+        if self.read_replicas:
+            raise ValueError(
+                "cluster = true has readers already, its standbys; remove read_replicas or set it to 0"
             )
         return self
 
@@ -967,6 +997,11 @@ def _contradictions(environment: Environment) -> Iterator[str]:
     if environment.protected and not environment.database.deletion_protection:
         yield (
             "database.deletion_protection: protected = true keeps the data; set deletion_protection = true as well"
+        )
+    if environment.database.cluster and len(zones) < _CLUSTER_ZONES:
+        yield (
+            f"database.cluster: its three instances are in {_CLUSTER_ZONES} zones; name at least as many in "
+            f"availability_zones, not {len(zones)}"
         )
     if environment.release.approval and environment.delivery is None:
         yield "release.approval: is asked for by a pipeline; add [delivery] or remove the key"

@@ -8,8 +8,10 @@ from constructs import Construct
 from platform_constructs.compliance import acknowledge
 from platform_constructs.database_backup import DatabaseBackup
 from platform_constructs.encryption_key import EncryptionKey
-from platform_constructs.mysql_database import MysqlDatabase, MysqlDatabaseProps
+from platform_constructs.mysql_cluster import MysqlCluster
+from platform_constructs.mysql_database import MysqlDatabase
 from platform_constructs.operator_alarm import OperatorAlarm
+from platform_constructs.relational_database import DatabaseProps, RelationalDatabase
 from settings import Backup, Database
 from stacks.network import NetworkStack
 
@@ -43,13 +45,14 @@ class DataStack(Stack):
         self.key = EncryptionKey(
             self, "Key", description=f"Database and credentials of {self.stack_name}", removal_policy=keep
         )
-        self.database = MysqlDatabase(
+        kind = MysqlCluster if database.cluster else MysqlDatabase
+        self.database: RelationalDatabase = kind(
             self,
             "Database",
             vpc=network.vpc,
             rotation_subnets=ec2.SubnetSelection(subnet_group_name="Application"),
             encryption_key=self.key,
-            props=MysqlDatabaseProps(
+            props=DatabaseProps(
                 instance_class=database.instance_class,
                 storage_gib=database.storage_gib,
                 max_connections=database.connection_limit,
@@ -66,7 +69,7 @@ class DataStack(Stack):
             kept = DatabaseBackup(
                 self,
                 "Backup",
-                instance=self.database.instance,
+                database=self.database.backup_resource,
                 encryption_key=self.key,
                 retention=Duration.days(backup.retention_days),
                 topic=network.alarm_topic,
@@ -75,14 +78,14 @@ class DataStack(Stack):
             self.alarms.append(kept.alarm)
         else:
             acknowledge(
-                self.database.instance,
+                self.database.serving,
                 "RDSInBackupPlan",
-                "By setting (no [backup]): an environment that holds sample data only; the instance's own backups go back "
+                "By setting (no [backup]): an environment that holds sample data only; the database's own backups go back "
                 "to any second of the last days.",
             )
         self.migrator_secret = self.database.add_user("migrator")
         self.user_secrets = {user: self.database.add_user(user) for user in users}
-        CfnOutput(self, "DatabaseIdentifier", value=self.database.instance.instance_identifier)
-        CfnOutput(self, "DatabaseEndpoint", value=self.database.instance.instance_endpoint.socket_address)
+        CfnOutput(self, "DatabaseIdentifier", value=self.database.identifier)
+        CfnOutput(self, "DatabaseEndpoint", value=self.database.endpoint.socket_address)
         CfnOutput(self, "DatabaseName", value=self.database.name)
         CfnOutput(self, "AdministratorSecretArn", value=self.database.administrator_secret.secret_arn)

@@ -56,7 +56,7 @@ class ObservabilityStack(Stack):
             self,
             "Events",
             microservices=microservices,
-            database=data.database.instance,
+            database=data.database,
             logs_key=kms.Key.from_key_arn(self, "LogsKey", network.logs_key.key_arn),
             removal_policy=keep,
         )
@@ -85,8 +85,7 @@ class ObservabilityStack(Stack):
         database = DatabaseAlarms(
             self,
             "DatabaseAlarms",
-            instance=data.database.instance,
-            replica=data.database.replica,
+            database=data.database,
             storage_gib=data.storage_gib,
             max_connections=data.max_connections,
             cpu_percent=alarms.database_cpu_percent,
@@ -135,8 +134,7 @@ class ObservabilityStack(Stack):
             name=prefix,
             load_balancer=compute.entrance.load_balancer,
             microservices=microservices,
-            database=data.database.instance,
-            replica=data.database.replica,
+            database=data.database,
             max_connections=data.max_connections,
             events=events,
             alarms=[affected, *(self._by_name(alarm) for alarm in alarms_in_order)],

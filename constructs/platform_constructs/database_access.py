@@ -1,13 +1,13 @@
 from collections.abc import Mapping
 
-from aws_cdk import Stack
+from aws_cdk import Stack, Token
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 
-from platform_constructs.mysql_database import MysqlDatabase
+from platform_constructs.relational_database import RelationalDatabase
 
 # Where the images keep the certificate authorities of Amazon RDS.
 _AUTHORITIES = "/etc/ssl/certs/rds-global-bundle.pem"
@@ -25,7 +25,7 @@ class DatabaseAccess(Construct):
         scope: Construct,
         construct_id: str,
         *,
-        database: MysqlDatabase,
+        database: RelationalDatabase,
         key: kms.IKey,
         migrator_secret: secretsmanager.ISecret,
         user_secrets: Mapping[str, secretsmanager.ISecret],
@@ -43,10 +43,10 @@ class DatabaseAccess(Construct):
     @property
     def location(self) -> dict[str, str]:
         """Environment variables that say where the database is and how its identity is verified."""
-        endpoint = self._database.instance.instance_endpoint
+        endpoint = self._database.endpoint
         return {
             "DB_HOST": endpoint.hostname,
-            "DB_PORT": self._database.instance.db_instance_endpoint_port,
+            "DB_PORT": Token.as_string(endpoint.port),
             "DB_NAME": self._database.name,
             "DB_TLS_CA": _AUTHORITIES,
         }
@@ -54,13 +54,10 @@ class DatabaseAccess(Construct):
     @property
     def reader_location(self) -> dict[str, str]:
         """Environment variables that say where to read; none where nothing follows the database."""
-        replica = self._database.replica
-        if replica is None:
+        reader = self._database.reader
+        if reader is None:
             return {}
-        return {
-            "DB_READER_HOST": replica.db_instance_endpoint_address,
-            "DB_READER_PORT": replica.db_instance_endpoint_port,
-        }
+        return {"DB_READER_HOST": reader.hostname, "DB_READER_PORT": Token.as_string(reader.port)}
 
     def environment(self, service: str, *, only_reads: bool) -> dict[str, str]:
         """Environment variables of a service that connects as its own user."""

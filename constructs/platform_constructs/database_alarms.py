@@ -1,4 +1,4 @@
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from aws_cdk import Duration
@@ -8,17 +8,26 @@ from constructs import Construct
 
 from platform_constructs.alarm_topic import AlarmTopic
 from platform_constructs.operator_alarm import OperatorAlarm
+from platform_constructs.relational_database import DatabaseServer, RelationalDatabase
 
 _FIVE_MINUTES = Duration.minutes(5)
 _GIB = 1024**3
 _LAG_SECONDS = 60
 _DAY_SECONDS = 24 * 60 * 60
-# Security Hub RDS.20 to RDS.22. What is not the instance's is told for the whole account: it has no name before it exists.
-_EVENTS = {
-    "Events": (
-        "db-instance",
-        ["availability", "configuration change", "failover", "failure", "low storage", "maintenance"],
-    ),
+# Security Hub RDS.19 to RDS.22. What is not the database's is told for the whole account: it has no name before it
+# exists. A cluster has fewer categories: https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_Events.Messages.html
+_SERVER_EVENTS = {
+    "db-instance": [
+        "availability",
+        "configuration change",
+        "failover",
+        "failure",
+        "low storage",
+        "maintenance",
+    ],
+    "db-cluster": ["failover", "failure", "maintenance", "notification"],
+}
+_OTHER_EVENTS: Mapping[str, tuple[str, Sequence[str]]] = {
     "ParameterGroupEvents": ("db-parameter-group", ["configuration change"]),
     "SecurityGroupEvents": ("db-security-group", ["configuration change", "failure"]),
 }
@@ -35,7 +44,7 @@ class _Limits:
 class DatabaseAlarms(Construct):
     """Tells people before the database runs out of CPU, connections, memory or storage, and when it fails over.
 
-    The same of a read replica, and when it is more than a minute behind or no longer follows.
+    The same of each server of a cluster and of a read replica, and when one is more than a minute behind.
     """
 
     def __init__(
@@ -43,8 +52,7 @@ class DatabaseAlarms(Construct):
         scope: Construct,
         construct_id: str,
         *,
-        instance: rds.IDatabaseInstance,
-        replica: rds.IDatabaseInstance | None,
+        database: RelationalDatabase,
         storage_gib: int,
         max_connections: int,
         cpu_percent: float,
@@ -60,7 +68,11 @@ class DatabaseAlarms(Construct):
             connections_percent=connections_percent,
         )
         self.alarms = [
-            *self._server("Database", "The database", instance, limits, topic),
+            *(
+                alarm
+                for each in database.servers
+                for alarm in self._server(each.name, each.title, each.instance, limits, topic)
+            ),
             OperatorAlarm(
                 self,
                 "DatabaseFailover",
@@ -74,6 +86,9 @@ class DatabaseAlarms(Construct):
                 topic=topic,
             ),
         ]
+        if len(database.servers) > 1:
+            self.alarms += [self._lag(each, topic) for each in database.servers]
+        replica = database.replica
         if replica is not None:
             self.alarms += [
                 *self._server("Replica", "The read replica", replica, limits, topic),
@@ -91,16 +106,37 @@ class DatabaseAlarms(Construct):
                 ),
             ]
         # What the alarm cannot say: Amazon RDS's own words.
-        instances = [each.instance_identifier for each in (instance, replica) if each is not None]
-        for name, (source, categories) in _EVENTS.items():
+        sources = [database.identifier, *([replica.instance_identifier] if replica else [])]
+        rds.CfnEventSubscription(
+            self,
+            "Events",
+            sns_topic_arn=topic.topic.topic_arn,
+            source_type=database.source_type,
+            source_ids=sources,
+            event_categories=_SERVER_EVENTS[database.source_type],
+        )
+        for name, (source, categories) in _OTHER_EVENTS.items():
             rds.CfnEventSubscription(
                 self,
                 name,
                 sns_topic_arn=topic.topic.topic_arn,
                 source_type=source,
-                source_ids=instances if source == "db-instance" else None,
-                event_categories=categories,
+                event_categories=list(categories),
             )
+
+    def _lag(self, server: DatabaseServer, topic: AlarmTopic) -> OperatorAlarm:
+        return OperatorAlarm(
+            self,
+            f"{server.name}LagHigh",
+            metric=server.metric_lag(_FIVE_MINUTES),
+            says=f"{server.title} has been more than {_LAG_SECONDS} seconds behind the one that takes writes for 10 minutes",
+            comparison="above",
+            threshold=_LAG_SECONDS,
+            periods=2,
+            # The one that takes writes is behind nobody, and any of them may become that one.
+            missing="fine",
+            topic=topic,
+        )
 
     def _server(
         self, name: str, title: str, server: rds.IDatabaseInstance, limits: _Limits, topic: AlarmTopic

@@ -3,7 +3,6 @@ from aws_cdk import aws_backup as backup
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_events as events
 from aws_cdk import aws_kms as kms
-from aws_cdk import aws_rds as rds
 from constructs import Construct
 
 from platform_constructs.alarm_topic import AlarmTopic
@@ -12,9 +11,9 @@ from platform_constructs.operator_alarm import OperatorAlarm
 
 
 class DatabaseBackup(Construct):
-    """A snapshot a day, beside the instance's own backups, in an encrypted vault that nobody can take one from.
+    """A snapshot a day, beside the database's own backups, in an encrypted vault that nobody can take one from.
 
-    They outlive the instance, and whoever may delete it. People are told of a snapshot that failed.
+    They outlive the database, and whoever may delete it. People are told of a snapshot that failed.
     """
 
     def __init__(
@@ -22,7 +21,7 @@ class DatabaseBackup(Construct):
         scope: Construct,
         construct_id: str,
         *,
-        instance: rds.IDatabaseInstance,
+        database: backup.BackupResource,
         encryption_key: kms.IKey,
         retention: Duration,
         topic: AlarmTopic,
@@ -40,7 +39,7 @@ class DatabaseBackup(Construct):
         plan.add_rule(
             backup.BackupPlanRule(
                 rule_name="Daily",
-                # Away from the hours of the instance's own backup and of its maintenance, in which AWS Backup waits:
+                # Away from the hours of the database's own backup and of its maintenance, in which AWS Backup waits:
                 # https://docs.aws.amazon.com/aws-backup/latest/devguide/rds-backup.html
                 schedule_expression=events.Schedule.cron(hour="5", minute="0"),
                 start_window=Duration.hours(1),
@@ -48,9 +47,7 @@ class DatabaseBackup(Construct):
                 delete_after=retention,
             )
         )
-        selection = plan.add_selection(
-            "Database", resources=[backup.BackupResource.from_rds_database_instance(instance)]
-        )
+        selection = plan.add_selection("Database", resources=[database])
         acknowledge(
             selection,
             "IAM4[Policy::arn:<AWS::Partition>:iam::aws:policy/service-role/AWSBackupServiceRolePolicyForBackup]",

@@ -16,7 +16,8 @@ class DatabaseUser(Construct):
         construct_id: str,
         *,
         username: str,
-        instance: rds.DatabaseInstance,
+        administrator: secretsmanager.ISecret,
+        database: secretsmanager.ISecretAttachmentTarget,
         encryption_key: kms.IKey,
         removal_policy: RemovalPolicy,
     ) -> None:
@@ -27,7 +28,7 @@ class DatabaseUser(Construct):
             username=username,
             encryption_key=encryption_key,
             exclude_characters=EXCLUDED_CHARACTERS,
-            master_secret=instance.secret,
+            master_secret=administrator,
         )
         secret.apply_removal_policy(removal_policy)
-        self.secret: secretsmanager.ISecret = secret.attach(instance)
+        self.secret: secretsmanager.ISecret = secret.attach(database)

@@ -1,5 +1,5 @@
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from aws_cdk import Duration
 from aws_cdk import aws_cloudwatch as cloudwatch
@@ -10,6 +10,7 @@ from constructs import Construct
 from platform_constructs.database_alarms import metric_lag
 from platform_constructs.microservice import Microservice
 from platform_constructs.platform_events import PlatformEvents
+from platform_constructs.relational_database import DatabaseServer, RelationalDatabase
 
 _MINUTE = Duration.minutes(1)
 _FIVE_MINUTES = Duration.minutes(5)
@@ -32,8 +33,7 @@ class OperationsDashboard(Construct):
         name: str,
         load_balancer: elbv2.ApplicationLoadBalancer,
         microservices: Sequence[Microservice],
-        database: rds.IDatabaseInstance,
-        replica: rds.IDatabaseInstance | None,
+        database: RelationalDatabase,
         max_connections: int,
         events: PlatformEvents,
         alarms: Sequence[cloudwatch.IAlarm],
@@ -58,11 +58,13 @@ class OperationsDashboard(Construct):
             self._row(*_tasks(microservice))
             self._row(*_answers(microservice))
         self._title("Database")
-        self._row(*_database_load(database, max_connections))
-        self._row(*_database_room(database, events))
-        if replica is not None:
+        self._row(*_database_load(database.servers, max_connections))
+        self._row(*_database_room(database.servers, events))
+        if len(database.servers) > 1:
+            self._row(_lag(database.servers))
+        if database.replica is not None:
             self._title("Read replica")
-            self._row(*_replica(replica, max_connections))
+            self._row(*_replica(database.replica, max_connections))
         self._title("Cost")
         self._row(*_cost())
 
@@ -185,34 +187,53 @@ def _answers(microservice: Microservice) -> list[cloudwatch.ConcreteWidget]:
     ]
 
 
-def _database_load(database: rds.IDatabaseInstance, max_connections: int) -> list[cloudwatch.ConcreteWidget]:
+def _of_each(
+    servers: Sequence[DatabaseServer], metric_name: str, label: str, statistic: str = "Average"
+) -> Iterator[cloudwatch.Metric]:
+    """A metric of each server, called after the server too where there are several."""
+    for number, server in enumerate(servers, start=1):
+        yield server.instance.metric(
+            metric_name,
+            statistic=statistic,
+            period=_MINUTE,
+            label=f"{label} {number}" if len(servers) > 1 else label,
+        )
+
+
+def _database_load(
+    servers: Sequence[DatabaseServer], max_connections: int
+) -> list[cloudwatch.ConcreteWidget]:
     return [
-        _graph("CPU (%)", 3, database.metric_cpu_utilization(period=_MINUTE, label="CPU")),
+        _graph("CPU (%)", 3, *_of_each(servers, "CPUUtilization", "CPU")),
         _graph(
             "Connections",
             3,
-            database.metric_database_connections(period=_MINUTE, statistic="Maximum", label="connections"),
+            *_of_each(servers, "DatabaseConnections", "connections", "Maximum"),
             lines={"maximum": max_connections},
         ),
         _graph(
             "Latency (s); a write waits for the standby",
             3,
-            database.metric("ReadLatency", period=_MINUTE, label="read"),
-            database.metric("WriteLatency", period=_MINUTE, label="write"),
+            *_of_each(servers, "ReadLatency", "read"),
+            *_of_each(servers, "WriteLatency", "write"),
         ),
     ]
 
 
 def _database_room(
-    database: rds.IDatabaseInstance, events: PlatformEvents
+    servers: Sequence[DatabaseServer], events: PlatformEvents
 ) -> list[cloudwatch.ConcreteWidget]:
     return [
-        _graph("Freeable memory (bytes)", 3, database.metric_freeable_memory(period=_MINUTE, label="memory")),
-        _graph(
-            "Free storage (bytes)", 3, database.metric_free_storage_space(period=_MINUTE, label="storage")
-        ),
+        _graph("Freeable memory (bytes)", 3, *_of_each(servers, "FreeableMemory", "memory")),
+        _graph("Free storage (bytes)", 3, *_of_each(servers, "FreeStorageSpace", "storage")),
         _graph("Failovers to the standby (events)", 3, events.metric_failovers(_FIVE_MINUTES)),
     ]
+
+
+def _lag(servers: Sequence[DatabaseServer]) -> cloudwatch.ConcreteWidget:
+    return _graph(
+        "Lag behind the server that takes writes (s)", 1, *_of_each(servers, "ReplicaLag", "lag", "Maximum")
+    )
 
 
 def _replica(replica: rds.IDatabaseInstance, max_connections: int) -> list[cloudwatch.ConcreteWidget]:

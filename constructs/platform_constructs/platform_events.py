@@ -7,11 +7,11 @@ from aws_cdk import aws_events as events
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
-from aws_cdk import aws_rds as rds
 from aws_cdk.interfaces.aws_events import IRuleRef
 from constructs import Construct
 
 from platform_constructs.microservice import Microservice
+from platform_constructs.relational_database import RelationalDatabase
 
 # States of CodeDeploy and of ECS's own controllers:
 # https://docs.aws.amazon.com/codedeploy/latest/userguide/monitoring-cloudwatch-events.html
@@ -21,6 +21,8 @@ _RELEASE_STATES: Mapping[str, tuple[Sequence[str], Sequence[str]]] = {
     "ReleaseSucceeded": (("SUCCESS",), ("SERVICE_DEPLOYMENT_COMPLETED",)),
     "ReleaseFailed": (("FAILURE", "STOP"), ("SERVICE_DEPLOYMENT_FAILED",)),
 }
+# https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/rds-cloud-watch-events.html
+_DATABASE_EVENTS = {"db-instance": "RDS DB Instance Event", "db-cluster": "RDS DB Cluster Event"}
 
 
 class PlatformEvents(Construct):
@@ -36,7 +38,7 @@ class PlatformEvents(Construct):
         construct_id: str,
         *,
         microservices: Sequence[Microservice],
-        database: rds.IDatabaseInstance,
+        database: RelationalDatabase,
         logs_key: kms.IKey,
         removal_policy: RemovalPolicy,
     ) -> None:
@@ -74,9 +76,9 @@ class PlatformEvents(Construct):
             "Failover",
             events.EventPattern(
                 source=["aws.rds"],
-                detail_type=["RDS DB Instance Event"],
+                detail_type=[_DATABASE_EVENTS[database.source_type]],
                 detail={
-                    "SourceIdentifier": [database.instance_identifier],
+                    "SourceIdentifier": [database.identifier],
                     "EventCategories": ["failover"],
                 },
             ),
