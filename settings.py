@@ -69,6 +69,10 @@ _CLUSTER_CLASSES = (
     *("r5d", "r6gd", "r6id", "r6idn", "x2iedn"),
 )
 _CLUSTER_ZONES = 3
+# The IOPS of a cluster's storage must be told, which gp3 takes from 400 GiB on only; its 12,000 are half of the upper one.
+# https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/CHAP_Storage.html#gp3-storage
+# https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_CreateDBCluster.html
+_CLUSTER_STORAGE_GIB = (400, 24_000)
 # The default of RDS for MySQL is DBInstanceClassMemory / 12582880, about 85 a GiB less what the system keeps:
 # https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/CHAP_Limits.html#RDS_Limits.MaxConnections
 # A number below that is one that holds, so that an alarm can be measured against it.
@@ -343,6 +347,12 @@ class Database(_Section):
             raise ValueError(
                 f"cluster = true is not offered with instance_class {self.instance_class!r}; allowed: "
                 f"{', '.join(f'db.{each}' for each in _CLUSTER_CLASSES)}, such as db.m6gd.large (medium: db.c6gd only)"
+            )
+        least, most = _CLUSTER_STORAGE_GIB
+        if not least <= self.storage_gib <= most:
+            raise ValueError(
+                f"cluster = true needs storage_gib from {least} to {most}, not {self.storage_gib}: such a cluster must be "
+                "told its IOPS, which gp3 lets be told from there on"
             )
         if not self.multi_az:
             raise ValueError("cluster = true has its standbys in other zones; remove multi_az = false")

@@ -16,10 +16,9 @@ from platform_constructs.relational_database import (
 )
 
 _INSTANCES = 3
-# Below this size gp3 has 3,000 IOPS that cannot be set, from there on 12,000 at least:
+# What gp3 has from 400 GiB on at no further cost. A cluster must be told; for less storage a number is refused.
 # https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/CHAP_Storage.html#gp3-storage
-_STRIPED_GIB = 400
-_STRIPED_IOPS = 12_000
+_IOPS = 12_000
 
 
 class MysqlCluster(RelationalDatabase):
@@ -60,14 +59,14 @@ class MysqlCluster(RelationalDatabase):
             db_cluster_instance_class=props.instance_class,
             storage_type="gp3",
             allocated_storage=props.storage_gib,
-            iops=_STRIPED_IOPS if props.storage_gib >= _STRIPED_GIB else None,
+            iops=_IOPS,
             storage_encrypted=True,
             kms_key_id=encryption_key.key_arn,
             database_name=self.name,
             master_username=ADMINISTRATOR,
             master_user_password=self._administrator.secret_value_from_json("password").unsafe_unwrap(),
             port=DATABASE_PORT,
-            db_subnet_group_name=self._subnet_group(removal_policy),
+            db_subnet_group_name=self._subnet_group(),
             vpc_security_group_ids=[self._security_group.security_group_id],
             publicly_accessible=False,
             db_cluster_parameter_group_name=self._parameter_group.bind_to_cluster().parameter_group_name,
@@ -109,14 +108,14 @@ class MysqlCluster(RelationalDatabase):
         self.administrator_secret = self._administrator.attach(self._target)
         self._rotate_administrator()
 
-    def _subnet_group(self, removal_policy: RemovalPolicy) -> str:
+    def _subnet_group(self) -> str:
         return rds.SubnetGroup(
             self,
             "SubnetGroup",
             vpc=self._vpc,
             vpc_subnets=self._subnets,
             description="The database",
-            removal_policy=removal_policy,
+            removal_policy=RemovalPolicy.DESTROY,
         ).subnet_group_name
 
     def _server(self, number: int) -> DatabaseServer:
