@@ -32,6 +32,8 @@ RUNNING_TYPES = frozenset(
         "AWS::Lambda::Function",
         "AWS::Logs::LogGroup",
         "AWS::Logs::LogStream",
+        "AWS::RDS::DBCluster",
+        "AWS::RDS::DBClusterParameterGroup",
         "AWS::RDS::DBInstance",
         "AWS::RDS::DBParameterGroup",
         "AWS::S3::Bucket",

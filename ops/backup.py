@@ -17,7 +17,7 @@ from pathlib import Path
 from botocore.exceptions import WaiterError
 
 from emulator.instance import Instance
-from ops import deploy
+from ops import database, deploy
 from ops.aws import Clients, account
 from ops.errors import OpsError
 from ops.refusals import told_by_aws
@@ -94,7 +94,8 @@ def back_up(environment: Environment, say: Callable[[str], None]) -> str:
             _server(clients, instance, outputs).dump(_DATABASE, file)
             return str(file.relative_to(ROOT))
         account(clients, environment)
-        return snapshot(clients, outputs["DatabaseIdentifier"], f"suppliers-{environment.name}-{now}", say)
+        copied = database.named(clients, outputs["DatabaseIdentifier"], cluster=environment.database.cluster)
+        return snapshot(copied, f"suppliers-{environment.name}-{now}", say)
 
 
 def restore(environment: Environment, file: Path) -> None:
@@ -109,15 +110,11 @@ def restore(environment: Environment, file: Path) -> None:
     server.load(_DATABASE, file)
 
 
-def snapshot(clients: Clients, identifier: str, name: str, say: Callable[[str], None]) -> str:
-    """Make a snapshot of a database instance and wait until it is available, at most an hour."""
-    rds = clients.client("rds")
-    rds.create_db_snapshot(DBInstanceIdentifier=identifier, DBSnapshotIdentifier=name)
-    say(f"snapshot {name} of {identifier}: waiting until it is available")
+def snapshot(copied: database.Database, name: str, say: Callable[[str], None]) -> str:
+    """Make a snapshot of a database and wait until it is available, at most an hour."""
+    say(f"snapshot {name} of {copied.identifier}: waiting until it is available")
     try:
-        rds.get_waiter("db_snapshot_available").wait(
-            DBSnapshotIdentifier=name, WaiterConfig={"Delay": 15, "MaxAttempts": 240}
-        )
+        copied.snapshot(name, delay=15, attempts=240)
     except WaiterError as error:
         raise OpsError(f"snapshot {name}: {error}") from None
     return name
@@ -126,7 +123,10 @@ def snapshot(clients: Clients, identifier: str, name: str, say: Callable[[str], 
 def _server(clients: Clients, instance: Instance, outputs: Mapping[str, str]) -> Server:
     command = ["docker", "ps", "--filter", f"label={instance.label}", "--format", "{{.Names}}"]
     listed = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
-    names = [name for name in listed.stdout.split() if name.endswith(f"-{outputs['DatabaseIdentifier']}")]
+    # A cluster's server is called after its first instance.
+    identifier = outputs["DatabaseIdentifier"]
+    ends = (f"-{identifier}", f"-{identifier}-instance-1")
+    names = [name for name in listed.stdout.split() if name.endswith(ends)]
     if len(names) != 1:
         raise OpsError(f"the emulator on port {instance.port} runs no database: run `make deploy`")
     value = clients.client("secretsmanager").get_secret_value(SecretId=outputs["AdministratorSecretArn"])

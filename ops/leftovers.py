@@ -19,6 +19,7 @@ _GROUPS = {
     "AWS::CodeBuild::Project": "/aws/codebuild/{}",
     "AWS::ECS::Cluster": "/aws/ecs/containerinsights/{}/",
     "AWS::Lambda::Function": "/aws/lambda/{}",
+    "AWS::RDS::DBCluster": "/aws/rds/cluster/{}/",
     "AWS::RDS::DBInstance": "/aws/rds/instance/{}/",
 }
 _NESTED = ("AWS::CloudFormation::Stack", "AWS::Serverless::Application")

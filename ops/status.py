@@ -7,21 +7,19 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from botocore.exceptions import ClientError
 from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from ops import database, live
 from ops import deployment as deployed
-from ops import live
 from ops.aws import together
 from ops.deployment import Deployment
 from ops.options import AsJson, Env, Rehearse
-from ops.refusals import says
 from ops.session import Session, operating
 from ops.text import coloured, moment, table
 
@@ -45,7 +43,7 @@ class ServiceStatus:
 
 @dataclass(frozen=True)
 class DatabaseStatus:
-    """The database; `standby` is the zone that takes over, `replicas` are the states of those that follow it."""
+    """The database; `standby` is the zone, or zones, that take over, `replicas` are the states of those that follow it."""
 
     name: str
     state: str
@@ -215,30 +213,19 @@ def _service(
 
 def _database(session: Session, deployment: Deployment) -> DatabaseStatus | None:
     identifier = deployment.output("data", "DatabaseIdentifier")
-    found = _instance(session, identifier)
+    found = database.of(session, identifier).look()
     if found is None:
         return None
-    followers = {name: _instance(session, name) for name in found.get("ReadReplicaDBInstanceIdentifiers", [])}
     return DatabaseStatus(
         name=identifier,
-        state=found["DBInstanceStatus"],
-        engine=f"{found['Engine']} {found['EngineVersion']}",
-        instance_class=found["DBInstanceClass"],
-        multi_az=bool(found["MultiAZ"]),
-        zone=found.get("AvailabilityZone", "-"),
-        standby=found.get("SecondaryAvailabilityZone"),
-        replicas={name: each["DBInstanceStatus"] if each else "gone" for name, each in followers.items()},
+        state=found.state,
+        engine=found.engine,
+        instance_class=found.instance_class,
+        multi_az=found.multi_az,
+        zone=found.zone,
+        standby=found.standby,
+        replicas={name: database.state(session.clients, name) or "gone" for name in found.replicas},
     )
-
-
-def _instance(session: Session, identifier: str) -> Mapping[str, Any] | None:
-    try:
-        answer = session.clients.client("rds").describe_db_instances(DBInstanceIdentifier=identifier)
-    except ClientError as error:
-        if says(error, "DBInstanceNotFound", "DBInstanceNotFoundFault"):
-            return None
-        raise
-    return dict(answer["DBInstances"][0])
 
 
 def _alarms(session: Session) -> dict[str, str]:
@@ -269,14 +256,14 @@ def _parts(found: Status, session: Session) -> Iterator[RenderableType]:
     if found.services:
         yield _services(found)
     if found.database is not None:
-        database = found.database
-        standby = f"standby in {database.standby}" if database.standby else "zone of the standby not told"
+        seen = found.database
+        standby = f"standby in {seen.standby}" if seen.standby else "zone of the standby not told"
         yield Text.assemble(
             ("database  ", "bold"),
-            coloured(database.state),
-            f"  {database.engine}, {database.instance_class}, in {database.zone}, ",
-            standby if database.multi_az else "no standby",
-            *(part for state in database.replicas.values() for part in (", read replica ", coloured(state))),
+            coloured(seen.state),
+            f"  {seen.engine}, {seen.instance_class}, in {seen.zone}, ",
+            standby if seen.multi_az else "no standby",
+            *(part for state in seen.replicas.values() for part in (", read replica ", coloured(state))),
         )
     else:
         yield Text.assemble(("database  ", "bold"), ("is not there", "red"))

@@ -19,8 +19,8 @@ import typer
 from botocore.exceptions import ClientError
 from rich.text import Text
 
+from ops import database, errors, live, scaling
 from ops import deployment as deployed
-from ops import errors, live, scaling
 from ops.aws import each, together
 from ops.deployment import Deployment
 from ops.endpoint import Endpoint
@@ -220,13 +220,13 @@ def standby(facts: Facts) -> Result:
     """The database has a standby in another zone."""
     check = "the database has a standby in another zone"
     identifier = facts.deployment.output("data", "DatabaseIdentifier")
-    found = facts.session.clients.client("rds").describe_db_instances(DBInstanceIdentifier=identifier)
-    database = found["DBInstances"][0]
-    zone, other = database.get("AvailabilityZone", "-"), database.get("SecondaryAvailabilityZone")
-    told = f"{identifier}: MultiAZ {str(database['MultiAZ']).lower()}, {zone}, standby {other or 'none'}"
+    found = database.of(facts.session, identifier).look()
+    if found is None:
+        return _result(check, False, f"{identifier}: is not there")
+    told = f"{identifier}: MultiAZ {str(found.multi_az).lower()}, {found.zone}, standby {found.standby or 'none'}"
     if facts.emulated:
         return Result(check, State.RECORDED, f"{told}: one server, MultiAZ is a word")
-    return _result(check, bool(database["MultiAZ"] and other and other != zone), told)
+    return _result(check, bool(found.multi_az and found.standbys and found.zone not in found.standbys), told)
 
 
 def scales(facts: Facts) -> Result:
@@ -381,7 +381,7 @@ def _failover(*, required: bool) -> Check:
             .get_paginator("describe_events")
             .paginate(
                 SourceIdentifier=identifier,
-                SourceType="db-instance",
+                SourceType=database.of(facts.session, identifier).source_type,
                 EventCategories=["failover"],
                 Duration=_FAILOVER_DAYS * 24 * 60,
             )

@@ -6,7 +6,7 @@ from constructs import Construct
 
 from platform_constructs.alarm_topic import AlarmTopic
 from platform_constructs.encryption_key import EncryptionKey
-from platform_constructs.mysql_database import DATABASE_PORT
+from platform_constructs.relational_database import DATABASE_PORT
 from platform_constructs.zoned_vpc import ZonedVpc
 from settings import Alarms, Network
 

@@ -344,19 +344,27 @@ def _switch(
 
     def work() -> None:
         act(rds._get_docker().containers.get(instance["_docker_container_id"]))
-        while finally_ == "available" and not rds._try_database_connect(
-            instance["_internal_address"],
-            instance["_internal_port"],
-            instance["Engine"],
-            "root",
-            instance["_MasterUserPassword"],
-            None,
-        ):
-            time.sleep(0.2)
+        if finally_ == "available":
+            wait_until_it_answers(instance)
         instance["DBInstanceStatus"] = finally_
 
     spawn_background(work, thread_name=f"database-{meanwhile}")
     return response
+
+
+def wait_until_it_answers(instance: dict[str, Any]) -> None:
+    """Wait until the server of a DB instance lets its root in."""
+    from ministack.services import rds
+
+    while not rds._try_database_connect(
+        instance["_internal_address"],
+        instance["_internal_port"],
+        instance["Engine"],
+        "root",
+        instance["_MasterUserPassword"],
+        None,
+    ):
+        time.sleep(0.2)
 
 
 def _delete(identifier: str, props: dict[str, Any]) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
 
 from ops.aws import Clients
+from ops.database import Database, Seen, of
 from ops.drill.conduct import Look
 from ops.errors import OpsError
 from ops.session import Session
@@ -19,8 +19,8 @@ class Failover:
     """The database is rebooted, with failover to its standby where it has one."""
 
     clients: Clients
+    database: Database
     fleet: Fleet
-    identifier: str
     multi_az: bool
     emulated: bool = False
     facts: dict[str, str] = field(default_factory=dict)
@@ -30,8 +30,10 @@ class Failover:
 
     @property
     def steps(self) -> Sequence[str]:
+        if self._is_cluster:
+            return [f"fail the database {self.database.identifier} over to one of its standbys"]
         how = "with failover to its standby" if self.multi_az else "without failover: it has no standby"
-        return [f"reboot the database {self.identifier} {how}"]
+        return [f"reboot the database {self.database.identifier} {how}"]
 
     @property
     def meaning(self) -> str:
@@ -41,6 +43,11 @@ class Failover:
                 "failover: connections break and new ones are refused for a while. There is no standby, no change "
                 "of address and no DNS, so the times say nothing about AWS, where a failover of a Multi-AZ "
                 "instance takes 60 to 120 seconds."
+            )
+        if self._is_cluster:
+            return (
+                "The instance that takes writes is ended and one of the two standbys takes its place: both endpoints' "
+                "names lead elsewhere, as when that instance or its zone fails. Amazon RDS says less than 35 seconds."
             )
         if self.multi_az:
             return (
@@ -53,51 +60,62 @@ class Failover:
         )
 
     def strike(self) -> None:
-        self.facts["zone before"] = self._instance()["AvailabilityZone"]
+        self.facts["zone before"] = self._seen().zone
         self._struck = datetime.now(UTC)
-        self.clients.client("rds").reboot_db_instance(
-            DBInstanceIdentifier=self.identifier, ForceFailover=self.multi_az
-        )
+        self.database.fail_over(standby=self.multi_az)
 
     def look(self) -> Look:
-        instance = self._instance()
-        status = str(instance["DBInstanceStatus"])
+        seen = self._seen()
+        status = seen.state
         self._was_away |= status != "available"
         messages = self._events()
         strengths = self.fleet.strengths()
         # For a moment after the order the instance still calls itself available.
-        done = self._was_away or any("restarted" in text or "failover completed" in text for text in messages)
-        self.facts["zone after"] = instance["AvailabilityZone"]
+        done = self._was_away or any(_done(text) for text in messages)
+        self.facts["zone after"] = seen.zone
         if messages:
             self.facts["events of RDS"] = "; ".join(messages)
         recovered = done and status == "available" and all(each.full for each in strengths.values())
         return Look(f"database {status}; {in_words(strengths)}", recovered)
 
-    def _instance(self) -> Mapping[str, Any]:
-        (found,) = self.clients.client("rds").describe_db_instances(DBInstanceIdentifier=self.identifier)[
-            "DBInstances"
-        ]
-        return dict(found)
+    @property
+    def _is_cluster(self) -> bool:
+        return self.database.source_type == "db-cluster"
+
+    def _seen(self) -> Seen:
+        found = self.database.look()
+        if found is None:
+            raise OpsError(f"the database {self.database.identifier} is not there any more")
+        return found
 
     def _events(self) -> Sequence[str]:
         found = self.clients.client("rds").describe_events(
-            SourceIdentifier=self.identifier, SourceType="db-instance", StartTime=self._struck
+            SourceIdentifier=self.database.identifier,
+            SourceType=self.database.source_type,
+            StartTime=self._struck,
         )["Events"]
         return list(dict.fromkeys(event["Message"] for event in found))
 
 
 def failover(session: Session, fleet: Fleet, identifier: str) -> Failover:
     """The environment's database; raises `OpsError` where it is not available now."""
-    (instance,) = session.clients.client("rds").describe_db_instances(DBInstanceIdentifier=identifier)[
-        "DBInstances"
-    ]
-    if instance["DBInstanceStatus"] != "available":
-        raise OpsError(f"{session.name}: the database is {instance['DBInstanceStatus']}: wait and repeat")
+    database = of(session, identifier)
+    seen = database.look()
+    if seen is None or seen.state != "available":
+        raise OpsError(
+            f"{session.name}: the database is {seen.state if seen else 'not there'}: wait and repeat"
+        )
     return Failover(
         session.clients,
+        database,
         fleet,
-        identifier,
-        multi_az=bool(instance["MultiAZ"]),
+        multi_az=seen.multi_az,
         emulated=session.instance is not None,
-        facts={"database": identifier, "Multi-AZ": "yes" if instance["MultiAZ"] else "no"},
+        facts={"database": identifier, "Multi-AZ": "yes" if seen.multi_az else "no"},
     )
+
+
+def _done(message: str) -> bool:
+    """Whether Amazon RDS says that an instance is back, or a cluster has failed over: "Completed failover to ..."."""
+    text = message.lower()
+    return "restarted" in text or "failover completed" in text or "completed failover" in text

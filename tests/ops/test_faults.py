@@ -212,7 +212,7 @@ def test_a_failover_is_forced_only_where_there_is_a_standby(rds: Any, multi_az: 
     assert asked == [{"DBInstanceIdentifier": "suppliers", "ForceFailover": multi_az}]
     assert ("with failover" in drill.steps[0]) is multi_az
     assert "standby" in drill.meaning
-    assert drill.facts["zone before"] == drill._instance()["AvailabilityZone"]
+    assert drill.facts["zone before"] == drill._seen().zone
 
 
 def test_a_failover_is_over_when_the_database_was_away_and_is_back() -> None:
