@@ -44,10 +44,13 @@ _IN_PLACE = {
 }
 # What else loses data: a lowered number, a changed protection, a password made anew that its user does not have.
 _LOWERED = {
+    ("AWS::RDS::DBCluster", "BackupRetentionPeriod"): "days of backups would be deleted",
     ("AWS::RDS::DBInstance", "BackupRetentionPeriod"): "days of backups would be deleted",
     ("AWS::Logs::LogGroup", "RetentionInDays"): "days of logs would be deleted",
 }
 _TURNED = {
+    ("AWS::RDS::DBCluster", "DeletionProtection"): (True, "could be deleted"),
+    ("AWS::RDS::DBCluster", "DeleteAutomatedBackups"): (False, "would take its backups along when deleted"),
     ("AWS::RDS::DBInstance", "DeletionProtection"): (True, "could be deleted"),
     ("AWS::RDS::DBInstance", "DeleteAutomatedBackups"): (False, "would take its backups along when deleted"),
 }

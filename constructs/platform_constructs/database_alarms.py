@@ -71,7 +71,7 @@ class DatabaseAlarms(Construct):
             *(
                 alarm
                 for each in database.servers
-                for alarm in self._server(each.name, each.title, each.instance, limits, topic)
+                for alarm in self._server(each.name, "Database", each.title, each.instance, limits, topic)
             ),
             OperatorAlarm(
                 self,
@@ -91,7 +91,7 @@ class DatabaseAlarms(Construct):
         replica = database.replica
         if replica is not None:
             self.alarms += [
-                *self._server("Replica", "The read replica", replica, limits, topic),
+                *self._server("Replica", "Replica", "The read replica", replica, limits, topic),
                 OperatorAlarm(
                     self,
                     "ReplicaLagHigh",
@@ -128,6 +128,7 @@ class DatabaseAlarms(Construct):
         return OperatorAlarm(
             self,
             f"{server.name}LagHigh",
+            section="StandbyLagHigh",
             metric=server.metric_lag(_FIVE_MINUTES),
             says=f"{server.title} has been more than {_LAG_SECONDS} seconds behind the one that takes writes for 10 minutes",
             comparison="above",
@@ -139,11 +140,18 @@ class DatabaseAlarms(Construct):
         )
 
     def _server(
-        self, name: str, title: str, server: rds.IDatabaseInstance, limits: _Limits, topic: AlarmTopic
+        self,
+        name: str,
+        section: str,
+        title: str,
+        server: rds.IDatabaseInstance,
+        limits: _Limits,
+        topic: AlarmTopic,
     ) -> Iterator[OperatorAlarm]:
         yield OperatorAlarm(
             self,
             f"{name}CpuHigh",
+            section=f"{section}CpuHigh",
             metric=server.metric_cpu_utilization(period=_FIVE_MINUTES),
             says=f"{title} has needed more than {limits.cpu_percent:g} % of its CPU for 15 minutes",
             comparison="above",
@@ -157,6 +165,7 @@ class DatabaseAlarms(Construct):
         yield OperatorAlarm(
             self,
             f"{name}ConnectionsHigh",
+            section=f"{section}ConnectionsHigh",
             metric=server.metric_database_connections(period=_FIVE_MINUTES, statistic="Maximum"),
             says=f"More than {limits.connections_percent:g} % of {title[0].lower()}{title[1:]}'s "
             f"{limits.max_connections} connections are taken",
@@ -169,6 +178,7 @@ class DatabaseAlarms(Construct):
         yield OperatorAlarm(
             self,
             f"{name}StorageLow",
+            section=f"{section}StorageLow",
             metric=server.metric_free_storage_space(period=_FIVE_MINUTES, statistic="Minimum"),
             says=f"{title} has less than a tenth of its initial storage left",
             comparison="below",
@@ -180,6 +190,7 @@ class DatabaseAlarms(Construct):
         yield OperatorAlarm(
             self,
             f"{name}MemoryLow",
+            section=f"{section}MemoryLow",
             metric=server.metric_freeable_memory(period=_FIVE_MINUTES),
             says=f"{title} has had less than 128 MiB of memory left for 15 minutes",
             comparison="below",

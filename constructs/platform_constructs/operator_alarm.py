@@ -22,7 +22,8 @@ class OperatorAlarm(cloudwatch.Alarm):
     """An alarm that tells people when it fires and when it is over, and where the runbook says what to do.
 
     It is named by its place in the stack, so that a message says what it is about and other stacks can name it
-    (`name`). The construct's id is the section of the runbook: `CpuHigh` leads to `#cpu-high`. `missing` is what a period
+    (`name`). The construct's id is the section of the runbook: `CpuHigh` leads to `#cpu-high`, unless it shares the
+    `section` of another. `missing` is what a period
     without data means: all is "fine", it is as bad as a "breaching" one, or the alarm "keeps" its state. Every
     alarm decides that for itself, so there is no default.
     """
@@ -39,6 +40,7 @@ class OperatorAlarm(cloudwatch.Alarm):
         periods: int,
         missing: Literal["fine", "breaching", "keeps"],
         topic: AlarmTopic,
+        section: str | None = None,
     ) -> None:
         self.name = alarm_name(scope, construct_id)
         super().__init__(
@@ -46,7 +48,7 @@ class OperatorAlarm(cloudwatch.Alarm):
             construct_id,
             alarm_name=self.name,
             metric=metric,
-            alarm_description=topic.description(says, kebab_case(construct_id)),
+            alarm_description=topic.description(says, kebab_case(section or construct_id)),
             comparison_operator=_COMPARISONS[comparison],
             threshold=threshold,
             evaluation_periods=periods,

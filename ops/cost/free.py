@@ -53,6 +53,7 @@ FREE: Mapping[str, str] = {
     "AWS::Lambda::Permission": _IDENTITY,
     "AWS::Logs::QueryDefinition": "a saved text; a query is priced when it runs",
     "AWS::Logs::ResourcePolicy": _IDENTITY,
+    "AWS::RDS::DBClusterParameterGroup": _PARENT,
     "AWS::RDS::DBParameterGroup": _PARENT,
     "AWS::RDS::DBSubnetGroup": _PARENT,
     "AWS::RDS::EventSubscription": "events are free, their topic is priced itself",

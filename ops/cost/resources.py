@@ -243,9 +243,31 @@ def _scaling_policy(resource: Resource, world: World) -> Iterator[Item]:
 # Database
 
 
+@estimates("AWS::RDS::DBCluster")
+def _cluster(resource: Resource, world: World) -> Iterator[Item]:
+    # Each of its instances is charged, and has all of the storage: https://aws.amazon.com/rds/mysql/pricing/
+    properties = resource.properties
+    engine, size = properties["Engine"], properties["DBClusterInstanceClass"]
+    storage, kind = Decimal(properties["AllocatedStorage"]), properties["StorageType"]
+    yield Item(
+        f"rds.{engine}.{size}.readable_standbys_hour",
+        world.hours,
+        "fixed",
+        f"{size} with two readable standbys",
+    )
+    yield Item(
+        f"rds.storage.{kind}.readable_standbys_gb_month",
+        storage,
+        "fixed",
+        f"{storage} GB of {kind} for each of three",
+    )
+    yield from _beside(properties, storage, world)
+    yield Item("transfer.zone_gb", world.usage.network.zone_gb, "usage", "data between zones")
+
+
 @estimates("AWS::RDS::DBInstance")
 def _database(resource: Resource, world: World) -> Iterator[Item]:
-    properties, usage = resource.properties, world.usage.database
+    properties = resource.properties
     followed = set(references(properties.get("SourceDBInstanceIdentifier")))
     if followed:
         # What is not said of a replica it has from its source; its own automated backups are off until they are set.
@@ -259,6 +281,15 @@ def _database(resource: Resource, world: World) -> Iterator[Item]:
     standby = " with a standby" if zones == "multi_az" else ""
     yield Item(f"rds.{engine}.{size}.{zones}_hour", world.hours, "fixed", f"{size}{standby}")
     yield Item(f"rds.storage.{kind}.{zones}_gb_month", storage, "fixed", f"{storage} GB of {kind}{standby}")
+    yield from _beside(properties, storage, world)
+    # Charged by the sender and by the receiver: https://aws.amazon.com/ec2/pricing/on-demand/#Data_Transfer
+    # That of a replication is free: https://aws.amazon.com/rds/mysql/pricing/
+    if not followed:
+        yield Item("transfer.zone_gb", world.usage.network.zone_gb, "usage", "data between zones")
+
+
+def _beside(properties: Mapping[str, Any], storage: Decimal, world: World) -> Iterator[Item]:
+    usage = world.usage.database
     # As much as the storage is free: https://aws.amazon.com/rds/mysql/pricing/
     days = int(properties.get("BackupRetentionPeriod", 1))
     backup = (
@@ -271,10 +302,6 @@ def _database(resource: Resource, world: World) -> Iterator[Item]:
         f"backups of {days} days beyond the {storage} GB that are free",
     )
     yield Item("cloudwatch.logs_ingest_gb", usage.log_gb, "usage", "exported logs and enhanced monitoring")
-    # Charged by the sender and by the receiver: https://aws.amazon.com/ec2/pricing/on-demand/#Data_Transfer
-    # That of a replication is free: https://aws.amazon.com/rds/mysql/pricing/
-    if not followed:
-        yield Item("transfer.zone_gb", world.usage.network.zone_gb, "usage", "data between zones")
 
 
 @estimates("AWS::Backup::BackupVault", "AWS::Backup::LogicallyAirGappedBackupVault")

@@ -63,6 +63,8 @@ _KINDS: Mapping[str, Kind] = {
     "AWS::KMS::Key": Kind("key", "KMS", SECURITY, 20),
     "AWS::Lambda::Function": Kind("function", "\u03bb", COMPUTE, 15),
     "AWS::Logs::LogGroup": Kind("log group", "LOG", WATCHING, 40),
+    "AWS::RDS::DBCluster": Kind("MySQL cluster", "RDS", DATA, 1),
+    "AWS::RDS::DBClusterParameterGroup": Kind("parameter group", "RDS", DATA, 30),
     "AWS::RDS::DBInstance": Kind("MySQL instance", "RDS", DATA, 1),
     "AWS::RDS::DBParameterGroup": Kind("parameter group", "RDS", DATA, 30),
     "AWS::RDS::DBSubnetGroup": Kind("subnet group", "RDS", DATA, 31),

@@ -32,6 +32,8 @@ def _overview(overview: Overview) -> Iterator[str]:
             yield f"    service{index} --> database"
     if overview.database:
         standby = "with a standby in another zone" if overview.database.standby else "in one zone"
+        if overview.database.readable_standbys:
+            standby = "with two readable standbys"
         replica = "and a read replica" if overview.database.replica else ""
         yield f"    database[({_text(overview.database.engine, overview.database.size, standby, replica)})]"
     if overview.nat_zones:

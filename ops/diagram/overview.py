@@ -51,12 +51,13 @@ class Service:
 
 @dataclass(frozen=True)
 class Database:
-    """The database instance."""
+    """The database: one instance, or a cluster of three, two of which are read and stand by."""
 
     engine: str
     size: str
     storage_gib: int
     standby: bool
+    readable_standbys: int
     replica: bool
     backup_days: int
     encrypted: bool
@@ -253,24 +254,46 @@ _WORDS = {"Canary": "canary", "Linear": "linear", "AllAtOnce": "all at once"}
 
 
 def _database(found: _Found) -> Database | None:
+    for each in found.of("AWS::RDS::DBCluster").values():
+        return Database(
+            engine=_engine(each),
+            size=str(each["DBClusterInstanceClass"]),
+            storage_gib=int(each["AllocatedStorage"]),
+            standby=False,
+            readable_standbys=2,
+            replica=False,
+            backup_days=int(each.get("BackupRetentionPeriod", 1)),
+            encrypted=each.get("StorageEncrypted") in (True, "true"),
+            tls_only=_tls_only(found, "AWS::RDS::DBClusterParameterGroup"),
+        )
     instances = found.of("AWS::RDS::DBInstance").values()
     for each in instances:
         if _follows(each):
             continue
         return Database(
-            engine=f"{'MySQL' if each['Engine'] == 'mysql' else each['Engine']} {each.get('EngineVersion', '')}".strip(),
+            engine=_engine(each),
             size=str(each["DBInstanceClass"]),
             storage_gib=int(each["AllocatedStorage"]),
             standby=each.get("MultiAZ") in (True, "true"),
+            readable_standbys=0,
             replica=any(map(_follows, instances)),
             backup_days=int(each.get("BackupRetentionPeriod", 1)),
             encrypted=each.get("StorageEncrypted") in (True, "true"),
-            tls_only=any(
-                group.get("Parameters", {}).get("require_secure_transport") == "1"
-                for group in found.of("AWS::RDS::DBParameterGroup").values()
-            ),
+            tls_only=_tls_only(found, "AWS::RDS::DBParameterGroup"),
         )
     return None
+
+
+def _engine(server: Mapping[str, Any]) -> str:
+    name = "MySQL" if server["Engine"] == "mysql" else server["Engine"]
+    return f"{name} {server.get('EngineVersion', '')}".strip()
+
+
+def _tls_only(found: _Found, groups: str) -> bool:
+    return any(
+        group.get("Parameters", {}).get("require_secure_transport") == "1"
+        for group in found.of(groups).values()
+    )
 
 
 def _follows(instance: Mapping[str, Any]) -> bool:

@@ -248,6 +248,7 @@ def _database(picture: _Picture, band: Box | None) -> Box | None:
         canvas.text(box.x + 12, box.y + 53 + 17 * index, line, size=12, colour=MUTED, width=box.width - 20)
     copies = [
         *([("Standby", "in another zone")] if database.standby else []),
+        *([("Standby", "is read as well")] * database.readable_standbys),
         *([("Read replica", "follows, is only read")] if database.replica else []),
     ]
     previous = box
