@@ -50,7 +50,6 @@ _LOWERED = {
 }
 _TURNED = {
     ("AWS::RDS::DBCluster", "DeletionProtection"): (True, "could be deleted"),
-    ("AWS::RDS::DBCluster", "DeleteAutomatedBackups"): (False, "would take its backups along when deleted"),
     ("AWS::RDS::DBInstance", "DeletionProtection"): (True, "could be deleted"),
     ("AWS::RDS::DBInstance", "DeleteAutomatedBackups"): (False, "would take its backups along when deleted"),
 }

@@ -26,7 +26,7 @@ class MysqlCluster(RelationalDatabase):
 
     In isolated subnets, encrypted with a customer key. A write is answered when one of the others has it as well.
     When the first one is lost, one of the others takes its place behind the same address. Its storage does not grow
-    by itself. Not to be mistaken for Aurora, for which alone CDK has a higher construct.
+    by itself, and its automated backups go with it, but for the last snapshot. Not to be mistaken for Aurora, for which alone CDK has a higher construct.
     """
 
     def __init__(
@@ -83,7 +83,6 @@ class MysqlCluster(RelationalDatabase):
             preferred_maintenance_window=MAINTENANCE_WINDOW,
             copy_tags_to_snapshot=True,
             auto_minor_version_upgrade=True,
-            delete_automated_backups=not props.keep,
             deletion_protection=props.deletion_protection,
         )
         cluster.apply_removal_policy(removal_policy)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -49,13 +50,20 @@ def test_cfn_lint_finds_nothing(assembly: Assembly, name: str) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("controller", ["ecs", "rolling"])
+READABLE_STANDBYS = 'instance_class = "db.m6gd.large"\nstorage_gib = 400\ncluster = true'
+
+
+@pytest.mark.parametrize(
+    ("controller", "readers"), [("ecs", "read_replicas = 1"), ("rolling", READABLE_STANDBYS)]
+)
 def test_no_finding_is_open_with_the_other_controllers_and_what_prod_leaves_out(
-    project: Path, tmp_path: Path, controller: str
+    project: Path, tmp_path: Path, controller: str, readers: str
 ) -> None:
     file = project / "environments/prod.toml"
     text = file.read_text().replace('controller = "codedeploy"', f'controller = "{controller}"')
-    text = text.replace("[database]", "[database]\nread_replicas = 1")
+    for each in readers.splitlines():
+        text = re.sub(rf"^{each.partition('=')[0]}=.*\n", "", text, flags=re.MULTILINE)
+    text = text.replace("[database]", f"[database]\n{readers}")
     file.write_text(f"{text}\n[access]\nexec = true\n[canary]\n")
     program = (
         "import pathlib, sys, checks, settings\n"

@@ -583,6 +583,10 @@ def test_a_canary_needs_a_way_out_of_the_vpc(project: Path) -> None:
         ("db.m7g.large", 512),
         ("db.r6g.large", 1024),
         ("db.m5.4xlarge", 4096),
+        ("db.c6gd.medium", 128),
+        ("db.c6gd.4xlarge", 2048),
+        ("db.m6idn.xlarge", 1024),
+        ("db.x2iedn.2xlarge", 16384),
     ],
 )
 def test_the_database_accepts_64_connections_for_each_gib(instance_class: str, expected: int) -> None:
@@ -601,6 +605,18 @@ def test_an_instance_class_of_unknown_memory_needs_the_number_of_connections(pro
 def test_readers_have_one_replica_at_most(project: Path) -> None:
     edit(project / "environments/dev.toml", r"^instance_class.*", r"read_replicas = 2")
     assert "database.read_replicas: input should be less than or equal to 1, not 2" in problems_of(project)
+
+
+def test_a_cluster_needs_a_third_zone(project: Path) -> None:
+    file = project / "environments/dev.toml"
+    edit(
+        file,
+        r"^instance_class.*\nstorage_gib.*",
+        'instance_class = "db.m6gd.large"\nstorage_gib = 400\ncluster = true',
+    )
+    assert settings.load("dev", project).database.cluster
+    edit(file, r"^availability_zones.*", 'availability_zones = ["us-east-1a", "us-east-1b"]')
+    assert "database.cluster: its three instances are in 3 zones" in problems_of(project)
 
 
 def test_a_health_check_that_only_a_task_itself_answers_is_no_check_of_a_release(project: Path) -> None:

@@ -89,6 +89,7 @@ ENVIRONMENT: list[Change] = [
     ("database.storage_gib", "20", "database.storage_gib: input should be a " + WHOLE),
     ("database.backup_days", 7.5, "database.backup_days: input should be a " + WHOLE),
     ("database.deletion_protection", [], "database.deletion_protection: input should be a " + YES_NO),
+    ("database.cluster", "yes", "database.cluster: input should be a " + YES_NO),
     ("database.sample_data", {}, "database.sample_data: input should be a " + YES_NO),
     ("access", True, "access: input should be a " + TABLE),
     ("access.admin_cidrs", "10.0.0.0/8", "access.admin_cidrs: input should be a valid list"),
@@ -219,6 +220,36 @@ ENVIRONMENT: list[Change] = [
     ("region", "eu-west-1", "are not zones of eu-west-1; allowed: eu-west-1a"),
     ("network.nat_gateways", 4, "network.nat_gateways: at most one a zone (3), not 4"),
     ("network.nat_gateways", 0, "network.nat_gateways: 0 leaves the tasks no way to the AWS APIs"),
+    (
+        "database",
+        {"cluster": True, "storage_gib": 400},
+        "database: cluster = true is not offered with instance_class 'db.t4g.small'; allowed: db.c6gd, db.m5d",
+    ),
+    (
+        "database",
+        {"cluster": True, "storage_gib": 400, "instance_class": "db.m6gd.medium", "max_connections": 100},
+        "database: cluster = true is not offered with instance_class 'db.m6gd.medium'",
+    ),
+    (
+        "database",
+        {"cluster": True, "instance_class": "db.m6gd.large", "storage_gib": 399},
+        "database: cluster = true needs storage_gib from 400 to 24000, not 399",
+    ),
+    (
+        "database",
+        {"cluster": True, "instance_class": "db.m6gd.large", "storage_gib": 24001},
+        "database: cluster = true needs storage_gib from 400 to 24000, not 24001",
+    ),
+    (
+        "database",
+        {"cluster": True, "instance_class": "db.m6gd.large", "storage_gib": 400, "multi_az": False},
+        "database: cluster = true has its standbys in other zones; remove multi_az = false",
+    ),
+    (
+        "database",
+        {"cluster": True, "instance_class": "db.m6gd.large", "storage_gib": 400, "read_replicas": 1},
+        "database: cluster = true has readers already",
+    ),
     ("protected", True, "database.deletion_protection: protected = true keeps the data"),
     ("release.bake_minutes", 41, "release.bake_minutes: with controller 'codedeploy' at most 40, not 41"),
     (

@@ -11,6 +11,7 @@ from moto import mock_aws
 import settings
 from ops import backup
 from ops.aws import Clients
+from ops.database import Cluster, Instance
 from ops.errors import OpsError
 
 
@@ -36,10 +37,28 @@ def test_on_aws_a_backup_is_a_snapshot_that_is_there_when_the_command_ends() -> 
             MasterUsername="directory_admin",
             MasterUserPassword="a-password-of-tests",
         )
-        name = backup.snapshot(Moto(), "directory", "suppliers-prod-20261122-101500", said.append)
+        name = backup.snapshot(Instance(Moto(), "directory"), "suppliers-prod-20261122-101500", said.append)
         (found,) = rds.describe_db_snapshots(DBSnapshotIdentifier=name)["DBSnapshots"]
     assert (found["DBInstanceIdentifier"], found["Status"]) == ("directory", "available")
     assert said == ["snapshot suppliers-prod-20261122-101500 of directory: waiting until it is available"]
+
+
+def test_of_a_cluster_a_backup_is_a_snapshot_of_all_of_it() -> None:
+    with mock_aws():
+        rds = Moto().client("rds")
+        rds.create_db_cluster(
+            DBClusterIdentifier="directory",
+            DBClusterInstanceClass="db.m6gd.large",
+            Engine="mysql",
+            AllocatedStorage=400,
+            StorageType="gp3",
+            Iops=12000,
+            MasterUsername="directory_admin",
+            MasterUserPassword="a-password-of-tests",
+        )
+        name = backup.snapshot(Cluster(Moto(), "directory"), "suppliers-prod-20261122-101500", [].append)
+        (found,) = rds.describe_db_cluster_snapshots(DBClusterSnapshotIdentifier=name)["DBClusterSnapshots"]
+    assert (found["DBClusterIdentifier"], found["Status"]) == ("directory", "available")
 
 
 def test_on_aws_nothing_is_restored_over_a_running_database() -> None:
