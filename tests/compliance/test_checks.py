@@ -54,7 +54,9 @@ READABLE_STANDBYS = 'instance_class = "db.m6gd.large"\nstorage_gib = 400\ncluste
 
 
 @pytest.mark.parametrize(
-    ("controller", "readers"), [("ecs", "read_replicas = 1"), ("rolling", READABLE_STANDBYS)]
+    ("controller", "readers"),
+    [("ecs", "read_replicas = 1"), ("rolling", READABLE_STANDBYS)],
+    ids=["ecs-replica", "rolling-cluster"],
 )
 def test_no_finding_is_open_with_the_other_controllers_and_what_prod_leaves_out(
     project: Path, tmp_path: Path, controller: str, readers: str

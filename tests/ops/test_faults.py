@@ -9,7 +9,7 @@ from typing import Any
 
 import boto3
 import pytest
-from botocore.stub import Stubber
+from botocore.stub import ANY, Stubber
 from moto import mock_aws
 
 import settings
@@ -236,6 +236,59 @@ def test_a_failover_is_over_when_the_database_was_away_and_is_back() -> None:
     assert drill.facts["zone before"] == "us-east-1a"
     assert drill.facts["zone after"] == "us-east-1b"
     assert drill.facts["events of RDS"] == "Multi-AZ instance failover completed"
+
+
+def test_a_cluster_fails_over_as_a_cluster_and_is_over_when_it_is_available_again() -> None:
+    dev = settings.load("dev")
+    database = dev.database.model_copy(update={"cluster": True})
+    clients = Recorded()
+
+    def seen(writer: int, status: str) -> None:
+        members = [
+            {"DBInstanceIdentifier": f"suppliers-instance-{number}", "IsClusterWriter": number == writer}
+            for number in (1, 2, 3)
+        ]
+        cluster = {
+            "Status": status,
+            "Engine": "mysql",
+            "EngineVersion": "8.4.9",
+            "DBClusterInstanceClass": "db.m6gd.large",
+            "DBClusterMembers": members,
+        }
+        clients.expect(
+            "rds", "describe_db_clusters", {"DBClusters": [cluster]}, DBClusterIdentifier="suppliers"
+        )
+        for each, zone in zip(members, "abc", strict=True):
+            clients.expect(
+                "rds",
+                "describe_db_instances",
+                {"DBInstances": [{"AvailabilityZone": f"us-east-1{zone}"}]},
+                DBInstanceIdentifier=each["DBInstanceIdentifier"],
+            )
+
+    seen(1, "available")
+    fleet: Any = Tasks(FOUR)
+    session = Session(dev.model_copy(update={"database": database}), clients)
+    drill = failover(session, fleet, "suppliers")
+    assert drill.steps == ["fail the database suppliers over to one of its standbys"]
+    assert "35 seconds" in drill.meaning
+    seen(1, "available")
+    clients.expect("rds", "failover_db_cluster", {}, DBClusterIdentifier="suppliers")
+    drill.strike()
+    looks = []
+    completed = {"Message": "Completed failover to DB instance: suppliers-instance-2"}
+    for writer, status, events in (
+        (1, "available", []),
+        (1, "failing-over", []),
+        (2, "available", [completed]),
+    ):
+        seen(writer, status)
+        asked = {"SourceIdentifier": "suppliers", "SourceType": "db-cluster", "StartTime": ANY}
+        clients.expect("rds", "describe_events", {"Events": events}, **asked)
+        looks.append(drill.look())
+    assert [look.recovered for look in looks] == [False, False, True]
+    assert (drill.facts["zone before"], drill.facts["zone after"]) == ("us-east-1a", "us-east-1b")
+    clients.all_asked()
 
 
 def rule(**weights: int) -> dict[str, Any]:
