@@ -43,6 +43,9 @@ COMPUTE_OUTPUTS_SHARED = 12
 COMPUTE_OUTPUTS_PER_SERVICE = 14
 COMPUTE_OUTPUTS_PER_MIGRATION = 4
 
+# A user of an RDS proxy is a secret: https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/rds-proxy.html#rds-proxy.limitations
+SECRETS_PER_PROXY = 200
+
 # CloudFormation waits an hour for a custom resource; linear shifting takes 10 minutes, starting tasks some.
 CODEDEPLOY_BAKE_MINUTES = 40
 
@@ -97,6 +100,8 @@ RESERVED_NAMES = frozenset(
             "canary",
             "entrance-alarms",
             "events",
+            "proxy",
+            "proxy-alarms",
             "queries",
             "release-alarms",
             "transport",
@@ -306,6 +311,8 @@ class Database(_Section):
     deletion_protection: bool = False
     sample_data: bool = False
     max_connections: int | None = Field(default=None, ge=20, le=16_000)
+    proxy: bool = False
+    """Services connect to an RDS Proxy, which shares the server's connections between them."""
 
     @property
     def connection_limit(self) -> int:
@@ -966,6 +973,13 @@ def _contradictions(environment: Environment) -> Iterator[str]:
         yield (
             "database.deletion_protection: protected = true keeps the data; set deletion_protection = true as well"
         )
+    if environment.database.proxy and len(environment.database_users) > SECRETS_PER_PROXY:
+        yield (
+            f"database.proxy: signs in at most {SECRETS_PER_PROXY} users, a service one, not "
+            f"{len(environment.database_users)}; split the services over several environments"
+        )
+    if environment.database.proxy and not environment.database_users:
+        yield "database.proxy: no service uses the database; remove the key"
     if environment.release.approval and environment.delivery is None:
         yield "release.approval: is asked for by a pipeline; add [delivery] or remove the key"
     yield from _access_contradictions(environment)

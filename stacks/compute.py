@@ -60,6 +60,7 @@ class ComputeStack(Stack):
             key=data.key,
             migrator_secret=data.migrator_secret,
             user_secrets=data.user_secrets,
+            proxy=data.proxy,
         )
         self.cluster = ecs.Cluster(
             self,
@@ -185,7 +186,7 @@ class ComputeStack(Stack):
             ),
             load_balancer=self.entrance,
             subnets=ec2.SubnetSelection(subnets=self._subnets.subnets),
-            security_groups=[self._database.client_security_group] if uses_database else [],
+            security_groups=[self._database.service_security_group] if uses_database else [],
             logs_key=self._logs_key,
             alarms=self._alarms,
             environment={

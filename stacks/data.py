@@ -3,10 +3,12 @@ from typing import Any
 
 from aws_cdk import CfnOutput, Duration, RemovalPolicy, Stack
 from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_kms as kms
 from constructs import Construct
 
 from platform_constructs.compliance import acknowledge
 from platform_constructs.database_backup import DatabaseBackup
+from platform_constructs.database_proxy import DatabaseProxy
 from platform_constructs.encryption_key import EncryptionKey
 from platform_constructs.mysql_database import MysqlDatabase, MysqlDatabaseProps
 from platform_constructs.operator_alarm import OperatorAlarm
@@ -81,6 +83,21 @@ class DataStack(Stack):
             )
         self.migrator_secret = self.database.add_user("migrator")
         self.user_secrets = {user: self.database.add_user(user) for user in users}
+        self.proxy: DatabaseProxy | None = None
+        if database.proxy:
+            self.proxy = DatabaseProxy(
+                self,
+                "Proxy",
+                name=prefix,
+                target=self.database.proxy_target,
+                secrets=list(self.user_secrets.values()),
+                encryption_key=self.key,
+                vpc=network.vpc,
+                # From there the data subnets are reached, and addresses are plenty: a proxy takes up to 215.
+                subnets=ec2.SubnetSelection(subnet_group_name="Application"),
+                logs_key=kms.Key.from_key_arn(self, "LogsKey", network.logs_key.key_arn),
+                removal_policy=keep,
+            )
         CfnOutput(self, "DatabaseIdentifier", value=self.database.instance.instance_identifier)
         CfnOutput(self, "DatabaseEndpoint", value=self.database.instance.instance_endpoint.socket_address)
         CfnOutput(self, "DatabaseName", value=self.database.name)

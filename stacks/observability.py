@@ -8,6 +8,7 @@ from constructs import Construct
 
 from platform_constructs.customers_affected import CustomersAffected
 from platform_constructs.database_alarms import DatabaseAlarms
+from platform_constructs.database_proxy_alarms import DatabaseProxyAlarms
 from platform_constructs.entrance_alarms import EntranceAlarms
 from platform_constructs.monthly_budget import MonthlyBudget
 from platform_constructs.operations_dashboard import OperationsDashboard
@@ -93,6 +94,7 @@ class ObservabilityStack(Stack):
             failovers=events.metric_failovers(Duration.minutes(5)),
             topic=topic,
         )
+        proxy = data.proxy and DatabaseProxyAlarms(self, "ProxyAlarms", proxy=data.proxy, topic=topic)
         releases = ReleaseAlarms(
             self,
             "ReleaseAlarms",
@@ -124,6 +126,7 @@ class ObservabilityStack(Stack):
             *entrance.alarms,
             *(alarm for each in services for alarm in each.alarms),
             *database.alarms,
+            *(proxy.alarms if proxy else []),
             *data.alarms,
             *releases.alarms,
         ]
@@ -136,6 +139,7 @@ class ObservabilityStack(Stack):
             microservices=microservices,
             database=data.database.instance,
             max_connections=data.max_connections,
+            proxy=data.proxy,
             events=events,
             alarms=[affected, *(self._by_name(alarm) for alarm in alarms_in_order)],
             visits=visitor.metric_success(Duration.minutes(5)) if visitor else None,

@@ -7,10 +7,13 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 
+from platform_constructs.database_proxy import PROXY_PORT, DatabaseProxy
 from platform_constructs.mysql_database import MysqlDatabase
 
 # Where the images keep the certificate authorities of Amazon RDS.
 _AUTHORITIES = "/etc/ssl/certs/rds-global-bundle.pem"
+# Those, and the ones that sign for proxies: https://www.amazontrust.com/repository/
+_AUTHORITIES_WITH_PROXY = "/etc/ssl/certs/rds-and-proxy.pem"
 
 
 class DatabaseAccess(Construct):
@@ -29,20 +32,27 @@ class DatabaseAccess(Construct):
         key: kms.IKey,
         migrator_secret: secretsmanager.ISecret,
         user_secrets: Mapping[str, secretsmanager.ISecret],
+        proxy: DatabaseProxy | None = None,
     ) -> None:
         super().__init__(scope, construct_id)
         self._key = kms.Key.from_key_arn(self, "Key", key.key_arn)
         self._database = database
+        self._proxy = proxy
         self.administrator = self._imported("Administrator", database.administrator_secret)
         self.migrator = self._imported("Migrator", migrator_secret)
         self.users = {name: self._imported(f"User-{name}", secret) for name, secret in user_secrets.items()}
         self.client_security_group = ec2.SecurityGroup.from_security_group_id(
             self, "Clients", database.client_security_group.security_group_id, mutable=False
         )
+        self.service_security_group = self.client_security_group
+        if proxy is not None:
+            self.service_security_group = ec2.SecurityGroup.from_security_group_id(
+                self, "ProxyClients", proxy.client_security_group.security_group_id, mutable=False
+            )
 
     @property
     def location(self) -> dict[str, str]:
-        """Environment variables that say where the database is and how its identity is verified."""
+        """Environment variables that say where the database itself is and how its identity is verified."""
         endpoint = self._database.instance.instance_endpoint
         return {
             "DB_HOST": endpoint.hostname,
@@ -53,7 +63,21 @@ class DatabaseAccess(Construct):
 
     def environment(self, service: str) -> dict[str, str]:
         """Environment variables of a service that connects as its own user."""
-        return {**self.location, "DB_SECRET_ARN": self.users[service].secret_arn}
+        return {
+            **self.location,
+            **self._way_of_services(),
+            "DB_SECRET_ARN": self.users[service].secret_arn,
+        }
+
+    def _way_of_services(self) -> dict[str, str]:
+        if self._proxy is None:
+            return {}
+        return {
+            "DB_HOST": self._proxy.endpoint,
+            "DB_PORT": str(PROXY_PORT),
+            "DB_TLS_CA": _AUTHORITIES_WITH_PROXY,
+            "DB_PROXY": "true",
+        }
 
     def grant_connect(self, service: str, grantee: iam.IGrantable) -> None:
         """Allow reading the credentials of the service's own user, and no other's."""

@@ -50,8 +50,8 @@ class MysqlDatabase(Construct):
         self._vpc = vpc
         self._rotation_subnets = rotation_subnets
         self._credentials_policy = RemovalPolicy.RETAIN if props.keep else RemovalPolicy.DESTROY
-        engine = rds.DatabaseInstanceEngine.mysql(version=rds.MysqlEngineVersion.VER_8_4_9)
-        security_group = ec2.SecurityGroup(
+        engine = self._engine = rds.DatabaseInstanceEngine.mysql(version=rds.MysqlEngineVersion.VER_8_4_9)
+        security_group = self._security_group = ec2.SecurityGroup(
             self, "SecurityGroup", vpc=vpc, description="The database", allow_all_outbound=False
         )
         administrator = rds.DatabaseSecret(
@@ -133,6 +133,21 @@ class MysqlDatabase(Construct):
     def administrator_secret(self) -> secretsmanager.ISecret:
         """Credentials of the administrator, who makes the other users and serves no request."""
         return cast(secretsmanager.ISecret, self.instance.secret)
+
+    @property
+    def proxy_target(self) -> rds.ProxyTarget:
+        """What a proxy connects to; using it lets the proxy in."""
+        instance = rds.DatabaseInstance.from_database_instance_attributes(
+            self,
+            "ProxyTarget",
+            instance_identifier=self.instance.instance_identifier,
+            instance_endpoint_address=self.instance.db_instance_endpoint_address,
+            # The instance's own port is known when it exists only; a number can be checked before.
+            port=DATABASE_PORT,
+            security_groups=[self._security_group],
+            engine=self._engine,
+        )
+        return rds.ProxyTarget.from_instance(instance)
 
     def add_user(self, username: str) -> secretsmanager.ISecret:
         """The secret of a new database user; the user itself is made by the prepare task."""

@@ -7,6 +7,7 @@ from aws_cdk import aws_elasticloadbalancingv2 as elbv2
 from aws_cdk import aws_rds as rds
 from constructs import Construct
 
+from platform_constructs.database_proxy import DatabaseProxy
 from platform_constructs.microservice import Microservice
 from platform_constructs.platform_events import PlatformEvents
 
@@ -33,6 +34,7 @@ class OperationsDashboard(Construct):
         microservices: Sequence[Microservice],
         database: rds.IDatabaseInstance,
         max_connections: int,
+        proxy: DatabaseProxy | None,
         events: PlatformEvents,
         alarms: Sequence[cloudwatch.IAlarm],
         visits: cloudwatch.IMetric | None,
@@ -58,6 +60,8 @@ class OperationsDashboard(Construct):
         self._title("Database")
         self._row(*_database_load(database, max_connections))
         self._row(*_database_room(database, events))
+        if proxy is not None:
+            self._row(*_proxy(proxy))
         self._title("Cost")
         self._row(*_cost())
 
@@ -207,6 +211,25 @@ def _database_room(
             "Free storage (bytes)", 3, database.metric_free_storage_space(period=_MINUTE, label="storage")
         ),
         _graph("Failovers to the standby (events)", 3, events.metric_failovers(_FIVE_MINUTES)),
+    ]
+
+
+def _proxy(proxy: DatabaseProxy) -> list[cloudwatch.ConcreteWidget]:
+    return [
+        _graph(
+            "Connections through the proxy",
+            3,
+            proxy.metric("ClientConnections", "of clients", _MINUTE, statistic="Sum"),
+            proxy.metric("DatabaseConnections", "to the database", _MINUTE, statistic="Sum"),
+            proxy.metric("MaxDatabaseConnectionsAllowed", "allowed", _MINUTE, statistic="Sum"),
+            proxy.metric("DatabaseConnectionsCurrentlySessionPinned", "pinned", _MINUTE, statistic="Sum"),
+        ),
+        _graph(
+            "Wait for a connection of the proxy (\u00b5s)",
+            3,
+            proxy.metric("DatabaseConnectionsBorrowLatency", "average", _MINUTE, statistic="Average"),
+        ),
+        _graph("Proxy: database reached (%)", 3, proxy.metric_available(_MINUTE)),
     ]
 
 

@@ -54,6 +54,7 @@ FREE: Mapping[str, str] = {
     "AWS::Logs::QueryDefinition": "a saved text; a query is priced when it runs",
     "AWS::Logs::ResourcePolicy": _IDENTITY,
     "AWS::RDS::DBParameterGroup": _PARENT,
+    "AWS::RDS::DBProxyTargetGroup": _PARENT,
     "AWS::RDS::DBSubnetGroup": _PARENT,
     "AWS::RDS::EventSubscription": "events are free, their topic is priced itself",
     "AWS::Route53::RecordSet": "queries of alias records to a load balancer are free, the zone is not of this project (https://aws.amazon.com/route53/pricing/)",

@@ -10,6 +10,7 @@ from typing import Any
 
 from ops.cost.model import Item, Resource, World
 from ops.errors import OpsError
+from ops.routes import references
 
 Estimator = Callable[[Resource, World], Iterable[Item]]
 ESTIMATORS: dict[str, Estimator] = {}
@@ -32,6 +33,7 @@ _SERVICE_METRICS = 5
 
 _GIB_PER_KIB = Decimal(1) / 1024 / 1024
 _DASHBOARD_METRICS = 50
+_DATABASE_VCPUS_LEAST = 2
 _DAYS_PER_MONTH = Decimal(30)
 
 
@@ -265,6 +267,37 @@ def _database(resource: Resource, world: World) -> Iterator[Item]:
     yield Item("cloudwatch.logs_ingest_gb", usage.log_gb, "usage", "exported logs and enhanced monitoring")
     # Charged by the sender and by the receiver: https://aws.amazon.com/ec2/pricing/on-demand/#Data_Transfer
     yield Item("transfer.zone_gb", world.usage.network.zone_gb, "usage", "data between zones")
+
+
+@estimates("AWS::RDS::DBProxy")
+def _proxy(resource: Resource, world: World) -> Iterator[Item]:
+    # By the vCPUs of the database behind it, two at least: https://aws.amazon.com/rds/proxy/pricing/
+    targets = [
+        logical_id
+        for group in world.referring("AWS::RDS::DBProxyTargetGroup", resource)
+        for logical_id in references(group.properties)
+    ]
+    vcpus = max(
+        [
+            _DATABASE_VCPUS_LEAST,
+            *(
+                database_vcpus(each.properties["DBInstanceClass"])
+                for each in world.of_type("AWS::RDS::DBInstance", resource.stack)
+                if each.logical_id in targets
+            ),
+        ]
+    )
+    yield Item("rds_proxy.vcpu_hour", vcpus * world.hours, "fixed", f"proxy, by {vcpus} vCPUs of its database")
+
+
+def database_vcpus(instance_class: str) -> int:
+    """vCPUs of a database instance class: 2 up to `large`, 4 of `xlarge`, 4 times the number of `8xlarge`.
+
+    https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/Concepts.DBInstanceClass.Summary.html
+    """
+    size = instance_class.rpartition(".")[2]
+    found = re.fullmatch(r"(\d*)xlarge", size)
+    return 4 * int(found[1] or 1) if found else _DATABASE_VCPUS_LEAST
 
 
 @estimates("AWS::Backup::BackupVault", "AWS::Backup::LogicallyAirGappedBackupVault")

@@ -65,6 +65,8 @@ _KINDS: Mapping[str, Kind] = {
     "AWS::Logs::LogGroup": Kind("log group", "LOG", WATCHING, 40),
     "AWS::RDS::DBInstance": Kind("MySQL instance", "RDS", DATA, 1),
     "AWS::RDS::DBParameterGroup": Kind("parameter group", "RDS", DATA, 30),
+    "AWS::RDS::DBProxy": Kind("database proxy", "RDS", DATA, 2),
+    "AWS::RDS::DBProxyTargetGroup": Kind("target group of the proxy", "RDS", DATA, 32),
     "AWS::RDS::DBSubnetGroup": Kind("subnet group", "RDS", DATA, 31),
     "AWS::RDS::EventSubscription": Kind("event subscription", "RDS", WATCHING, 30),
     "AWS::Route53::RecordSet": Kind("DNS record", "DNS", NETWORK, 20),

@@ -29,10 +29,12 @@ def _overview(overview: Overview) -> Iterator[str]:
         if overview.load_balancer:
             yield f"    balancer -- {_text(' '.join(service.paths))} --> service{index}"
         if overview.database and service.database:
-            yield f"    service{index} --> database"
+            yield f"    service{index} --> {'proxy' if overview.database.proxy else 'database'}"
     if overview.database:
         standby = "with a standby in another zone" if overview.database.standby else "in one zone"
         yield f"    database[({_text(overview.database.engine, overview.database.size, standby)})]"
+        if overview.database.proxy:
+            yield f"    proxy[{_text('RDS Proxy')}] --> database"
     if overview.nat_zones:
         yield f"    nat[{_text(counted(len(overview.nat_zones), 'NAT gateway'))}]"
     yield "  end"

@@ -60,6 +60,7 @@ class Database:
     backup_days: int
     encrypted: bool
     tls_only: bool
+    proxy: bool
 
 
 @dataclass(frozen=True)
@@ -264,6 +265,7 @@ def _database(found: _Found) -> Database | None:
                 group.get("Parameters", {}).get("require_secure_transport") == "1"
                 for group in found.of("AWS::RDS::DBParameterGroup").values()
             ),
+            proxy=bool(found.of("AWS::RDS::DBProxy")),
         )
     return None
 

@@ -241,7 +241,7 @@ def _database(picture: _Picture, band: Box | None) -> Box | None:
     canvas.text(box.x + 46, box.y + 28, database.engine, size=14, bold=True, width=box.width - 54)
     facts = (
         f"{database.size}, {database.storage_gib} GB",
-        f"backups of {database.backup_days} days",
+        f"backups of {database.backup_days} days{', behind a proxy' if database.proxy else ''}",
         f"{'' if database.encrypted else 'not '}encrypted{', TLS only' if database.tls_only else ''}",
     )
     for index, line in enumerate(facts):

@@ -131,8 +131,10 @@ def with_sections(project: Path, name: str, text: str) -> settings.Environment:
 
 @pytest.fixture(scope="module")
 def complete(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Template]:
-    """Production with the canary as well."""
-    environment = settings.load("prod").model_copy(update={"canary": settings.Canary()})
+    """Production with the canary and the proxy as well."""
+    production = settings.load("prod")
+    database = production.database.model_copy(update={"proxy": True})
+    environment = production.model_copy(update={"canary": settings.Canary(), "database": database})
     return synthesize(environment, tmp_path_factory.mktemp("complete"))
 
 
@@ -186,9 +188,11 @@ def test_every_metric_is_of_a_resource_of_the_stacks_or_of_the_services(
                 seen.add(name)
                 if name in ("Environment", "Service"):
                     assert metric.namespace == "Directory"
-                elif name in ("Currency", "Region", "Rule", "WebACL"):
+                elif name in ("Currency", "Region", "Rule", "WebACL", "TargetRole") or value == "default":
                     # Each of them a fixed word.
                     assert ":" not in value
+                elif name == "ProxyName":
+                    assert value == only(of_type(deployed["Data"], "AWS::RDS::DBProxy"))["DBProxyName"]
                 else:
                     assert value.partition(":")[2] == WHOSE[name], f"{asker}: {name} is {value}"
     assert {"ClusterName", "DBInstanceIdentifier", "LoadBalancer", "RuleName", "TargetGroup"} <= seen

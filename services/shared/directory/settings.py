@@ -25,6 +25,7 @@ class Settings:
     db_name: str = ""
     db_secret_arn: str = ""
     db_tls_ca: str = ""
+    db_proxy: bool = False
     pool_size: int = 5
     trusted_hosts: frozenset[str] = frozenset()
     phone_region: str = "US"
@@ -62,12 +63,20 @@ class Settings:
             db_name=env.get("DB_NAME", ""),
             db_secret_arn=env.get("DB_SECRET_ARN", ""),
             db_tls_ca=tls_ca,
+            db_proxy=_flag(env, "DB_PROXY"),
             pool_size=_number(env, "DB_POOL_SIZE", 5, 1, 100),
             trusted_hosts=frozenset(host for host in hosts if host),
             phone_region=region,
             keep_alive_seconds=_number(env, "KEEP_ALIVE_SECONDS", 75, 1, 3600),
             stop_seconds=_number(env, "STOP_SECONDS", 20, 1, 110),
         )
+
+
+def _flag(env: Mapping[str, str], name: str) -> bool:
+    text = env.get(name, "").strip().lower() or "false"
+    if text not in ("true", "false"):
+        raise SettingsError(f"{name}: {text!r} is neither true nor false")
+    return text == "true"
 
 
 def _number(env: Mapping[str, str], name: str, default: int, low: int, high: int) -> int:
