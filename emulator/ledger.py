@@ -34,6 +34,8 @@ RUNNING_TYPES = frozenset(
         "AWS::Logs::LogStream",
         "AWS::RDS::DBInstance",
         "AWS::RDS::DBParameterGroup",
+        "AWS::RDS::DBProxy",
+        "AWS::RDS::DBProxyTargetGroup",
         "AWS::S3::Bucket",
         "AWS::SNS::Subscription",
         "AWS::SNS::Topic",

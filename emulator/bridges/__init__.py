@@ -40,6 +40,7 @@ def install(context: Context) -> None:
         containers,
         custom_resources,
         database,
+        database_proxy,
         load_balancer,
         placement,
         private_addresses,
@@ -58,6 +59,7 @@ def install(context: Context) -> None:
     custom_resources.install(context)
     registry.install(context)
     database.install(context)
+    database_proxy.install(context)
     containers.install(context)
     placement.install(context)
     task_sets.install(context)
