@@ -43,9 +43,6 @@ COMPUTE_OUTPUTS_SHARED = 12
 COMPUTE_OUTPUTS_PER_SERVICE = 14
 COMPUTE_OUTPUTS_PER_MIGRATION = 4
 
-# A user of an RDS proxy is a secret: https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/rds-proxy.html#rds-proxy.limitations
-SECRETS_PER_PROXY = 200
-
 # CloudFormation waits an hour for a custom resource; linear shifting takes 10 minutes, starting tasks some.
 CODEDEPLOY_BAKE_MINUTES = 40
 
@@ -972,11 +969,6 @@ def _contradictions(environment: Environment) -> Iterator[str]:
     if environment.protected and not environment.database.deletion_protection:
         yield (
             "database.deletion_protection: protected = true keeps the data; set deletion_protection = true as well"
-        )
-    if environment.database.proxy and len(environment.database_users) > SECRETS_PER_PROXY:
-        yield (
-            f"database.proxy: signs in at most {SECRETS_PER_PROXY} users, a service one, not "
-            f"{len(environment.database_users)}; split the services over several environments"
         )
     if environment.database.proxy and not environment.database_users:
         yield "database.proxy: no service uses the database; remove the key"

@@ -92,7 +92,9 @@ class DatabaseProxy(Construct):
         )
         proxy.node.add_dependency(log_group)
         # The published schema knows no tags of it, to which CDK is ahead; the proxy itself has them.
-        cast(rds.CfnDBProxyTargetGroup, proxy.node.find_child("ProxyTargetGroup")).add_property_deletion_override("Tags")
+        cast(
+            rds.CfnDBProxyTargetGroup, proxy.node.find_child("ProxyTargetGroup")
+        ).add_property_deletion_override("Tags")
         self.endpoint = proxy.endpoint
 
     def metric(self, metric_name: str, label: str, period: Duration, *, statistic: str) -> cloudwatch.Metric:

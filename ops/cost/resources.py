@@ -287,7 +287,9 @@ def _proxy(resource: Resource, world: World) -> Iterator[Item]:
             ),
         ]
     )
-    yield Item("rds_proxy.vcpu_hour", vcpus * world.hours, "fixed", f"proxy, by {vcpus} vCPUs of its database")
+    yield Item(
+        "rds_proxy.vcpu_hour", vcpus * world.hours, "fixed", f"proxy, by {vcpus} vCPUs of its database"
+    )
 
 
 def database_vcpus(instance_class: str) -> int:

@@ -129,6 +129,7 @@ def test_the_plain_list_is_never_forgotten() -> None:
         ({"DATABASE_URL": "sqlite://", "PORT": "x"}, "PORT: 'x'"),
         ({"DATABASE_URL": "sqlite://", "PORT": "70000"}, "PORT: '70000'"),
         ({"DATABASE_URL": "sqlite://", "DB_TLS_CA": "/none"}, "DB_TLS_CA"),
+        ({"DATABASE_URL": "sqlite://", "DB_PROXY": "yes"}, "DB_PROXY: 'yes' is neither true nor false"),
         ({"DATABASE_URL": "sqlite://", "PHONE_REGION": "USA"}, "PHONE_REGION"),
     ],
 )

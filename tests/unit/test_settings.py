@@ -410,6 +410,22 @@ def test_a_section_without_keys_puts_a_web_acl_with_its_usual_limit_in_front(pro
     assert settings.load("local", project).waf is None
 
 
+def test_a_proxy_that_nobody_would_connect_to_is_refused(project: Path) -> None:
+    edit(project / "environments/dev.toml", r"^\[database\]", "[database]\nproxy = true")
+    assert settings.load("dev", project).database.proxy
+    for service in settings.load("dev", project).services:
+        manifest = project / f"services/{service.name}/service.toml"
+        edit(manifest, r"^database.*", 'database = "none"')
+        text = manifest.read_text()
+        manifest.write_text(
+            "".join(line for line in text.splitlines(True) if not line.startswith(("tables", "migrations")))
+        )
+    assert (
+        problems_of(project)
+        == "environments/dev.toml: database.proxy: no service uses the database; remove the key"
+    )
+
+
 def test_two_services_with_one_priority_contradict_each_other(project: Path) -> None:
     edit(project / "services/customer/service.toml", r"^priority.*", "priority = 100")
     assert "services.employee.priority: rule priority 100 is taken by customer" in problems_of(project)

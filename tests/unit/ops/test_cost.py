@@ -52,6 +52,7 @@ PRICES = {
     "rds.backup_gb_month": "0.095",
     "rds.mysql.db.t4g.medium.multi_az_hour": "0.129",
     "rds.storage.gp3.multi_az_gb_month": "0.23",
+    "rds_proxy.vcpu_hour": "0.015",
     "secretsmanager.api_10k": "0.05",
     "secretsmanager.secret_month": "0.40",
     "sns.email_100k": "2.00",
@@ -345,6 +346,42 @@ def test_what_security_and_observability_add_is_priced() -> None:
         "AWS::Backup::BackupPlan",
         "AWS::Budgets::Budget",
     }
+
+
+@pytest.mark.parametrize(
+    ("instance_class", "vcpus", "month"),
+    [
+        ("db.t4g.micro", 2, "21.90"),
+        ("db.m7g.large", 2, "21.90"),
+        ("db.r7g.xlarge", 4, "43.80"),
+        ("db.m7g.4xlarge", 16, "175.20"),
+    ],
+)
+def test_a_proxy_costs_by_the_vcpus_of_its_database_two_at_least(
+    instance_class: str, vcpus: int, month: str
+) -> None:
+    found = estimated(
+        Data=stack(
+            Instance=(
+                "AWS::RDS::DBInstance",
+                {"Engine": "mysql", "DBInstanceClass": instance_class, "AllocatedStorage": "5"},
+            ),
+            Other=(
+                "AWS::RDS::DBInstance",
+                {"Engine": "mysql", "DBInstanceClass": "db.m7g.48xlarge", "AllocatedStorage": "5"},
+            ),
+            Proxy=("AWS::RDS::DBProxy", {"DBProxyName": "suppliers-dev"}),
+            Targets=(
+                "AWS::RDS::DBProxyTargetGroup",
+                {"DBProxyName": {"Ref": "Proxy"}, "DBInstanceIdentifiers": [{"Ref": "Instance"}]},
+            ),
+        )
+    )
+    # 730 h x 0.015 a vCPU
+    assert usd(found, "Proxy", "rds_proxy.vcpu_hour") == month
+    (line,) = (each for each in found.lines if each.resource == "Proxy")
+    assert line.quantity == vcpus * 730
+    assert "AWS::RDS::DBProxyTargetGroup" in found.free
 
 
 def test_each_metric_of_an_alarm_is_charged_once_the_free_ones_are_used_up() -> None:

@@ -251,6 +251,10 @@ def test_mermaid_tells_the_same_as_the_picture(crowded: Overview) -> None:
     assert 'balancer["Application Load Balancer<br>HTTPS 443 production' in text
     assert "service1 --> database" in text
     assert "service2 --> database" not in text
+    assert crowded.database is not None
+    behind = mermaid.of_overview(replace(crowded, database=replace(crowded.database, proxy=True)))
+    assert "service1 --> proxy" in behind
+    assert 'proxy["RDS Proxy"] --> database' in behind
     assert 'nat["6 NAT gateways"]' in text
 
 
