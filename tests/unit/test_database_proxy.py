@@ -162,10 +162,9 @@ def test_services_connect_to_the_proxy_and_preparations_to_the_database(
 def only_output(data: Template, attribute: str, resource_type: str) -> str:
     """The output of Data by which other stacks learn an attribute of its one resource of a type."""
     (resource,) = of_type(data, resource_type)
+    outputs: Mapping[str, Mapping[str, Any]] = data["Outputs"]
     return next(
-        name
-        for name, each in data["Outputs"].items()
-        if each["Value"] == {"Fn::GetAtt": [resource, attribute]}
+        name for name, each in outputs.items() if each["Value"] == {"Fn::GetAtt": [resource, attribute]}
     )
 
 

@@ -14,12 +14,12 @@ SUBNET = "172.21.0.0/16"
 def test_proxies_have_addresses_that_docker_and_the_servers_leave_alone() -> None:
     found = database_proxy.addresses(SUBNET)
     assert len(set(found)) == database_proxy.ADDRESSES
-    network = ipaddress.ip_network(SUBNET)
+    network = ipaddress.IPv4Network(SUBNET)
     for address in found:
-        assert ipaddress.ip_address(address) in network
+        assert ipaddress.IPv4Address(address) in network
         # Servers begin five below the broadcast address and go down.
-        assert ipaddress.ip_address(address) > network.broadcast_address - 5
-        assert ipaddress.ip_address(address) < network.broadcast_address
+        assert ipaddress.IPv4Address(address) > network.broadcast_address - 5
+        assert ipaddress.IPv4Address(address) < network.broadcast_address
 
 
 def free_port() -> int:
