@@ -310,6 +310,8 @@ class Database(_Section):
     max_connections: int | None = Field(default=None, ge=20, le=16_000)
     proxy: bool = False
     """Services connect to an RDS Proxy, which shares the server's connections between them."""
+    # Amazon RDS spreads readers over several replicas of MySQL by no address of its own, so one is what they can use.
+    read_replicas: int = Field(default=0, ge=0, le=1)
 
     @property
     def connection_limit(self) -> int:

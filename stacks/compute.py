@@ -172,7 +172,7 @@ class ComputeStack(Stack):
         return f"{self.stack_name}-{service.name}"
 
     def _microservice(self, service: Service) -> Microservice:
-        uses_database = service.database != "none"
+        uses_database, only_reads = service.database != "none", service.database == "read"
         microservice = Microservice(
             self,
             _pascal_case(service.name),
@@ -186,12 +186,12 @@ class ComputeStack(Stack):
             ),
             load_balancer=self.entrance,
             subnets=ec2.SubnetSelection(subnets=self._subnets.subnets),
-            security_groups=[self._database.service_security_group] if uses_database else [],
+            security_groups=self._database.security_groups(only_reads=only_reads) if uses_database else [],
             logs_key=self._logs_key,
             alarms=self._alarms,
             environment={
                 **self._environment,
-                **(self._database.environment(service.name) if uses_database else {}),
+                **(self._database.environment(service.name, only_reads=only_reads) if uses_database else {}),
             },
             release_check=self._release_check,
             removal_policy=self._removal_policy,

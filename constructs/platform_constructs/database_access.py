@@ -41,14 +41,10 @@ class DatabaseAccess(Construct):
         self.administrator = self._imported("Administrator", database.administrator_secret)
         self.migrator = self._imported("Migrator", migrator_secret)
         self.users = {name: self._imported(f"User-{name}", secret) for name, secret in user_secrets.items()}
-        self.client_security_group = ec2.SecurityGroup.from_security_group_id(
-            self, "Clients", database.client_security_group.security_group_id, mutable=False
+        self.client_security_group = self._group("Clients", database.client_security_group)
+        self._proxy_client_security_group = (
+            None if proxy is None else self._group("ProxyClients", proxy.client_security_group)
         )
-        self.service_security_group = self.client_security_group
-        if proxy is not None:
-            self.service_security_group = ec2.SecurityGroup.from_security_group_id(
-                self, "ProxyClients", proxy.client_security_group.security_group_id, mutable=False
-            )
 
     @property
     def location(self) -> dict[str, str]:
@@ -61,13 +57,32 @@ class DatabaseAccess(Construct):
             "DB_TLS_CA": _AUTHORITIES,
         }
 
-    def environment(self, service: str) -> dict[str, str]:
+    @property
+    def reader_location(self) -> dict[str, str]:
+        """Environment variables that say where to read; none where nothing follows the database."""
+        replica = self._database.replica
+        if replica is None:
+            return {}
+        return {
+            "DB_READER_HOST": replica.db_instance_endpoint_address,
+            "DB_READER_PORT": replica.db_instance_endpoint_port,
+        }
+
+    def environment(self, service: str, *, only_reads: bool) -> dict[str, str]:
         """Environment variables of a service that connects as its own user."""
         return {
             **self.location,
             **self._way_of_services(),
+            **(self.reader_location if only_reads else {}),
             "DB_SECRET_ARN": self.users[service].secret_arn,
         }
+
+    def security_groups(self, *, only_reads: bool) -> list[ec2.ISecurityGroup]:
+        """What a service joins to reach what its environment names: the proxy where there is one, a replica itself."""
+        if self._proxy_client_security_group is None:
+            return [self.client_security_group]
+        reads_directly = only_reads and self._database.replica is not None
+        return [self._proxy_client_security_group, *([self.client_security_group] if reads_directly else [])]
 
     def _way_of_services(self) -> dict[str, str]:
         if self._proxy is None:
@@ -103,4 +118,9 @@ class DatabaseAccess(Construct):
     def _imported(self, construct_id: str, secret: secretsmanager.ISecret) -> secretsmanager.ISecret:
         return secretsmanager.Secret.from_secret_attributes(
             self, construct_id, secret_complete_arn=secret.secret_arn, encryption_key=self._key
+        )
+
+    def _group(self, construct_id: str, group: ec2.ISecurityGroup) -> ec2.ISecurityGroup:
+        return ec2.SecurityGroup.from_security_group_id(
+            self, construct_id, group.security_group_id, mutable=False
         )

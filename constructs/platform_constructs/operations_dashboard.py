@@ -7,6 +7,7 @@ from aws_cdk import aws_elasticloadbalancingv2 as elbv2
 from aws_cdk import aws_rds as rds
 from constructs import Construct
 
+from platform_constructs.database_alarms import metric_lag
 from platform_constructs.database_proxy import DatabaseProxy
 from platform_constructs.microservice import Microservice
 from platform_constructs.platform_events import PlatformEvents
@@ -33,6 +34,7 @@ class OperationsDashboard(Construct):
         load_balancer: elbv2.ApplicationLoadBalancer,
         microservices: Sequence[Microservice],
         database: rds.IDatabaseInstance,
+        replica: rds.IDatabaseInstance | None,
         max_connections: int,
         proxy: DatabaseProxy | None,
         events: PlatformEvents,
@@ -62,6 +64,9 @@ class OperationsDashboard(Construct):
         self._row(*_database_room(database, events))
         if proxy is not None:
             self._row(*_proxy(proxy))
+        if replica is not None:
+            self._title("Read replica")
+            self._row(*_replica(replica, max_connections))
         self._title("Cost")
         self._row(*_cost())
 
@@ -230,6 +235,20 @@ def _proxy(proxy: DatabaseProxy) -> list[cloudwatch.ConcreteWidget]:
             proxy.metric("DatabaseConnectionsBorrowLatency", "average", _MINUTE, statistic="Average"),
         ),
         _graph("Proxy: database reached (%)", 3, proxy.metric_available(_MINUTE)),
+    ]
+
+
+def _replica(replica: rds.IDatabaseInstance, max_connections: int) -> list[cloudwatch.ConcreteWidget]:
+    return [
+        _graph("Lag behind the database (s)", 4, metric_lag(replica, _MINUTE)),
+        _graph("CPU (%)", 4, replica.metric_cpu_utilization(period=_MINUTE, label="CPU")),
+        _graph(
+            "Connections",
+            4,
+            replica.metric_database_connections(period=_MINUTE, statistic="Maximum", label="connections"),
+            lines={"maximum": max_connections},
+        ),
+        _graph("Free storage (bytes)", 4, replica.metric_free_storage_space(period=_MINUTE, label="storage")),
     ]
 
 

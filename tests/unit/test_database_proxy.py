@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -214,3 +215,21 @@ def test_a_protected_environment_keeps_the_log_and_no_other_does(behind: Mapping
         if each["Type"] == "AWS::Logs::LogGroup" and logical_id.startswith("Proxy")
     }
     assert kept == {"Retain" if settings.load(name).protected else "Delete"}
+
+
+def test_readers_go_to_a_replica_directly_and_write_nowhere(tmp_path: Path) -> None:
+    environment = settings.load("dev")
+    database = environment.database.model_copy(update={"proxy": True, "read_replicas": 1})
+    found = synthesize(environment.model_copy(update={"database": database}), tmp_path)
+    data, compute = found["Data"], found["Compute"]
+    # A proxy has one target, and never a replica.
+    (target,) = only(of_type(data, "AWS::RDS::DBProxyTargetGroup"))["DBInstanceIdentifiers"]
+    assert "Replica" not in target["Ref"]
+    for logical_id, definition in definitions(compute, preparing=False).items():
+        variables = environment_of(definition)
+        assert refers_to(variables["DB_HOST"], only_output(data, "Endpoint", PROXY))
+        assert ("Customer" in logical_id) == ("DB_READER_HOST" in variables)
+    for logical_id, service in of_type(compute, "AWS::ECS::Service").items():
+        groups = service["NetworkConfiguration"]["AwsvpcConfiguration"]["SecurityGroups"]
+        # Its own and the proxy's clients; the database's clients, whose servers share a group, only to read.
+        assert len(groups) == (3 if "Customer" in logical_id else 2), logical_id

@@ -131,10 +131,10 @@ def with_sections(project: Path, name: str, text: str) -> settings.Environment:
 
 @pytest.fixture(scope="module")
 def complete(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Template]:
-    """Production with the canary and the proxy as well."""
-    production = settings.load("prod")
-    database = production.database.model_copy(update={"proxy": True})
-    environment = production.model_copy(update={"canary": settings.Canary(), "database": database})
+    """Production with the canary, a read replica and the proxy as well."""
+    prod = settings.load("prod")
+    database = prod.database.model_copy(update={"read_replicas": 1, "proxy": True})
+    environment = prod.model_copy(update={"canary": settings.Canary(), "database": database})
     return synthesize(environment, tmp_path_factory.mktemp("complete"))
 
 
@@ -203,7 +203,7 @@ def test_no_alarm_and_no_widget_looks_at_one_group_of_a_pair_only(deployed: Mapp
     for asker, metrics in everything_asked_for(deployed):
         groups: dict[tuple[str, str, str], set[str]] = {}
         for metric in metrics:
-            if "TargetGroup" in dict(metric.dimensions):
+            if metric.namespace == "AWS/ApplicationELB" and "TargetGroup" in dict(metric.dimensions):
                 group = metric.dimension("TargetGroup").partition(":")[0]
                 pair, colour = re.split(r"(?=Blue|Green)", group)[:2]
                 key = (metric.name, metric.statistic, pair)
@@ -271,9 +271,17 @@ def test_every_alarm_says_what_it_means_and_where_the_runbook_says_what_to_do(
 def test_every_alarm_says_what_missing_data_means_as_the_runbook_tells(
     deployed: Mapping[str, Template],
 ) -> None:
-    breaching = {"NoHealthyTask", "NoRunningTask", "DatabaseCpuHigh", "CanaryFailed"}
+    breaching = {
+        "NoHealthyTask",
+        "NoRunningTask",
+        "DatabaseCpuHigh",
+        "ReplicaCpuHigh",
+        "CanaryFailed",
+        "DatabaseProxyUnavailable",
+    }
     keeping = {
         *("DatabaseConnectionsHigh", "DatabaseStorageLow", "DatabaseMemoryLow"),
+        *("ReplicaConnectionsHigh", "ReplicaStorageLow", "ReplicaMemoryLow", "ReplicaLagHigh"),
         "CertificateExpiring",
     }
     for stack, logical_id, alarm in alarms_of(deployed):
@@ -299,6 +307,8 @@ EXPECTED = {
     *("NoRunningTask", "NoHealthyTask", "LoadBalancerErrors", "ErrorLines", "CertificateExpiring"),
     "WafBlockingSpike",
     *("DatabaseCpuHigh", "DatabaseConnectionsHigh", "DatabaseStorageLow", "DatabaseMemoryLow"),
+    *("ReplicaCpuHigh", "ReplicaConnectionsHigh", "ReplicaStorageLow", "ReplicaMemoryLow", "ReplicaLagHigh"),
+    *("DatabaseProxyUnavailable", "DatabaseProxyPinned", "DatabaseProxyBorrowSlow", "DatabaseProxyRefusing"),
     *("DatabaseFailover", "BackupFailed", "DeploymentFailed", "PipelineFailed", "CanaryFailed"),
 }
 
