@@ -29,6 +29,7 @@ from ops.options import AsJson, Env, Rehearse
 from ops.refusals import explain, says
 from ops.session import Session, operating
 from ops.text import table
+from platform_constructs.viewer_network import ADMIN, HEADER
 
 _REQUESTS = 24
 # CloudWatch Logs shows a line some seconds after it was written.
@@ -322,7 +323,8 @@ def closed(facts: Facts) -> Result:
     for rule in facts.rules:
         leads_to = live.traffic_by_service(facts.deployment, [rule]).keys() & restricted.keys()
         if leads_to:
-            everybody = "from " not in rule.conditions or "0.0.0.0/0" in rule.conditions
+            named = "from " in rule.conditions or f"{HEADER} {ADMIN}" in rule.conditions
+            everybody = not named or "0.0.0.0/0" in rule.conditions
             (unguarded if everybody else guarded).append(rule.priority)
     if unguarded:
         return Result(check, State.FAILED, f"rule {', '.join(unguarded)} leads everybody to it")

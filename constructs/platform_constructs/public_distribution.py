@@ -222,13 +222,13 @@ class PublicDistribution(Construct):
         if not waf:
             acknowledge(
                 self.distribution,
-                "CFR2",
+                ("CFR2", "CKV_AWS_68"),
                 "By setting (no [waf]): an environment for tries, whose services validate what they are sent.",
             )
         if not secure:
             acknowledge(
                 self.distribution,
-                "CFR4",
+                ("CFR4", "CKV_AWS_174"),
                 "By setting (no [tls]): with its own certificate for *.cloudfront.net CloudFront accepts TLS 1.0 and later and "
                 "no stricter policy can be set. Browsers of today negotiate TLS 1.3; with a domain 1.2 is the oldest.",
             )

@@ -214,7 +214,7 @@ def _services(found: _Found, compute: Blueprint) -> Iterator[Service]:
         yield Service(
             name=str(task["ContainerDefinitions"][0]["Name"]),
             paths=tuple(dict.fromkeys(paths)),
-            restricted=any(condition["Field"] == "source-ip" for condition in conditions),
+            restricted=any(condition["Field"] in ("source-ip", "http-header") for condition in conditions),
             vcpu=f"{int(task['Cpu']) / 1024:g} vCPU",
             memory=f"{int(task['Memory']) / 1024:g} GB",
             architecture="ARM64"
