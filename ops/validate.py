@@ -295,7 +295,12 @@ def names(facts: Facts) -> Result:
     url = facts.deployment.output("compute", "ApplicationUrl")
     host = urlsplit(url).hostname or ""
     if facts.emulated:
-        return Result(check, State.RECORDED, f"{host} is this machine by convention (RFC 6761), not by DNS")
+        by = (
+            "CloudFront's, which is only recorded"
+            if facts.session.environment.cdn
+            else "this machine by convention (RFC 6761)"
+        )
+        return Result(check, State.RECORDED, f"{host} is {by}, not by DNS")
     try:
         addresses = sorted(
             {str(found[4][0]) for found in socket.getaddrinfo(host, 443, type=socket.SOCK_STREAM)}

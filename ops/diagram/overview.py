@@ -84,6 +84,7 @@ class Overview:
     interface_endpoints: tuple[str, ...]
     load_balancer: str | None
     public: bool
+    edge: bool
     listeners: tuple[Listener, ...]
     domain: str | None
     firewall_rules: int | None
@@ -122,6 +123,7 @@ def overview(templates: Templates, environment: str, region: str) -> Overview:
         interface_endpoints=tuple(name for kind, name in endpoints if kind == "Interface"),
         load_balancer=None if balancer is None else str(balancer.get("Name", "load balancer")),
         public=balancer is not None and balancer.get("Scheme") == "internet-facing",
+        edge=bool(found.of("AWS::CloudFront::Distribution")),
         listeners=tuple(
             sorted(_listeners(found, compute), key=lambda each: (each.name != "production", each.port))
         ),
