@@ -10,6 +10,7 @@ from constructs import Construct
 from platform_constructs.database_alarms import metric_lag
 from platform_constructs.microservice import Microservice
 from platform_constructs.platform_events import PlatformEvents
+from platform_constructs.public_distribution import PublicDistribution
 
 _MINUTE = Duration.minutes(1)
 _FIVE_MINUTES = Duration.minutes(5)
@@ -31,6 +32,7 @@ class OperationsDashboard(Construct):
         *,
         name: str,
         load_balancer: elbv2.ApplicationLoadBalancer,
+        edge: PublicDistribution | None,
         microservices: Sequence[Microservice],
         database: rds.IDatabaseInstance,
         replica: rds.IDatabaseInstance | None,
@@ -48,6 +50,9 @@ class OperationsDashboard(Construct):
         self._row(
             cloudwatch.AlarmStatusWidget(title="Alarms", alarms=list(alarms), width=_GRID, height=2 + rows)
         )
+        if edge is not None:
+            self._title("CloudFront")
+            self._row(*_edge(edge))
         self._title("Load balancer")
         self._row(*_load_balancer(load_balancer))
         self._row(*_entrance(visits, blocked_requests))
@@ -96,6 +101,18 @@ def _load_balancer(load_balancer: elbv2.ApplicationLoadBalancer) -> list[cloudwa
             metrics.http_code_elb(
                 elbv2.HttpCodeElb.ELB_5XX_COUNT, period=_MINUTE, label="5xx of the load balancer"
             ),
+        ),
+    ]
+
+
+def _edge(edge: PublicDistribution) -> list[cloudwatch.ConcreteWidget]:
+    return [
+        _graph("Requests of viewers", 2, edge.metric_requests(_MINUTE)),
+        _graph(
+            "Answers to viewers that were errors (%)",
+            2,
+            edge.metric_error_rate("4xx", _MINUTE),
+            edge.metric_error_rate("5xx", _MINUTE),
         ),
     ]
 
