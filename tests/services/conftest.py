@@ -21,7 +21,7 @@ from tests.services.harness import (
 )
 
 # Fixtures that start containers.
-DOCKER_FIXTURES = {"mysql", "images", "tls"}
+DOCKER_FIXTURES = {"cache", "mysql", "images", "tls"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
