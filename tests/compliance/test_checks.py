@@ -49,13 +49,13 @@ def test_cfn_lint_finds_nothing(assembly: Assembly, name: str) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("controller", ["ecs", "rolling"])
+@pytest.mark.parametrize(("controller", "replicas"), [("ecs", 1), ("rolling", 0)])
 def test_no_finding_is_open_with_the_other_controllers_and_what_prod_leaves_out(
-    project: Path, tmp_path: Path, controller: str
+    project: Path, tmp_path: Path, controller: str, replicas: int
 ) -> None:
     file = project / "environments/prod.toml"
     text = file.read_text().replace('controller = "codedeploy"', f'controller = "{controller}"')
-    file.write_text(f"{text}\n[access]\nexec = true\n[canary]\n")
+    file.write_text(f"{text}\n[access]\nexec = true\n[canary]\n[cache]\nreplicas = {replicas}\n")
     program = (
         "import pathlib, sys, checks, settings\n"
         "from tests.conftest import built\n"
