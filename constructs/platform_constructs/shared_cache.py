@@ -118,9 +118,9 @@ class SharedCache(Construct):
         )
         acknowledge(
             self._group,
-            ("AEC6", "CKV_AWS_31"),
+            "AEC6",
             "Users sign in by their IAM roles, each with rights of its own, which excludes the one password for all that "
-            "the rules look for (AuthToken): https://docs.aws.amazon.com/AmazonElastiCache/latest/dg/auth-iam.html",
+            "the rule looks for (AuthToken): https://docs.aws.amazon.com/AmazonElastiCache/latest/dg/auth-iam.html",
         )
         if replicas == 0:
             acknowledge(

@@ -18,6 +18,7 @@ import pytest
 import valkey
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import Engine
+from valkey.exceptions import AuthenticationError, NoPermissionError, ValkeyError
 
 from directory.settings import Settings, SettingsError
 from directory.shared_cache import sign_in_token
@@ -118,7 +119,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cache]:
 def answers(cache: Cache) -> bool:
     try:
         return bool(cache.connect("operator").ping())
-    except valkey.ValkeyError:
+    except ValkeyError:
         return False
 
 
@@ -256,18 +257,18 @@ def test_a_service_has_its_own_keys_and_no_others(tasks: Tasks) -> None:
     customer, employee = tasks.cache.connect("customer"), tasks.cache.connect("employee")
     assert customer.mget("table:suppliers:version", "customer:list:x") == [None, None]
     assert employee.set("table:suppliers:version", "1")
-    for forbidden in (
-        lambda: customer.set("table:suppliers:version", "2"),
-        lambda: customer.get("employee:session:x"),
-        lambda: customer.set("employee:list:1:suppliers:name:1", "[]"),
-        lambda: employee.get("customer:list:1:suppliers:name:1"),
-        lambda: employee.keys("*"),
-        lambda: employee.flushall(),
-        lambda: employee.config_get(),
+    for user, command in (
+        (customer, "SET table:suppliers:version 2"),
+        (customer, "GET employee:session:x"),
+        (customer, "SET employee:list:1:suppliers:name:1 []"),
+        (employee, "GET customer:list:1:suppliers:name:1"),
+        (employee, "KEYS *"),
+        (employee, "FLUSHALL"),
+        (employee, "CONFIG GET *"),
     ):
-        with pytest.raises(valkey.exceptions.NoPermissionError):
-            forbidden()
-    with pytest.raises(valkey.exceptions.AuthenticationError):
+        with pytest.raises(NoPermissionError):
+            user.execute_command(*command.split())
+    with pytest.raises(AuthenticationError):
         tasks.cache.connect("default").ping()
 
 

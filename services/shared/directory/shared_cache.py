@@ -23,7 +23,9 @@ CONNECT_SECONDS = 2.0
 PROBE_SECONDS = 0.5
 # Requests for the same list share one look-up already.
 _CONNECTIONS = 4
+# Connections of who signs in by a role end after twelve hours, and a token is good for 15 minutes:
 # https://docs.aws.amazon.com/AmazonElastiCache/latest/dg/auth-iam.html
+_RENEW_SECONDS = 11 * 3600
 _TOKEN_SECONDS = 900
 
 T = TypeVar("T")
@@ -107,7 +109,9 @@ class SharedCache:
                 for act in self._on_return:
                     with contextlib.suppress(CacheAway):
                         await act()
-                await self._lost.wait()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(_RENEW_SECONDS):
+                        await self._lost.wait()
             except asyncio.CancelledError:
                 raise
             except Exception as error:
