@@ -641,7 +641,7 @@ class Service(_Section):
 
     @property
     def check_paths(self) -> tuple[str, ...]:
-        """What must answer 200 from new tasks before a release moves traffic to them.
+        """What must answer 200 from new tasks before a release moves traffic to them, and after a deployment.
 
         The load balancer's health check asks a task itself; its path is among these only where the rules lead
         there too.
@@ -1044,14 +1044,12 @@ def _release_contradictions(environment: Environment) -> Iterator[str]:
             )
 
 
-def _unanswered_checks(environment: Environment, service: Service) -> Iterator[str]:
-    if environment.release.controller == "rolling":
-        return
+def _unanswered_checks(service: Service) -> Iterator[str]:
     for path in service.release_check_paths:
         if not service.answers(path):
             yield (
                 f"services.{service.name}.release_check_paths: {path!r} is none of {', '.join(service.path_patterns)}, so that "
-                "the check of a release would ask another service; name paths of its own"
+                "the checks of releases and deployments would ask another service; name paths of its own"
             )
 
 
@@ -1091,7 +1089,7 @@ def _service_contradictions(environment: Environment) -> Iterator[str]:
             owner = f"{owner}-{following}"
         if service.name in RESERVED_NAMES or suffix:
             yield f"services.{service.name}: the name is taken by the platform itself; rename the folder"
-        yield from _unanswered_checks(environment, service)
+        yield from _unanswered_checks(service)
     for number, service in enumerate(services):
         for other in services[number + 1 :]:
             taken = set(environment.rule_priorities(service)) & set(environment.rule_priorities(other))

@@ -63,7 +63,7 @@ def deploy(
         )
     application = endpoint(environment, rehearse=rehearse)
     with progress.step(f"Smoke test of {application.url}"):
-        smoke.run(application, environment.access, detail=progress.detail)
+        smoke.run(application, environment, detail=progress.detail)
     if instance is not None:
         report.show(lifecycle.ask(instance, "/_emulator/ledger"), console)
     console.print(f"{environment.name} is deployed ({progress.total()}).", highlight=False)

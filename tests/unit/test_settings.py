@@ -458,6 +458,20 @@ def test_an_environment_can_leave_a_service_out(project: Path) -> None:
     assert [service.name for service in settings.load("dev", project).services] == ["customer"]
 
 
+def test_the_students_records_are_where_an_environment_lists_them(project: Path) -> None:
+    def listed(name: str) -> bool:
+        return "students" in {service.name for service in settings.load(name, project).services}
+
+    assert {name: listed(name) for name in ("local", "dev", "prod")} == {
+        "local": True,
+        "dev": False,
+        "prod": False,
+    }
+    with (project / "environments/dev.toml").open("a") as file:
+        file.write("[services.students]\nenabled = true\n")
+    assert listed("dev")
+
+
 def test_overrides_reach_single_values_of_a_manifest(project: Path) -> None:
     edit(
         project / "environments/dev.toml",
@@ -516,7 +530,7 @@ def test_more_pipelines_than_compute_has_outputs_for_are_refused(
         (folder / "service.toml").write_text(
             manifest.replace("/*", f"/extra{number}")
             .replace("priority = 200", f"priority = {300 + number}")
-            .replace('["/", "/suppliers"]', f'["/extra{number}"]')
+            .replace('["/", "/suppliers", "/api/suppliers"]', f'["/extra{number}"]')
         )
     edit(project / "services/customer/service.toml", r"^priority.*", "priority = 900")
     if refused:
@@ -586,6 +600,7 @@ def test_an_instance_class_of_unknown_memory_needs_the_number_of_connections(pro
 
 def test_a_health_check_that_only_a_task_itself_answers_is_no_check_of_a_release(project: Path) -> None:
     manifest = project / "services/employee/service.toml"
+    edit(manifest, r"^release_check_paths.*\n", "")
     manifest.write_text(manifest.read_text().replace('"/admin/suppliers"', '"/health"'))
     paths = {service.name: service.check_paths for service in settings.load("prod", project).services}
-    assert paths == {"customer": ("/", "/suppliers"), "employee": ()}
+    assert paths == {"customer": ("/", "/suppliers", "/api/suppliers"), "employee": ()}

@@ -2,7 +2,7 @@
 
 Statements are SQLAlchemy Core, compiled once. On MySQL they run on asyncmy directly: SQLAlchemy's asyncio
 engine spends more time in its greenlet bridge than the server does on a lookup by key. Every other
-SQLAlchemy URL goes through that engine.
+SQLAlchemy URL goes through SQLAlchemy's own engine.
 """
 
 from __future__ import annotations
@@ -13,13 +13,15 @@ import logging
 import ssl
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
-from sqlalchemy import Executable, MetaData
+from sqlalchemy import Executable, MetaData, create_engine, text
 from sqlalchemy.dialects.mysql import asyncmy as mysql_dialect
 from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import IntegrityError, OperationalError
 
 from directory.credentials import Credentials, CredentialsUnavailable, FixedCredentials, SecretCredentials
 from directory.settings import Settings, SettingsError
@@ -31,6 +33,7 @@ STATEMENT_SECONDS = 5.0
 RECYCLE_SECONDS = 300.0
 PROBE_SECONDS = 0.5
 
+_T = TypeVar("_T")
 Row = Sequence[Any]
 Parameters = Mapping[str, Any]
 
@@ -374,58 +377,61 @@ _ENGINE_AWAY = ("unable to open", "is locked", "disk I/O", "connect")
 
 
 class Engine:
-    """Any other SQLAlchemy URL, such as sqlite:///suppliers.db, on SQLAlchemy's own asyncio engine."""
+    """Any other SQLAlchemy URL, such as sqlite:///suppliers.db, on an engine in threads of its own.
+
+    SQLAlchemy's asyncio extension would do the same for SQLite, after loading the whole ORM.
+    """
 
     is_mysql = False
 
-    def __init__(self, url: URL) -> None:
-        from sqlalchemy.ext.asyncio import create_async_engine
-
-        if url.get_backend_name() == "sqlite":
-            url = url.set(drivername="sqlite+aiosqlite")
-        self._engine = create_async_engine(url)
+    def __init__(self, url: URL, *, size: int = 5) -> None:
+        # What is in memory only belongs to the thread that made it.
+        alone = url.get_backend_name() == "sqlite" and url.database in (None, "", ":memory:")
+        self._engine = create_engine(url)
+        self._threads = ThreadPoolExecutor(1 if alone else size, thread_name_prefix="database")
 
     async def rows(self, statement: Statement, parameters: Parameters) -> Sequence[Row]:
-        from sqlalchemy.exc import OperationalError
+        def read() -> Sequence[Row]:
+            with self._engine.connect() as connection:
+                return connection.execute(statement.core, dict(parameters)).all()
 
-        try:
-            async with self._engine.connect() as connection:
-                return (await connection.execute(statement.core, dict(parameters))).all()
-        except OperationalError as error:
-            if any(sign in str(error.orig) for sign in _ENGINE_AWAY):
-                raise DatabaseAway(str(error.orig)) from error
-            raise
+        return await self._run(read)
 
     async def write(self, statement: Statement, parameters: Parameters) -> Written:
-        from sqlalchemy.exc import IntegrityError, OperationalError
+        def write() -> Written:
+            with self._engine.begin() as connection:
+                result: Any = connection.execute(statement.core, dict(parameters))
+                return Written(result.rowcount, result.lastrowid or 0)
 
         try:
-            async with self._engine.begin() as connection:
-                result: Any = await connection.execute(statement.core, dict(parameters))
-                return Written(result.rowcount, result.lastrowid or 0)
+            return await self._run(write)
         except IntegrityError as error:
             raise Duplicate from error
-        except OperationalError as error:
-            if any(sign in str(error.orig) for sign in _ENGINE_AWAY):
-                raise DatabaseAway(str(error.orig)) from error
-            raise
 
     async def make_tables(self, metadata: MetaData) -> None:
         """A file has no server that was prepared before: what is missing is made here."""
-        from sqlalchemy.exc import OperationalError
-
         if self._engine.dialect.name != "sqlite":
             return
-        try:
-            async with self._engine.begin() as connection:
-                await connection.run_sync(metadata.create_all)
-        except OperationalError as error:
-            raise DatabaseAway(str(error.orig)) from error
+
+        def make() -> None:
+            try:
+                metadata.create_all(self._engine)
+            except OperationalError as error:
+                raise DatabaseAway(str(error.orig)) from error
+
+        await self._run(make)
 
     async def probe(self) -> None:
-        from sqlalchemy import text
-
         await self.rows(Statement(text("SELECT 1")), {})
 
     async def close(self) -> None:
-        await self._engine.dispose()
+        self._threads.shutdown(cancel_futures=True)
+        self._engine.dispose()
+
+    async def _run(self, what: Callable[[], _T]) -> _T:
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, what)
+        except OperationalError as error:
+            if any(sign in str(error.orig) for sign in _ENGINE_AWAY):
+                raise DatabaseAway(str(error.orig)) from error
+            raise
