@@ -319,6 +319,8 @@ class Database(_Section):
     deletion_protection: bool = False
     sample_data: bool = False
     max_connections: int | None = Field(default=None, ge=20, le=16_000)
+    # Amazon RDS spreads readers over several replicas of MySQL by no address of its own, so one is what they can use.
+    read_replicas: int = Field(default=0, ge=0, le=1)
 
     @property
     def connection_limit(self) -> int:

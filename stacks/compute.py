@@ -173,7 +173,7 @@ class ComputeStack(Stack):
         return f"{self.stack_name}-{service.name}"
 
     def _microservice(self, service: Service) -> Microservice:
-        uses_database = service.database != "none"
+        uses_database, only_reads = service.database != "none", service.database == "read"
         cache = self._cache if uses_database else None
         microservice = Microservice(
             self,
@@ -196,7 +196,7 @@ class ComputeStack(Stack):
             alarms=self._alarms,
             environment={
                 **self._environment,
-                **(self._database.environment(service.name) if uses_database else {}),
+                **(self._database.environment(service.name, only_reads=only_reads) if uses_database else {}),
                 **(cache.environment(service.name) if cache else {}),
             },
             release_check=self._release_check,

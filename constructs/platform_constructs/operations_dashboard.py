@@ -7,6 +7,7 @@ from aws_cdk import aws_elasticloadbalancingv2 as elbv2
 from aws_cdk import aws_rds as rds
 from constructs import Construct
 
+from platform_constructs.database_alarms import metric_lag
 from platform_constructs.microservice import Microservice
 from platform_constructs.platform_events import PlatformEvents
 from platform_constructs.shared_cache import SharedCache
@@ -33,6 +34,7 @@ class OperationsDashboard(Construct):
         load_balancer: elbv2.ApplicationLoadBalancer,
         microservices: Sequence[Microservice],
         database: rds.IDatabaseInstance,
+        replica: rds.IDatabaseInstance | None,
         max_connections: int,
         cache: SharedCache | None,
         events: PlatformEvents,
@@ -60,6 +62,9 @@ class OperationsDashboard(Construct):
         self._title("Database")
         self._row(*_database_load(database, max_connections))
         self._row(*_database_room(database, events))
+        if replica is not None:
+            self._title("Read replica")
+            self._row(*_replica(replica, max_connections))
         if cache is not None:
             self._title("Cache")
             self._row(*_cache_use(cache))
@@ -236,6 +241,20 @@ def _cache_room(cache: SharedCache) -> list[cloudwatch.ConcreteWidget]:
         _graph(
             "How far replicas are behind (s)", 3, *cache.metric_of_nodes("ReplicationLag", "Maximum", "lag")
         ),
+    ]
+
+
+def _replica(replica: rds.IDatabaseInstance, max_connections: int) -> list[cloudwatch.ConcreteWidget]:
+    return [
+        _graph("Lag behind the database (s)", 4, metric_lag(replica, _MINUTE)),
+        _graph("CPU (%)", 4, replica.metric_cpu_utilization(period=_MINUTE, label="CPU")),
+        _graph(
+            "Connections",
+            4,
+            replica.metric_database_connections(period=_MINUTE, statistic="Maximum", label="connections"),
+            lines={"maximum": max_connections},
+        ),
+        _graph("Free storage (bytes)", 4, replica.metric_free_storage_space(period=_MINUTE, label="storage")),
     ]
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from ops.cost.model import Item, Resource, World
 from ops.errors import OpsError
+from ops.routes import references
 
 Estimator = Callable[[Resource, World], Iterable[Item]]
 ESTIMATORS: dict[str, Estimator] = {}
@@ -259,6 +260,13 @@ def _cache(resource: Resource, world: World) -> Iterator[Item]:
 @estimates("AWS::RDS::DBInstance")
 def _database(resource: Resource, world: World) -> Iterator[Item]:
     properties, usage = resource.properties, world.usage.database
+    followed = set(references(properties.get("SourceDBInstanceIdentifier")))
+    if followed:
+        # What is not said of a replica it has from its source; its own automated backups are off until they are set.
+        source = next(
+            each for each in world.of_type(resource.type, resource.stack) if each.logical_id in followed
+        )
+        properties = {**source.properties, "MultiAZ": False, "BackupRetentionPeriod": 0, **properties}
     zones = "multi_az" if properties.get("MultiAZ") in (True, "true") else "single_az"
     engine, size = properties["Engine"], properties["DBInstanceClass"]
     storage, kind = Decimal(properties["AllocatedStorage"]), properties.get("StorageType", "gp2")
@@ -278,7 +286,9 @@ def _database(resource: Resource, world: World) -> Iterator[Item]:
     )
     yield Item("cloudwatch.logs_ingest_gb", usage.log_gb, "usage", "exported logs and enhanced monitoring")
     # Charged by the sender and by the receiver: https://aws.amazon.com/ec2/pricing/on-demand/#Data_Transfer
-    yield Item("transfer.zone_gb", world.usage.network.zone_gb, "usage", "data between zones")
+    # That of a replication is free: https://aws.amazon.com/rds/mysql/pricing/
+    if not followed:
+        yield Item("transfer.zone_gb", world.usage.network.zone_gb, "usage", "data between zones")
 
 
 @estimates("AWS::Backup::BackupVault", "AWS::Backup::LogicallyAirGappedBackupVault")

@@ -32,7 +32,8 @@ def _overview(overview: Overview) -> Iterator[str]:
             yield f"    service{index} --> database"
     if overview.database:
         standby = "with a standby in another zone" if overview.database.standby else "in one zone"
-        yield f"    database[({_text(overview.database.engine, overview.database.size, standby)})]"
+        replica = "and a read replica" if overview.database.replica else ""
+        yield f"    database[({_text(overview.database.engine, overview.database.size, standby, replica)})]"
     if overview.nat_zones:
         yield f"    nat[{_text(counted(len(overview.nat_zones), 'NAT gateway'))}]"
     yield "  end"

@@ -57,6 +57,7 @@ class Database:
     size: str
     storage_gib: int
     standby: bool
+    replica: bool
     backup_days: int
     encrypted: bool
     tls_only: bool
@@ -252,12 +253,16 @@ _WORDS = {"Canary": "canary", "Linear": "linear", "AllAtOnce": "all at once"}
 
 
 def _database(found: _Found) -> Database | None:
-    for each in found.of("AWS::RDS::DBInstance").values():
+    instances = found.of("AWS::RDS::DBInstance").values()
+    for each in instances:
+        if _follows(each):
+            continue
         return Database(
             engine=f"{'MySQL' if each['Engine'] == 'mysql' else each['Engine']} {each.get('EngineVersion', '')}".strip(),
             size=str(each["DBInstanceClass"]),
             storage_gib=int(each["AllocatedStorage"]),
             standby=each.get("MultiAZ") in (True, "true"),
+            replica=any(map(_follows, instances)),
             backup_days=int(each.get("BackupRetentionPeriod", 1)),
             encrypted=each.get("StorageEncrypted") in (True, "true"),
             tls_only=any(
@@ -266,6 +271,10 @@ def _database(found: _Found) -> Database | None:
             ),
         )
     return None
+
+
+def _follows(instance: Mapping[str, Any]) -> bool:
+    return "SourceDBInstanceIdentifier" in instance
 
 
 def _sources(found: _Found, repository: Mapping[str, Any] | None) -> str | None:

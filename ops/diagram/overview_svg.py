@@ -237,8 +237,8 @@ def _database(picture: _Picture, band: Box | None) -> Box | None:
     if band is None or overview.database is None:
         return None
     database = overview.database
-    # Which zones it takes is decided by AWS: the first two stand for them.
-    first, second = picture.zone(0), picture.zone(min(1, len(overview.zones) - 1))
+    # Which zones it takes is decided by AWS: the first ones stand for them.
+    first = picture.zone(0)
     box = Box(first.x + 14, band.y + 16, max(first.width - 28, 190), 100)
     canvas.box(box, stroke=DATA, thick=1.5)
     canvas.badge(box.x + 10, box.y + 10, "RDS", DATA)
@@ -250,17 +250,28 @@ def _database(picture: _Picture, band: Box | None) -> Box | None:
     )
     for index, line in enumerate(facts):
         canvas.text(box.x + 12, box.y + 53 + 17 * index, line, size=12, colour=MUTED, width=box.width - 20)
-    if database.standby:
-        x = max(second.x + 34, box.right + 36)
-        other = Box(x, band.y + 34, max(second.width - 48, 150), 64)
+    copies = [
+        *([("Standby", "in another zone")] if database.standby else []),
+        *([("Read replica", "follows, is only read")] if database.replica else []),
+    ]
+    previous = box
+    for number, (title, text) in enumerate(copies, start=1):
+        zone = picture.zone(min(number, len(overview.zones) - 1))
+        x = max(zone.x + 34, previous.right + 36)
+        other = Box(x, band.y + 34, max(zone.right - 14 - x, 150), 64)
         canvas.box(other, stroke=DATA, dashed=True)
         canvas.badge(other.x + 10, other.y + 10, "RDS", DATA)
-        canvas.text(other.x + 46, other.y + 28, "Standby", size=14, bold=True, width=other.width - 54)
-        canvas.text(
-            other.x + 12, other.y + 52, "in another zone", size=12, colour=MUTED, width=other.width - 20
-        )
-        y = other.y + 32
-        canvas.arrow([(box.right + 2, y), (other.x - 2, y)], colour=DATA)
+        canvas.text(other.x + 46, other.y + 28, title, size=14, bold=True, width=other.width - 54)
+        canvas.text(other.x + 12, other.y + 52, text, size=12, colour=MUTED, width=other.width - 20)
+        if previous is box:
+            y = other.y + 32
+            canvas.arrow([(box.right + 2, y), (other.x - 2, y)], colour=DATA)
+        else:
+            # From the instance too, below what stands between.
+            y = box.bottom - 8
+            points = [(box.right + 2, y), (other.middle, y), (other.middle, other.bottom + 2)]
+            canvas.arrow(points, colour=DATA)
+        previous = other
     return box
 
 

@@ -55,6 +55,7 @@ def test_no_finding_is_open_with_the_other_controllers_and_what_prod_leaves_out(
 ) -> None:
     file = project / "environments/prod.toml"
     text = file.read_text().replace('controller = "codedeploy"', f'controller = "{controller}"')
+    text = text.replace("[database]", "[database]\nread_replicas = 1")
     file.write_text(f"{text}\n[access]\nexec = true\n[canary]\n[cache]\nreplicas = {replicas}\n")
     program = (
         "import pathlib, sys, checks, settings\n"

@@ -22,7 +22,7 @@ from valkey.exceptions import AuthenticationError, NoPermissionError, ValkeyErro
 
 from directory.settings import Settings, SettingsError
 from directory.shared_cache import sign_in_token
-from directory.shared_lists import FRESH_SECONDS
+from directory.shared_lists import FRESH_SECONDS, REPLICA_SECONDS
 from emulator import base_images
 from platform_constructs.shared_cache import CacheUser
 from tests.services.harness import (
@@ -505,3 +505,20 @@ def test_the_client_is_not_even_loaded_without_a_cache() -> None:
     paths = {"PYTHONPATH": f"{SERVICES / 'shared'}:{SERVICES / 'monolith'}"}
     done = subprocess.run([sys.executable, "-c", program], env=paths, check=False, timeout=60)
     assert done.returncode == 0
+
+
+def test_what_a_replica_answered_is_used_for_a_second(tasks: Tasks, tmp_path: Path) -> None:
+    tasks.add("Emerald")
+    operator, key = tasks.cache.connect("operator"), "customer:list:1:suppliers:name:1"
+    environment = {
+        "DATABASE_URL": str(tasks.database.url),
+        "DB_READER_HOST": "replica",
+        **tasks.cache.environment("customer"),
+    }
+    with running("customer", tmp_path / "log", environment=environment) as task:
+        eventually(lambda: reached(task))
+        assert tasks.names(task) == ["Emerald"]
+        tasks.rename("Late")
+        version, read_at, *others = json.loads(operator.get(key))
+        operator.set(key, json.dumps([version, read_at - REPLICA_SECONDS, *others]))
+        assert tasks.names(task) == ["Late"]

@@ -131,9 +131,11 @@ def with_sections(project: Path, name: str, text: str) -> settings.Environment:
 
 @pytest.fixture(scope="module")
 def complete(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Template]:
-    """Production with the canary and the cache as well."""
-    more = {"canary": settings.Canary(), "cache": settings.Cache()}
-    environment = settings.load("prod").model_copy(update=more)
+    """Production with the canary, a read replica and the cache as well."""
+    prod = settings.load("prod")
+    database = prod.database.model_copy(update={"read_replicas": 1})
+    more = {"canary": settings.Canary(), "cache": settings.Cache(), "database": database}
+    environment = prod.model_copy(update=more)
     return synthesize(environment, tmp_path_factory.mktemp("complete"))
 
 
@@ -271,9 +273,13 @@ def test_every_alarm_says_what_it_means_and_where_the_runbook_says_what_to_do(
 def test_every_alarm_says_what_missing_data_means_as_the_runbook_tells(
     deployed: Mapping[str, Template],
 ) -> None:
-    breaching = {"NoHealthyTask", "NoRunningTask", "DatabaseCpuHigh", "CacheCpuHigh", "CanaryFailed"}
+    breaching = {
+        *("NoHealthyTask", "NoRunningTask", "CanaryFailed"),
+        *("DatabaseCpuHigh", "ReplicaCpuHigh", "CacheCpuHigh"),
+    }
     keeping = {
         *("DatabaseConnectionsHigh", "DatabaseStorageLow", "DatabaseMemoryLow"),
+        *("ReplicaConnectionsHigh", "ReplicaStorageLow", "ReplicaMemoryLow", "ReplicaLagHigh"),
         *("CacheMemoryHigh", "CacheEvictions", "CacheReplicationLag"),
         "CertificateExpiring",
     }
@@ -301,6 +307,7 @@ EXPECTED = {
     "WafBlockingSpike",
     *("DatabaseCpuHigh", "DatabaseConnectionsHigh", "DatabaseStorageLow", "DatabaseMemoryLow"),
     *("CacheCpuHigh", "CacheMemoryHigh", "CacheEvictions", "CacheReplicationLag"),
+    *("ReplicaCpuHigh", "ReplicaConnectionsHigh", "ReplicaStorageLow", "ReplicaMemoryLow", "ReplicaLagHigh"),
     *("DatabaseFailover", "BackupFailed", "DeploymentFailed", "PipelineFailed", "CanaryFailed"),
 }
 

@@ -598,6 +598,11 @@ def test_an_instance_class_of_unknown_memory_needs_the_number_of_connections(pro
     assert settings.load("dev", project).database.connection_limit == 500
 
 
+def test_readers_have_one_replica_at_most(project: Path) -> None:
+    edit(project / "environments/dev.toml", r"^instance_class.*", r"read_replicas = 2")
+    assert "database.read_replicas: input should be less than or equal to 1, not 2" in problems_of(project)
+
+
 def test_a_health_check_that_only_a_task_itself_answers_is_no_check_of_a_release(project: Path) -> None:
     manifest = project / "services/employee/service.toml"
     edit(manifest, r"^release_check_paths.*\n", "")

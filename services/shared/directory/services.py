@@ -46,7 +46,11 @@ def directory_service(settings: Settings, parts: Sequence[Part]) -> Application:
         lists = None
         if cache is not None:
             lists = SharedLists(
-                cache, service=settings.service, table=directory.table.name, count=journal.look_up
+                cache,
+                service=settings.service,
+                table=directory.table.name,
+                count=journal.look_up,
+                from_replica=bool(settings.db_reader_host),
             )
         context = Context(
             settings=settings,

@@ -13,7 +13,10 @@ class SettingsError(ValueError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """Validated values; nothing below this reads environment variables."""
+    """Validated values; nothing below this reads environment variables.
+
+    `db_reader_host` names a server that follows the database and is only read; empty means that there is none.
+    """
 
     service: str
     environment: str = "local"
@@ -22,6 +25,8 @@ class Settings:
     database_url: str = ""
     db_host: str = ""
     db_port: int = 3306
+    db_reader_host: str = ""
+    db_reader_port: int = 3306
     db_name: str = ""
     db_secret_arn: str = ""
     db_tls_ca: str = ""
@@ -70,6 +75,8 @@ class Settings:
             database_url=database_url,
             db_host=env.get("DB_HOST", ""),
             db_port=_number(env, "DB_PORT", 3306, 1, 65535),
+            db_reader_host=env.get("DB_READER_HOST", "").strip(),
+            db_reader_port=_number(env, "DB_READER_PORT", 3306, 1, 65535),
             db_name=env.get("DB_NAME", ""),
             db_secret_arn=env.get("DB_SECRET_ARN", ""),
             db_tls_ca=env.get("DB_TLS_CA", ""),

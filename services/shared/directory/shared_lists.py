@@ -17,6 +17,8 @@ log = logging.getLogger("directory.shared_lists")
 
 # For a change that could not be announced, and one that was made by other means than the services.
 FRESH_SECONDS = 10.0
+# What is read at a replica may be older than the version it is read under: seen by the next reading, soon.
+REPLICA_SECONDS = 1.0
 # For the time when the database is away.
 KEPT_SECONDS = 24 * 3600
 # What visitors can fill the cache with is bounded: 100 pages in each order, about 8 MiB a service.
@@ -39,11 +41,13 @@ class SharedLists:
         service: str,
         table: str,
         count: Callable[[bool], None],
+        from_replica: bool = False,
     ) -> None:
         self._cache = cache
         self._prefix = f"{service}:list:1:{table}"
         self._version_key = f"table:{table}:version"
         self._count = count
+        self._fresh_seconds = REPLICA_SECONDS if from_replica else FRESH_SECONDS
         self._unannounced = False
         cache.on_return(self._announce_again)
 
@@ -57,7 +61,11 @@ class SharedLists:
             return await read(page)
         tag = (version or b"").decode("ascii", "replace")
         known = _decoded(found, page)
-        if known is not None and known[0] == tag and abs(time.time() - known[1].read_at) < FRESH_SECONDS:
+        if (
+            known is not None
+            and known[0] == tag
+            and abs(time.time() - known[1].read_at) < self._fresh_seconds
+        ):
             self._count(True)
             return known[1]
         self._count(False)

@@ -51,7 +51,9 @@ PRICES = {
     "public_ipv4.hour": "0.005",
     "rds.backup_gb_month": "0.095",
     "rds.mysql.db.t4g.medium.multi_az_hour": "0.129",
+    "rds.mysql.db.t4g.medium.single_az_hour": "0.065",
     "rds.storage.gp3.multi_az_gb_month": "0.23",
+    "rds.storage.gp3.single_az_gb_month": "0.115",
     "secretsmanager.api_10k": "0.05",
     "secretsmanager.secret_month": "0.40",
     "sns.email_100k": "2.00",
@@ -179,6 +181,22 @@ def test_a_data_stack_costs_what_is_worked_out_by_hand() -> None:
         "1.38",
         "97.10",
     )
+
+
+def test_a_replica_costs_an_instance_in_one_zone_with_the_storage_of_its_source() -> None:
+    replica = {"DBInstanceClass": "db.t4g.medium", "SourceDBInstanceIdentifier": {"Ref": "Instance"}}
+    template = dict(DATA)
+    template["Resources"] = {
+        **DATA["Resources"],
+        "Replica": {"Type": "AWS::RDS::DBInstance", "Properties": replica},
+    }
+    found = estimated(Data=template)
+    # 730 h x 0.065 = 47.45; 5 GB x 0.115 = 0.575
+    assert usd(found, "Replica", "rds.mysql.db.t4g.medium.single_az_hour") == "47.45"
+    assert usd(found, "Replica", "rds.storage.gp3.single_az_gb_month") == "0.58"
+    assert usd(found, "Replica", "rds.backup_gb_month") == "0.00"
+    # The tasks read no more for it, and the replication costs nothing.
+    assert [line.resource for line in found.lines if line.key == "transfer.zone_gb"] == ["Instance"]
 
 
 def compute(**service: Any) -> dict[str, Any]:
