@@ -127,6 +127,9 @@ RESERVED_NAMES = frozenset(
         *("source", "topic-key", "application-url", "dashboard-url", "test-listener-arn"),
         *(
             "budget",
+            "cache",
+            "cache-access",
+            "cache-alarms",
             "canary",
             "edge",
             "entrance-alarms",
@@ -235,6 +238,16 @@ def _email(value: str) -> str:
 def _instance_class(value: str) -> str:
     if not re.fullmatch(r"db\.[a-z0-9]+\.[a-z0-9]+", value):
         raise ValueError(f"{value!r} is no database instance class; an example is db.t4g.small")
+    return value
+
+
+def _cache_node_type(value: str) -> str:
+    if not re.fullmatch(r"cache\.[a-z][a-z0-9]*\.[a-z0-9]+", value):
+        raise ValueError(f"{value!r} is no cache node type; an example is cache.t4g.micro")
+    if value.split(".")[1].endswith("gd"):
+        raise ValueError(
+            f"{value!r} keeps data on disks too, which a cache of lists does not need; an example is cache.r7g.large"
+        )
     return value
 
 
@@ -373,6 +386,13 @@ class Oidc(_Section):
     client_id: str = Field(pattern=r"^[!-~]{1,512}$")
     client_secret_name: str = Field(pattern=r"^[A-Za-z0-9/_+=.@-]{1,512}$")
     """A secret in Secrets Manager whose whole value is the client secret."""
+
+
+class Cache(_Section):
+    """Valkey on ElastiCache that the tasks share, a primary with replicas; absent means: each task has its own memory."""
+
+    node_type: Annotated[str, AfterValidator(_cache_node_type)] = "cache.t4g.micro"
+    replicas: int = Field(default=1, ge=0, le=5)
 
 
 class Access(_Section):
@@ -748,6 +768,7 @@ class Environment(_Section):
     network: Network = Network()
     database: Database = Database()
     backup: Backup | None = None
+    cache: Cache | None = None
     access: Access = Access()
     tls: Tls | None = None
     cdn: Cdn | None = None
@@ -1027,6 +1048,8 @@ def _contradictions(environment: Environment) -> Iterator[str]:
         )
     if environment.release.approval and environment.delivery is None:
         yield "release.approval: is asked for by a pipeline; add [delivery] or remove the key"
+    if environment.cache is not None and not environment.database_users:
+        yield "cache: no service has a database whose lists could be shared; remove [cache]"
     yield from _access_contradictions(environment)
     yield from _cdn_contradictions(environment)
     if environment.canary and network.nat_gateways == 0:

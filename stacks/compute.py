@@ -9,6 +9,7 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct, IDependable
 
+from platform_constructs.cache_access import CacheAccess
 from platform_constructs.cron_expression import CronExpression
 from platform_constructs.database_access import DatabaseAccess
 from platform_constructs.database_preparation import DatabasePreparation, UserRights
@@ -69,6 +70,7 @@ class ComputeStack(Stack):
             migrator_secret=data.migrator_secret,
             user_secrets=data.user_secrets,
         )
+        self._cache = data.cache and CacheAccess(self, "CacheAccess", cache=data.cache)
         self.cluster = ecs.Cluster(
             self,
             "Cluster",
@@ -203,6 +205,7 @@ class ComputeStack(Stack):
 
     def _microservice(self, service: Service) -> Microservice:
         uses_database, only_reads = service.database != "none", service.database == "read"
+        cache = self._cache if uses_database else None
         microservice = Microservice(
             self,
             _pascal_case(service.name),
@@ -216,12 +219,16 @@ class ComputeStack(Stack):
             ),
             load_balancer=self.entrance,
             subnets=ec2.SubnetSelection(subnets=self._subnets.subnets),
-            security_groups=[self._database.client_security_group] if uses_database else [],
+            security_groups=[
+                *([self._database.client_security_group] if uses_database else []),
+                *([cache.client_security_group] if cache else []),
+            ],
             logs_key=self._logs_key,
             alarms=self._alarms,
             environment={
                 **self._environment,
                 **(self._database.environment(service.name, only_reads=only_reads) if uses_database else {}),
+                **(cache.environment(service.name) if cache else {}),
             },
             release_check=self._release_check,
             removal_policy=self._removal_policy,
@@ -229,6 +236,8 @@ class ComputeStack(Stack):
         )
         if uses_database:
             self._database.grant_connect(service.name, microservice.task_role)
+        if cache:
+            cache.grant_connect(service.name, microservice.task_role)
         return microservice
 
     def _props(self, service: Service) -> MicroserviceProps:

@@ -6,6 +6,7 @@ from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
+from platform_constructs.cache_alarms import CacheAlarms
 from platform_constructs.customers_affected import CustomersAffected
 from platform_constructs.database_alarms import DatabaseAlarms
 from platform_constructs.entrance_alarms import EntranceAlarms
@@ -99,6 +100,7 @@ class ObservabilityStack(Stack):
             failovers=events.metric_failovers(Duration.minutes(5)),
             topic=topic,
         )
+        cache = data.cache and CacheAlarms(self, "CacheAlarms", cache=data.cache, topic=topic)
         releases = ReleaseAlarms(
             self,
             "ReleaseAlarms",
@@ -132,6 +134,7 @@ class ObservabilityStack(Stack):
             *entrance.alarms,
             *(alarm for each in services for alarm in each.alarms),
             *database.alarms,
+            *(cache.alarms if cache else []),
             *data.alarms,
             *releases.alarms,
         ]
@@ -146,6 +149,7 @@ class ObservabilityStack(Stack):
             database=data.database.instance,
             replica=data.database.replica,
             max_connections=data.max_connections,
+            cache=data.cache,
             events=events,
             alarms=[affected, *(self._by_name(alarm) for alarm in alarms_in_order)],
             visits=visitor.metric_success(Duration.minutes(5)) if visitor else None,

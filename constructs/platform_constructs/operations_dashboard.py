@@ -11,6 +11,7 @@ from platform_constructs.database_alarms import metric_lag
 from platform_constructs.microservice import Microservice
 from platform_constructs.platform_events import PlatformEvents
 from platform_constructs.public_distribution import PublicDistribution
+from platform_constructs.shared_cache import SharedCache
 
 _MINUTE = Duration.minutes(1)
 _FIVE_MINUTES = Duration.minutes(5)
@@ -37,6 +38,7 @@ class OperationsDashboard(Construct):
         database: rds.IDatabaseInstance,
         replica: rds.IDatabaseInstance | None,
         max_connections: int,
+        cache: SharedCache | None,
         events: PlatformEvents,
         alarms: Sequence[cloudwatch.IAlarm],
         visits: cloudwatch.IMetric | None,
@@ -68,6 +70,10 @@ class OperationsDashboard(Construct):
         if replica is not None:
             self._title("Read replica")
             self._row(*_replica(replica, max_connections))
+        if cache is not None:
+            self._title("Cache")
+            self._row(*_cache_use(cache))
+            self._row(*_cache_room(cache))
         self._title("Cost")
         self._row(*_cost())
 
@@ -229,6 +235,29 @@ def _database_room(
             "Free storage (bytes)", 3, database.metric_free_storage_space(period=_MINUTE, label="storage")
         ),
         _graph("Failovers to the standby (events)", 3, events.metric_failovers(_FIVE_MINUTES)),
+    ]
+
+
+def _cache_use(cache: SharedCache) -> list[cloudwatch.ConcreteWidget]:
+    return [
+        _graph(
+            "Keys that were found and not found",
+            3,
+            *cache.metric_of_nodes("CacheHits", "Sum", "found"),
+            *cache.metric_of_nodes("CacheMisses", "Sum", "not found"),
+        ),
+        _graph("Connections", 3, *cache.metric_of_nodes("CurrConnections", "Maximum", "connections")),
+        _graph("CPU of the engine (%)", 3, *cache.metric_of_nodes("EngineCPUUtilization", "Average", "CPU")),
+    ]
+
+
+def _cache_room(cache: SharedCache) -> list[cloudwatch.ConcreteWidget]:
+    return [
+        _graph("Memory (%)", 3, *cache.metric_of_nodes("DatabaseMemoryUsagePercentage", "Maximum", "memory")),
+        _graph("Removed for want of room", 3, *cache.metric_of_nodes("Evictions", "Sum", "evictions")),
+        _graph(
+            "How far replicas are behind (s)", 3, *cache.metric_of_nodes("ReplicationLag", "Maximum", "lag")
+        ),
     ]
 
 

@@ -255,7 +255,21 @@ def _scaling_policy(resource: Resource, world: World) -> Iterator[Item]:
     yield Item("cloudwatch.alarm_month", Decimal(alarms), "fixed", "alarms that it makes itself")
 
 
-# Database
+# Database and cache
+
+
+@estimates("AWS::ElastiCache::ReplicationGroup")
+def _cache(resource: Resource, world: World) -> Iterator[Item]:
+    # Its logs are priced at their groups; backups beyond one of each cache would cost, and there are none.
+    properties = resource.properties
+    nodes, size = int(properties["NumCacheClusters"]), properties["CacheNodeType"]
+    beside = f" and {nodes - 1} replicas" if nodes > 2 else " and a replica" if nodes == 2 else ""
+    yield Item(
+        f"elasticache.{properties['Engine']}.{size}_hour",
+        nodes * world.hours,
+        "fixed",
+        f"{size}, a primary{beside}",
+    )
 
 
 @estimates("AWS::RDS::DBInstance")

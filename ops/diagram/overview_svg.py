@@ -27,6 +27,10 @@ _WATCHING = {
     "AWS::Logs::LogGroup": "log group",
     "AWS::EC2::FlowLog": "flow log of the VPC",
 }
+_CACHE = {
+    "AWS::ElastiCache::ReplicationGroup": "Valkey cache",
+    "AWS::ElastiCache::User": "user by role",
+}
 _SECRETS = {
     "AWS::KMS::Key": "customer key",
     "AWS::SecretsManager::Secret": "secret",
@@ -412,6 +416,7 @@ def _cards(overview: Overview) -> list[tuple[str, str, str, list[str]]]:
 
     groups = [
         ("Watching", "CW", WATCHING, lines(_WATCHING)),
+        ("Cache", "EC", DATA, lines(_CACHE)),
         ("Keys and secrets", "KMS", SECURITY, lines(_SECRETS)),
         ("Operations", "\u03bb", PLAIN, lines(_OPERATIONS)),
     ]

@@ -61,14 +61,14 @@ def test_cfn_lint_finds_nothing(assembly: Assembly, name: str) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize(("controller", "more"), [("ecs", "[cdn]\n"), ("rolling", "")])
+@pytest.mark.parametrize(("controller", "replicas", "more"), [("ecs", 1, "[cdn]\n"), ("rolling", 0, "")])
 def test_no_finding_is_open_with_the_other_controllers_and_what_prod_leaves_out(
-    project: Path, tmp_path: Path, controller: str, more: str
+    project: Path, tmp_path: Path, controller: str, replicas: int, more: str
 ) -> None:
     file = project / "environments/prod.toml"
     text = file.read_text().replace('controller = "codedeploy"', f'controller = "{controller}"')
     text = text.replace("[database]", "[database]\nread_replicas = 1")
-    file.write_text(f"{text}\n[access]\nexec = true\n[canary]\n{more}")
+    file.write_text(f"{text}\n[access]\nexec = true\n[canary]\n[cache]\nreplicas = {replicas}\n{more}")
     done = run_program(CHECKED, str(project), str(tmp_path / "out"), "prod")
     assert done.returncode == 0, done.stdout + done.stderr
 

@@ -132,10 +132,11 @@ def with_sections(project: Path, name: str, text: str) -> settings.Environment:
 
 @pytest.fixture(scope="module")
 def complete(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Template]:
-    """Production with the canary and a read replica as well."""
+    """Production with the canary, a read replica and the cache as well."""
     prod = settings.load("prod")
     database = prod.database.model_copy(update={"read_replicas": 1})
-    environment = prod.model_copy(update={"canary": settings.Canary(), "database": database})
+    more = {"canary": settings.Canary(), "cache": settings.Cache(), "database": database}
+    environment = prod.model_copy(update=more)
     return synthesize(environment, tmp_path_factory.mktemp("complete"))
 
 
@@ -168,6 +169,8 @@ def test_the_list_of_documented_metrics_names_its_sources() -> None:
 
 
 WHOSE = {
+    # Nodes are numbered after their group.
+    "CacheClusterId": "AWS::ElastiCache::ReplicationGroup.Ref-00N",
     "BackupVaultName": "AWS::Backup::BackupVault.BackupVaultName",
     "CanaryName": "AWS::Synthetics::Canary.Ref",
     "CertificateArn": "AWS::CertificateManager::Certificate.Ref",
@@ -192,11 +195,12 @@ def test_every_metric_is_of_a_resource_of_the_stacks_or_of_the_services(
                 seen.add(name)
                 if name in ("Environment", "Service"):
                     assert metric.namespace == "Directory"
-                elif name in ("Currency", "Region", "Rule", "WebACL"):
+                elif name in ("CacheNodeId", "Currency", "Region", "Rule", "WebACL"):
                     # Each of them a fixed word.
                     assert ":" not in value
                 else:
-                    assert value.partition(":")[2] == WHOSE[name], f"{asker}: {name} is {value}"
+                    owner = re.sub(r"-00\d$", "-00N", value.partition(":")[2])
+                    assert owner == WHOSE[name], f"{asker}: {name} is {value}"
     assert {"ClusterName", "DBInstanceIdentifier", "LoadBalancer", "RuleName", "TargetGroup"} <= seen
 
 
@@ -273,10 +277,14 @@ def test_every_alarm_says_what_it_means_and_where_the_runbook_says_what_to_do(
 def test_every_alarm_says_what_missing_data_means_as_the_runbook_tells(
     deployed: Mapping[str, Template],
 ) -> None:
-    breaching = {"NoHealthyTask", "NoRunningTask", "DatabaseCpuHigh", "ReplicaCpuHigh", "CanaryFailed"}
+    breaching = {
+        *("NoHealthyTask", "NoRunningTask", "CanaryFailed"),
+        *("DatabaseCpuHigh", "ReplicaCpuHigh", "CacheCpuHigh"),
+    }
     keeping = {
         *("DatabaseConnectionsHigh", "DatabaseStorageLow", "DatabaseMemoryLow"),
         *("ReplicaConnectionsHigh", "ReplicaStorageLow", "ReplicaMemoryLow", "ReplicaLagHigh"),
+        *("CacheMemoryHigh", "CacheEvictions", "CacheReplicationLag"),
         "CertificateExpiring",
     }
     for stack, logical_id, alarm in alarms_of(deployed):
@@ -302,6 +310,7 @@ EXPECTED = {
     *("NoRunningTask", "NoHealthyTask", "LoadBalancerErrors", "ErrorLines", "CertificateExpiring"),
     "WafBlockingSpike",
     *("DatabaseCpuHigh", "DatabaseConnectionsHigh", "DatabaseStorageLow", "DatabaseMemoryLow"),
+    *("CacheCpuHigh", "CacheMemoryHigh", "CacheEvictions", "CacheReplicationLag"),
     *("ReplicaCpuHigh", "ReplicaConnectionsHigh", "ReplicaStorageLow", "ReplicaMemoryLow", "ReplicaLagHigh"),
     *("DatabaseFailover", "BackupFailed", "DeploymentFailed", "PipelineFailed", "CanaryFailed"),
 }

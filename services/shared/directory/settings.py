@@ -31,6 +31,13 @@ class Settings:
     db_secret_arn: str = ""
     db_tls_ca: str = ""
     pool_size: int = 5
+    # Without a host there is no shared cache; without a user nobody signs in to it.
+    cache_host: str = ""
+    cache_port: int = 6379
+    cache_tls_ca: str = ""
+    cache_user: str = ""
+    cache_name: str = ""
+    cache_region: str = ""
     trusted_hosts: frozenset[str] = frozenset()
     phone_region: str = "US"
     # Whether browsers speak TLS to something in front that does not tell so.
@@ -59,9 +66,13 @@ class Settings:
                 raise SettingsError(
                     f"set DATABASE_URL, or DB_HOST, DB_NAME and DB_SECRET_ARN; missing: {', '.join(missing)}"
                 )
-        tls_ca = env.get("DB_TLS_CA", "")
-        if tls_ca and not Path(tls_ca).is_file():
-            raise SettingsError(f"DB_TLS_CA: no such file: {tls_ca}")
+        for name in ("DB_TLS_CA", "CACHE_TLS_CA"):
+            if env.get(name) and not Path(env[name]).is_file():
+                raise SettingsError(f"{name}: no such file: {env[name]}")
+        if env.get("CACHE_USER"):
+            missing = [name for name in ("CACHE_NAME", "CACHE_TLS_CA", "AWS_REGION") if not env.get(name)]
+            if missing:
+                raise SettingsError(f"CACHE_USER: signs in by its role; missing: {', '.join(missing)}")
         hosts = (host.strip().lower() for host in env.get("TRUSTED_HOSTS", "").split(","))
         region = env.get("PHONE_REGION", "US").upper()
         if len(region) != 2 or not region.isalpha():
@@ -81,8 +92,14 @@ class Settings:
             db_reader_port=_number(env, "DB_READER_PORT", 3306, 1, 65535),
             db_name=env.get("DB_NAME", ""),
             db_secret_arn=env.get("DB_SECRET_ARN", ""),
-            db_tls_ca=tls_ca,
+            db_tls_ca=env.get("DB_TLS_CA", ""),
             pool_size=_number(env, "DB_POOL_SIZE", 5, 1, 100),
+            cache_host=env.get("CACHE_HOST", ""),
+            cache_port=_number(env, "CACHE_PORT", 6379, 1, 65535),
+            cache_tls_ca=env.get("CACHE_TLS_CA", ""),
+            cache_user=env.get("CACHE_USER", ""),
+            cache_name=env.get("CACHE_NAME", ""),
+            cache_region=env.get("AWS_REGION", ""),
             trusted_hosts=frozenset(host for host in hosts if host),
             phone_region=region,
             public_https=scheme == "https",

@@ -338,9 +338,9 @@ def test_a_region_without_prices_has_none_and_says_so() -> None:
 
 
 def test_an_unknown_type_is_told() -> None:
-    found = estimated(Other=stack(Cache=("AWS::ElastiCache::ReplicationGroup", {})))
+    found = estimated(Other=stack(Cache=("AWS::MemoryDB::Cluster", {})))
     assert found.without_price == (
-        "AWS::ElastiCache::ReplicationGroup is not priced: ops/cost/resources.py does not know the type",
+        "AWS::MemoryDB::Cluster is not priced: ops/cost/resources.py does not know the type",
     )
 
 

@@ -124,7 +124,7 @@ def test_things_are_counted_in_words(number: int, name: str, words: str) -> None
 
 
 def test_an_unknown_type_is_shown_by_its_own_name() -> None:
-    assert kind_of("AWS::ElastiCache::ReplicationGroup") == Kind("replication group", "RE", PLAIN, 70)
+    assert kind_of("AWS::DMS::ReplicationInstance") == Kind("replication instance", "RE", PLAIN, 70)
     assert kind_of("AWS::IAM::Role") is None
 
 
