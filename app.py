@@ -16,9 +16,9 @@ def build(app: cdk.App, env: Environment) -> None:
     where = cdk.Environment(account=env.account, region=env.region)
     common: dict[str, Any] = {"prefix": f"suppliers-{env.name}", "protected": env.protected, "env": where}
     base: dict[str, Any] = {"zones": env.availability_zones, "network": env.network, "alarms": env.alarms}
-    network = NetworkStack(app, "Network", **base, **common)
+    network = NetworkStack(app, "Network", cache=env.cache is not None, **base, **common)
     kept: dict[str, Any] = {"database": env.database, "backup": env.backup, "users": env.database_users}
-    data = DataStack(app, "Data", network=network, **kept, **common)
+    data = DataStack(app, "Data", network=network, cache=env.cache, services=env.services, **kept, **common)
     compute = ComputeStack(app, "Compute", network=network, data=data, settings=env.compute, **common)
     stacks, push = {"network": network, "compute": compute, **common}, env.delivery
     delivery = push and DeliveryStack(app, "Delivery", delivery=push, release=env.release, **stacks)

@@ -43,6 +43,39 @@ COMPUTE_OUTPUTS_SHARED = 12
 COMPUTE_OUTPUTS_PER_SERVICE = 14
 COMPUTE_OUTPUTS_PER_MIGRATION = 4
 
+# CloudFront in front adds these, its access logs and its function among them.
+COMPUTE_RESOURCES_CDN = 20
+COMPUTE_OUTPUTS_CDN = 2
+
+# Where CloudFront's certificates, web ACLs and metrics live:
+# https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/cnames-and-https-requirements.html
+CLOUDFRONT_REGION = "us-east-1"
+# The managed prefix list com.amazonaws.global.cloudfront.origin-facing of each region, which CloudFormation cannot look
+# up by its name. All are regions that VPC origins are offered in:
+# https://aws.amazon.com/blogs/networking-and-content-delivery/limit-access-to-your-origins-using-the-aws-managed-prefix-list-for-amazon-cloudfront/
+# https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/private-content-vpc-origins.html
+CLOUDFRONT_PREFIX_LISTS: Mapping[str, str] = {
+    "ap-northeast-1": "pl-58a04531",
+    "ap-northeast-2": "pl-22a6434b",
+    "ap-south-1": "pl-9aa247f3",
+    "ap-southeast-1": "pl-31a34658",
+    "ap-southeast-2": "pl-b8a742d1",
+    "ca-central-1": "pl-38a64351",
+    "eu-central-1": "pl-a3a144ca",
+    "eu-north-1": "pl-fab65393",
+    "eu-west-1": "pl-4fa04526",
+    "eu-west-2": "pl-93a247fa",
+    "eu-west-3": "pl-75b1541c",
+    "sa-east-1": "pl-5da64334",
+    "us-east-1": "pl-3b927c52",
+    "us-east-2": "pl-b6a144df",
+    "us-west-1": "pl-4ea04527",
+    "us-west-2": "pl-82a045eb",
+}
+# Path patterns that a distribution tells apart, an adjustable quota:
+# https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/cloudfront-limits.html
+CLOUDFRONT_BEHAVIORS = 75
+
 # CloudFormation waits an hour for a custom resource; linear shifting takes 10 minutes, starting tasks some.
 CODEDEPLOY_BAKE_MINUTES = 40
 
@@ -94,7 +127,11 @@ RESERVED_NAMES = frozenset(
         *("source", "topic-key", "application-url", "dashboard-url", "test-listener-arn"),
         *(
             "budget",
+            "cache",
+            "cache-access",
+            "cache-alarms",
             "canary",
+            "edge",
             "entrance-alarms",
             "events",
             "proxy",
@@ -203,6 +240,16 @@ def _email(value: str) -> str:
 def _instance_class(value: str) -> str:
     if not re.fullmatch(r"db\.[a-z0-9]+\.[a-z0-9]+", value):
         raise ValueError(f"{value!r} is no database instance class; an example is db.t4g.small")
+    return value
+
+
+def _cache_node_type(value: str) -> str:
+    if not re.fullmatch(r"cache\.[a-z][a-z0-9]*\.[a-z0-9]+", value):
+        raise ValueError(f"{value!r} is no cache node type; an example is cache.t4g.micro")
+    if value.split(".")[1].endswith("gd"):
+        raise ValueError(
+            f"{value!r} keeps data on disks too, which a cache of lists does not need; an example is cache.r7g.large"
+        )
     return value
 
 
@@ -345,6 +392,13 @@ class Oidc(_Section):
     """A secret in Secrets Manager whose whole value is the client secret."""
 
 
+class Cache(_Section):
+    """Valkey on ElastiCache that the tasks share, a primary with replicas; absent means: each task has its own memory."""
+
+    node_type: Annotated[str, AfterValidator(_cache_node_type)] = "cache.t4g.micro"
+    replicas: int = Field(default=1, ge=0, le=5)
+
+
 class Access(_Section):
     """Who may reach what; an empty list means: only from inside the VPC.
 
@@ -362,6 +416,17 @@ class Tls(_Section):
 
     domain: Annotated[str, AfterValidator(_domain)]
     hosted_zone_id: str = Field(pattern=r"^Z[A-Z0-9]{1,31}$")
+
+
+class Cdn(_Section):
+    """CloudFront in front of the load balancer, which is then internal; absent means: the load balancer is public.
+
+    `list_seconds` is how long public pages may be kept at the edge, `price_class` from where CloudFront answers: '100'
+    North America and Europe, '200' also Asia and the Middle East, 'all' everywhere.
+    """
+
+    list_seconds: int = Field(default=10, ge=1, le=3600)
+    price_class: Literal["100", "200", "all"] = "100"
 
 
 class Waf(_Section):
@@ -674,6 +739,8 @@ class Compute(_Section):
     release: Release
     tls: Tls | None
     oidc: Oidc | None
+    cdn: Cdn | None
+    cloudfront_prefix_list: str
     waf: Waf | None
     admin_cidrs: tuple[str, ...]
     test_admin_cidrs: tuple[str, ...]
@@ -690,6 +757,7 @@ class Observability(_Section):
     alarms: Alarms
     canary: Canary | None
     waf: Waf | None
+    edge_is_measured: bool
 
 
 class Environment(_Section):
@@ -704,8 +772,10 @@ class Environment(_Section):
     network: Network = Network()
     database: Database = Database()
     backup: Backup | None = None
+    cache: Cache | None = None
     access: Access = Access()
     tls: Tls | None = None
+    cdn: Cdn | None = None
     waf: Waf | None = None
     release: Release = Release()
     delivery: Delivery | None = None
@@ -743,6 +813,8 @@ class Environment(_Section):
             release=self.release,
             tls=self.tls,
             oidc=self.access.oidc,
+            cdn=self.cdn,
+            cloudfront_prefix_list=CLOUDFRONT_PREFIX_LISTS.get(self.region, ""),
             waf=self.waf,
             admin_cidrs=self.admin_cidrs,
             test_admin_cidrs=self.test_admin_cidrs,
@@ -755,7 +827,13 @@ class Environment(_Section):
     @property
     def observability(self) -> Observability:
         """The part that the Observability stack reads."""
-        return Observability(environment=self.name, alarms=self.alarms, canary=self.canary, waf=self.waf)
+        return Observability(
+            environment=self.name,
+            alarms=self.alarms,
+            canary=self.canary,
+            waf=self.waf,
+            edge_is_measured=self.cdn is not None and self.region == CLOUDFRONT_REGION,
+        )
 
     def rule_priorities(self, service: Service) -> range:
         """The listener rule priorities that are a service's own, whether it uses all of them or not."""
@@ -976,7 +1054,10 @@ def _contradictions(environment: Environment) -> Iterator[str]:
         yield "database.proxy: no service uses the database; remove the key"
     if environment.release.approval and environment.delivery is None:
         yield "release.approval: is asked for by a pipeline; add [delivery] or remove the key"
+    if environment.cache is not None and not environment.database_users:
+        yield "cache: no service has a database whose lists could be shared; remove [cache]"
     yield from _access_contradictions(environment)
+    yield from _cdn_contradictions(environment)
     if environment.canary and network.nat_gateways == 0:
         yield "canary: runs in the VPC and reports to CloudWatch Synthetics; set network.nat_gateways to at least 1"
     yield from _release_contradictions(environment)
@@ -1001,6 +1082,36 @@ def _access_contradictions(environment: Environment) -> Iterator[str]:
         yield (
             f"access.oidc: controller {environment.release.controller!r} rewrites the rules that sign users in and "
             "can lose the sign-in; set release.controller = 'rolling' or remove [access.oidc]"
+        )
+
+
+def _cdn_contradictions(environment: Environment) -> Iterator[str]:
+    if environment.cdn is None:
+        return
+    region = environment.region
+    if region not in CLOUDFRONT_PREFIX_LISTS:
+        yield (
+            f"cdn: CloudFront's address list of {region} is not known, so that nothing could be let in; remove [cdn] or "
+            f"choose one of {', '.join(CLOUDFRONT_PREFIX_LISTS)}"
+        )
+    for section, what in (("tls", "certificate"), ("waf", "web ACL")):
+        if getattr(environment, section) is not None and region != CLOUDFRONT_REGION:
+            yield (
+                f"{section}: the {what} of CloudFront has to be in {CLOUDFRONT_REGION}, not {region}; remove "
+                f"[{section}] or [cdn], or set region = '{CLOUDFRONT_REGION}'"
+            )
+    if environment.access.oidc is not None and environment.network.nat_gateways == 0:
+        yield (
+            "access.oidc: behind CloudFront the load balancer reaches the provider by NAT gateways; set "
+            "network.nat_gateways to at least 1, or remove [access.oidc] or [cdn]"
+        )
+    patterns = sum(
+        len(service.path_patterns) for service in environment.services if service.access == "admin"
+    )
+    if patterns >= CLOUDFRONT_BEHAVIORS:
+        yield (
+            f"cdn: the restricted services have {patterns} path patterns, a distribution tells "
+            f"{CLOUDFRONT_BEHAVIORS - 1} apart; use fewer or remove [cdn]"
         )
 
 
@@ -1047,7 +1158,8 @@ def _service_contradictions(environment: Environment) -> Iterator[str]:
         )
         return
     migrating = sum(service.migrations for service in services)
-    available = RESOURCES_PER_STACK - COMPUTE_RESOURCES_SHARED - COMPUTE_RESOURCES_PER_MIGRATION * migrating
+    shared = COMPUTE_RESOURCES_SHARED + (COMPUTE_RESOURCES_CDN if environment.cdn else 0)
+    available = RESOURCES_PER_STACK - shared - COMPUTE_RESOURCES_PER_MIGRATION * migrating
     resources = RESOURCES_PER_STACK - available + COMPUTE_RESOURCES_PER_SERVICE * len(services)
     if resources > RESOURCES_PER_STACK:
         fit = available // COMPUTE_RESOURCES_PER_SERVICE
@@ -1057,6 +1169,7 @@ def _service_contradictions(environment: Environment) -> Iterator[str]:
         )
     outputs = (
         COMPUTE_OUTPUTS_SHARED
+        + (COMPUTE_OUTPUTS_CDN if environment.cdn else 0)
         + COMPUTE_OUTPUTS_PER_SERVICE * len(services)
         + COMPUTE_OUTPUTS_PER_MIGRATION * migrating
     )

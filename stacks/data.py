@@ -12,12 +12,13 @@ from platform_constructs.database_proxy import DatabaseProxy
 from platform_constructs.encryption_key import EncryptionKey
 from platform_constructs.mysql_database import MysqlDatabase, MysqlDatabaseProps
 from platform_constructs.operator_alarm import OperatorAlarm
-from settings import Backup, Database
+from platform_constructs.shared_cache import CACHE_PORT, CacheUser, SharedCache
+from settings import Backup, Cache, Database, Service
 from stacks.network import NetworkStack
 
 
 class DataStack(Stack):
-    """The database, and the credentials of everybody who uses it."""
+    """The database, the credentials of everybody who uses it, and the cache before it where there is one."""
 
     def __init__(
         self,
@@ -27,6 +28,8 @@ class DataStack(Stack):
         network: NetworkStack,
         database: Database,
         backup: Backup | None,
+        cache: Cache | None,
+        services: Sequence[Service],
         users: Sequence[str],
         prefix: str,
         protected: bool,
@@ -84,6 +87,7 @@ class DataStack(Stack):
             )
         self.migrator_secret = self.database.add_user("migrator")
         self.user_secrets = {user: self.database.add_user(user) for user in users}
+        logs_key = kms.Key.from_key_arn(self, "LogsKey", network.logs_key.key_arn)
         self.proxy: DatabaseProxy | None = None
         if database.proxy:
             self.proxy = DatabaseProxy(
@@ -96,9 +100,28 @@ class DataStack(Stack):
                 vpc=network.vpc,
                 # From there the data subnets are reached, and addresses are plenty: a proxy takes up to 215.
                 subnets=ec2.SubnetSelection(subnet_group_name="Application"),
-                logs_key=kms.Key.from_key_arn(self, "LogsKey", network.logs_key.key_arn),
+                logs_key=logs_key,
                 removal_policy=keep,
             )
+        self.cache = None
+        if cache is not None:
+            self.cache = SharedCache(
+                self,
+                "Cache",
+                name=prefix,
+                vpc=network.vpc,
+                node_type=cache.node_type,
+                replicas=cache.replicas,
+                users=[
+                    CacheUser(service=each.name, tables=each.tables, writes=each.database == "write")
+                    for each in services
+                    if each.name in users
+                ],
+                encryption_key=self.key,
+                logs_key=logs_key,
+                removal_policy=keep,
+            )
+            CfnOutput(self, "CacheEndpoint", value=f"{self.cache.host}:{CACHE_PORT}")
         CfnOutput(self, "DatabaseIdentifier", value=self.database.instance.instance_identifier)
         CfnOutput(self, "DatabaseEndpoint", value=self.database.instance.instance_endpoint.socket_address)
         CfnOutput(self, "DatabaseName", value=self.database.name)

@@ -11,6 +11,8 @@ from platform_constructs.database_alarms import metric_lag
 from platform_constructs.database_proxy import DatabaseProxy
 from platform_constructs.microservice import Microservice
 from platform_constructs.platform_events import PlatformEvents
+from platform_constructs.public_distribution import PublicDistribution
+from platform_constructs.shared_cache import SharedCache
 
 _MINUTE = Duration.minutes(1)
 _FIVE_MINUTES = Duration.minutes(5)
@@ -32,11 +34,13 @@ class OperationsDashboard(Construct):
         *,
         name: str,
         load_balancer: elbv2.ApplicationLoadBalancer,
+        edge: PublicDistribution | None,
         microservices: Sequence[Microservice],
         database: rds.IDatabaseInstance,
         replica: rds.IDatabaseInstance | None,
         max_connections: int,
         proxy: DatabaseProxy | None,
+        cache: SharedCache | None,
         events: PlatformEvents,
         alarms: Sequence[cloudwatch.IAlarm],
         visits: cloudwatch.IMetric | None,
@@ -50,6 +54,9 @@ class OperationsDashboard(Construct):
         self._row(
             cloudwatch.AlarmStatusWidget(title="Alarms", alarms=list(alarms), width=_GRID, height=2 + rows)
         )
+        if edge is not None:
+            self._title("CloudFront")
+            self._row(*_edge(edge))
         self._title("Load balancer")
         self._row(*_load_balancer(load_balancer))
         self._row(*_entrance(visits, blocked_requests))
@@ -67,6 +74,10 @@ class OperationsDashboard(Construct):
         if replica is not None:
             self._title("Read replica")
             self._row(*_replica(replica, max_connections))
+        if cache is not None:
+            self._title("Cache")
+            self._row(*_cache_use(cache))
+            self._row(*_cache_room(cache))
         self._title("Cost")
         self._row(*_cost())
 
@@ -100,6 +111,18 @@ def _load_balancer(load_balancer: elbv2.ApplicationLoadBalancer) -> list[cloudwa
             metrics.http_code_elb(
                 elbv2.HttpCodeElb.ELB_5XX_COUNT, period=_MINUTE, label="5xx of the load balancer"
             ),
+        ),
+    ]
+
+
+def _edge(edge: PublicDistribution) -> list[cloudwatch.ConcreteWidget]:
+    return [
+        _graph("Requests of viewers", 2, edge.metric_requests(_MINUTE)),
+        _graph(
+            "Answers to viewers that were errors (%)",
+            2,
+            edge.metric_error_rate("4xx", _MINUTE),
+            edge.metric_error_rate("5xx", _MINUTE),
         ),
     ]
 
@@ -235,6 +258,29 @@ def _proxy(proxy: DatabaseProxy) -> list[cloudwatch.ConcreteWidget]:
             proxy.metric("DatabaseConnectionsBorrowLatency", "average", _MINUTE, statistic="Average"),
         ),
         _graph("Proxy: database reached (%)", 3, proxy.metric_available(_MINUTE)),
+    ]
+
+
+def _cache_use(cache: SharedCache) -> list[cloudwatch.ConcreteWidget]:
+    return [
+        _graph(
+            "Keys that were found and not found",
+            3,
+            *cache.metric_of_nodes("CacheHits", "Sum", "found"),
+            *cache.metric_of_nodes("CacheMisses", "Sum", "not found"),
+        ),
+        _graph("Connections", 3, *cache.metric_of_nodes("CurrConnections", "Maximum", "connections")),
+        _graph("CPU of the engine (%)", 3, *cache.metric_of_nodes("EngineCPUUtilization", "Average", "CPU")),
+    ]
+
+
+def _cache_room(cache: SharedCache) -> list[cloudwatch.ConcreteWidget]:
+    return [
+        _graph("Memory (%)", 3, *cache.metric_of_nodes("DatabaseMemoryUsagePercentage", "Maximum", "memory")),
+        _graph("Removed for want of room", 3, *cache.metric_of_nodes("Evictions", "Sum", "evictions")),
+        _graph(
+            "How far replicas are behind (s)", 3, *cache.metric_of_nodes("ReplicationLag", "Maximum", "lag")
+        ),
     ]
 
 

@@ -35,6 +35,7 @@ def replace(module: Any, name: str, make: Callable[[Any], Any]) -> None:
 def install(context: Context) -> None:
     """Install every bridge; before ministack serves its first request."""
     from emulator.bridges import (
+        cache,
         certificates,
         codedeploy,
         containers,
@@ -60,6 +61,7 @@ def install(context: Context) -> None:
     registry.install(context)
     database.install(context)
     database_proxy.install(context)
+    cache.install(context)
     containers.install(context)
     placement.install(context)
     task_sets.install(context)

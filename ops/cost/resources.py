@@ -75,7 +75,8 @@ def _endpoint(resource: Resource, world: World) -> Iterator[Item]:
 @estimates("AWS::ElasticLoadBalancingV2::LoadBalancer")
 def _load_balancer(resource: Resource, world: World) -> Iterator[Item]:
     yield Item("alb.hour", world.hours, "fixed", "one load balancer")
-    if resource.properties.get("Scheme") == "internet-facing":
+    public = resource.properties.get("Scheme") == "internet-facing"
+    if public:
         zones = len(resource.properties.get("Subnets", ()))
         yield Item(
             "public_ipv4.hour", zones * world.hours, "fixed", f"public IPv4 addresses in {zones} zones"
@@ -86,7 +87,9 @@ def _load_balancer(resource: Resource, world: World) -> Iterator[Item]:
         "usage",
         "capacity units",
     )
-    yield Item("transfer.internet_gb", _answers_gb(world), "usage", "answers to the internet")
+    # To CloudFront they are free: https://aws.amazon.com/cloudfront/pricing/
+    if public:
+        yield Item("transfer.internet_gb", _answers_gb(world), "usage", "answers to the internet")
 
 
 def capacity_units(world: World, rules: int) -> Decimal:
@@ -117,6 +120,18 @@ def _rules(resource: Resource, world: World) -> int:
         for listener in listeners
     ]
     return max(counts, default=0)
+
+
+@estimates("AWS::CloudFront::Distribution")
+def _distribution(resource: Resource, world: World) -> Iterator[Item]:
+    # By where viewers are: North America and Europe, the cheapest. https://aws.amazon.com/cloudfront/pricing/
+    yield Item("cloudfront.https_requests_10k", world.requests / 10_000, "usage", "requests of viewers")
+    yield Item("cloudfront.gb_first_10tb", _answers_gb(world), "usage", "answers to viewers")
+
+
+@estimates("AWS::CloudFront::Function")
+def _edge_function(resource: Resource, world: World) -> Iterator[Item]:
+    yield Item("cloudfront.functions_million", world.requests / 1_000_000, "usage", "runs, one a request")
 
 
 @estimates("AWS::WAFv2::WebACL")
@@ -241,7 +256,21 @@ def _scaling_policy(resource: Resource, world: World) -> Iterator[Item]:
     yield Item("cloudwatch.alarm_month", Decimal(alarms), "fixed", "alarms that it makes itself")
 
 
-# Database
+# Database and cache
+
+
+@estimates("AWS::ElastiCache::ReplicationGroup")
+def _cache(resource: Resource, world: World) -> Iterator[Item]:
+    # Its logs are priced at their groups; backups beyond one of each cache would cost, and there are none.
+    properties = resource.properties
+    nodes, size = int(properties["NumCacheClusters"]), properties["CacheNodeType"]
+    beside = f" and {nodes - 1} replicas" if nodes > 2 else " and a replica" if nodes == 2 else ""
+    yield Item(
+        f"elasticache.{properties['Engine']}.{size}_hour",
+        nodes * world.hours,
+        "fixed",
+        f"{size}, a primary{beside}",
+    )
 
 
 @estimates("AWS::RDS::DBInstance")

@@ -86,6 +86,7 @@ class Overview:
     interface_endpoints: tuple[str, ...]
     load_balancer: str | None
     public: bool
+    edge: bool
     listeners: tuple[Listener, ...]
     domain: str | None
     firewall_rules: int | None
@@ -124,6 +125,7 @@ def overview(templates: Templates, environment: str, region: str) -> Overview:
         interface_endpoints=tuple(name for kind, name in endpoints if kind == "Interface"),
         load_balancer=None if balancer is None else str(balancer.get("Name", "load balancer")),
         public=balancer is not None and balancer.get("Scheme") == "internet-facing",
+        edge=bool(found.of("AWS::CloudFront::Distribution")),
         listeners=tuple(
             sorted(_listeners(found, compute), key=lambda each: (each.name != "production", each.port))
         ),
@@ -216,7 +218,7 @@ def _services(found: _Found, compute: Blueprint) -> Iterator[Service]:
         yield Service(
             name=str(task["ContainerDefinitions"][0]["Name"]),
             paths=tuple(dict.fromkeys(paths)),
-            restricted=any(condition["Field"] == "source-ip" for condition in conditions),
+            restricted=any(condition["Field"] in ("source-ip", "http-header") for condition in conditions),
             vcpu=f"{int(task['Cpu']) / 1024:g} vCPU",
             memory=f"{int(task['Memory']) / 1024:g} GB",
             architecture="ARM64"
