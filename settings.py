@@ -90,7 +90,7 @@ RESERVED_NAMES = frozenset(
             "cluster-name",
             "database-access",
         ),
-        *("database-alarms", "entrance", "key", "logs-key", "notifications", "operations", "release-check"),
+        *("database-alarms", "entrance", "key", "logs-key", "notifications", "operations", "release-check", "release-rights"),
         *("source", "topic-key", "application-url", "dashboard-url", "test-listener-arn"),
         *(
             "budget",
@@ -675,6 +675,28 @@ class Compute(_Section):
     sample_data: bool
     exec: bool
     response_seconds: float
+
+    def prepared_users(self, owner: Service) -> tuple[Service, ...]:
+        """The services whose users the migrating service `owner` makes, with their rights.
+
+        Its own and those that share a table with it. Who names no tables, or only tables that no migrating
+        service names, is everybody's: the lists of n services then grow with n each.
+        """
+
+        def shares(user: Service, migrating: Service) -> bool:
+            return not user.tables or not migrating.tables or bool({*user.tables} & {*migrating.tables})
+
+        migrating = [service for service in self.services if service.migrations]
+        return tuple(
+            user
+            for user in self.services
+            if user.database != "none"
+            and (
+                user == owner
+                or shares(user, owner)
+                or not any(shares(user, each) for each in migrating)
+            )
+        )
 
 
 class Observability(_Section):

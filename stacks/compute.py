@@ -1,7 +1,8 @@
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any, cast
 
-from aws_cdk import CfnOutput, Duration, RemovalPolicy, Stack
+from aws_cdk import CfnOutput, Duration, Fn, RemovalPolicy, Stack
 from aws_cdk import aws_codedeploy as codedeploy
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_ecs as ecs
@@ -16,9 +17,11 @@ from platform_constructs.ecs_operations import EcsOperations
 from platform_constructs.microservice import Microservice, MicroserviceProps
 from platform_constructs.public_load_balancer import PublicLoadBalancer
 from platform_constructs.release_check import ReleaseCheck
+from platform_constructs.release_rights import ReleaseRights
 from platform_constructs.service_image import ServiceImage
 from platform_constructs.service_scaling import ServiceScalingProps, TaskSchedule
 from platform_constructs.sign_in import SignIn
+from platform_constructs.target_group_metrics import TargetGroupMetrics
 from platform_constructs.web_acl import WebAcl
 from settings import ROOT, Compute, Service
 from stacks.data import DataStack
@@ -100,6 +103,7 @@ class ComputeStack(Stack):
             removal_policy=self._removal_policy,
         )
         self._release_check = None
+        self._release_rights = None
         if settings.release.controller != "rolling":
             self._release_check = ReleaseCheck(
                 self,
@@ -112,24 +116,26 @@ class ComputeStack(Stack):
                 logs_key=self._logs_key,
                 removal_policy=self._removal_policy,
             ).function
+            self._release_rights = ReleaseRights(
+                self, "ReleaseRights", controller=settings.release.controller, check=self._release_check
+            )
         self.microservices = {service.name: self._microservice(service) for service in settings.services}
         way_out = network.endpoints.admit(
             self,
             *(each.security_group for each in self.microservices.values()),
             *(self._release_check.connections.security_groups if self._release_check else ()),
         )
-        rights = {
-            service.name: UserRights(access=service.database, tables=service.tables)
-            for service in settings.services
-            if service.database != "none"
-        }
         self.preparations = {
             service.name: DatabasePreparation(
                 self,
                 f"{_pascal_case(service.name)}Database",
                 microservice=self.microservices[service.name],
                 database=self._database,
-                users=rights,
+                users={
+                    user.name: UserRights(access=user.database, tables=user.tables)
+                    for user in settings.prepared_users(service)
+                    if user.database != "none"
+                },
                 operations=operations,
                 environment=self._environment,
                 sample_data=settings.sample_data,
@@ -137,23 +143,34 @@ class ComputeStack(Stack):
             for service in settings.services
             if service.migrations
         }
+        prepared = {
+            service.name: [
+                preparation.done
+                for owner in settings.services
+                if (preparation := self.preparations.get(owner.name))
+                and service in settings.prepared_users(owner)
+            ]
+            for service in settings.services
+        }
         for preparation in self.preparations.values():
             preparation.done.node.add_dependency(way_out)
         for service in settings.services:
             microservice = self.microservices[service.name]
             microservice.service.node.add_dependency(way_out)
-            if service.database != "none":
-                microservice.service.node.add_dependency(*(each.done for each in self.preparations.values()))
-            operations.lift_to_minimum(
-                f"Minimum-{service.name}",
-                service=microservice.service,
-                minimum=service.scaling.min_tasks,
-            )
+            microservice.service.node.add_dependency(*prepared[service.name])
+        operations.lift_to_minimum(
+            "Minimum",
+            minimums={
+                self.microservices[each.name].service: each.scaling.min_tasks for each in settings.services
+            },
+        )
         if settings.release.controller == "codedeploy":
-            self._release_by_codedeploy(operations, [each.done for each in self.preparations.values()])
+            self._release_by_codedeploy(operations, prepared)
         self._add_outputs()
 
-    def _release_by_codedeploy(self, operations: EcsOperations, after: Sequence[IDependable]) -> None:
+    def _release_by_codedeploy(
+        self, operations: EcsOperations, prepared: Mapping[str, Sequence[IDependable]]
+    ) -> None:
         for service in self._settings.services:
             microservice = self.microservices[service.name]
             operations.release_by_codedeploy(
@@ -164,7 +181,7 @@ class ComputeStack(Stack):
                 container_port=service.container_port,
                 deployment_group=cast(codedeploy.EcsDeploymentGroup, microservice.release.deployment_group),
                 check=cast(lambda_.Function, self._release_check),
-                after=after,
+                after=prepared[service.name],
             )
 
     def _family(self, service: Service) -> str:
@@ -193,6 +210,7 @@ class ComputeStack(Stack):
                 **(self._database.environment(service.name) if uses_database else {}),
             },
             release_check=self._release_check,
+            release_rights=self._release_rights,
             removal_policy=self._removal_policy,
             props=self._props(service),
         )
@@ -262,6 +280,26 @@ class ComputeStack(Stack):
             CfnOutput(self, f"{prefix}BlueTargetGroupArn", value=groups.blue.target_group_arn)
             CfnOutput(self, f"{prefix}GreenTargetGroupArn", value=groups.green.target_group_arn)
             CfnOutput(self, f"{prefix}LogGroupName", value=microservice.log_group.log_group_name)
+
+    @cached_property
+    def target_group_metrics(self) -> Mapping[Microservice, TargetGroupMetrics]:
+        """The metrics of each service's target groups for other stacks.
+
+        They read the outputs that people read, where a reference to a resource would be one output more: a stack has
+        200.
+        """
+
+        def full_name(output: str) -> str:
+            return TargetGroupMetrics.full_name(Fn.get_stack_output(self.stack_name, output))
+
+        return {
+            microservice: TargetGroupMetrics(
+                load_balancer=self.entrance.load_balancer.load_balancer_full_name,
+                blue=full_name(f"{_pascal_case(name)}BlueTargetGroupArn"),
+                green=full_name(f"{_pascal_case(name)}GreenTargetGroupArn"),
+            )
+            for name, microservice in self.microservices.items()
+        }
 
 
 def _pascal_case(name: str) -> str:

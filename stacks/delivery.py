@@ -99,9 +99,9 @@ class DeliveryStack(Stack):
             encryption_key=self._key,
             removal_policy=self._removal_policy,
         )
-        # By name: the grant stays in this stack, and Compute needs nothing of it.
-        execution_role = iam.Role.from_role_name(
-            self, f"{name}ExecutionRole", microservice.execution_role.role_name
+        # Imported: the grant stays in this stack, and Compute needs nothing of it.
+        execution_role = iam.Role.from_role_arn(
+            self, f"{name}ExecutionRole", microservice.execution_role.role_arn
         )
         repository.grant_pull(execution_role)
         acknowledge(

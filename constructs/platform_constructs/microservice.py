@@ -18,6 +18,7 @@ from platform_constructs.blue_green_release import BlueGreenRelease
 from platform_constructs.compliance import acknowledge
 from platform_constructs.listener_rules import ListenerRules
 from platform_constructs.public_load_balancer import PublicLoadBalancer
+from platform_constructs.release_rights import ReleaseRights
 from platform_constructs.service_image import ServiceImage
 from platform_constructs.service_scaling import ServiceScaling, ServiceScalingProps
 from platform_constructs.sign_in import SignIn
@@ -72,6 +73,7 @@ class Microservice(Construct):
         alarms: AlarmTopic,
         environment: Mapping[str, str],
         release_check: lambda_.IFunction | None,
+        release_rights: ReleaseRights | None,
         removal_policy: RemovalPolicy,
         props: MicroserviceProps,
     ) -> None:
@@ -89,10 +91,11 @@ class Microservice(Construct):
             assumed_by=iam.ServicePrincipal("ecs-tasks.amazonaws.com"),
             description=f"What {props.name} may call",
         )
+        self.log_group_name = f"/{Stack.of(self).stack_name}/{props.name}"
         self.log_group = logs.LogGroup(
             self,
             "LogGroup",
-            log_group_name=f"/{Stack.of(self).stack_name}/{props.name}",
+            log_group_name=self.log_group_name,
             encryption_key=logs_key,
             retention=logs.RetentionDays.ONE_YEAR,
             removal_policy=removal_policy,
@@ -165,6 +168,7 @@ class Microservice(Construct):
             strategy=props.strategy,
             bake=props.bake,
             check=release_check,
+            rights=release_rights,
             response_limit=props.response_limit,
             topic=alarms,
         )
@@ -172,7 +176,7 @@ class Microservice(Construct):
             self,
             "Scaling",
             service=self.service,
-            requests_per_task=self.target_groups.metric_requests_per_task(),
+            requests_per_task=self.target_groups.metrics.metric_requests_per_task(),
             props=props.scaling,
         )
 

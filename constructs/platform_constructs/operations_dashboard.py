@@ -9,12 +9,15 @@ from constructs import Construct
 
 from platform_constructs.microservice import Microservice
 from platform_constructs.platform_events import PlatformEvents
+from platform_constructs.target_group_metrics import TargetGroupMetrics
 
 _MINUTE = Duration.minutes(1)
 _FIVE_MINUTES = Duration.minutes(5)
 _DAY = Duration.days(1)
 _GRID = 24
 _ALARMS_IN_A_ROW = 6
+# https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/CloudWatch-Dashboard-Body-Structure.html
+ALARMS_PER_WIDGET = 100
 
 
 class OperationsDashboard(Construct):
@@ -30,7 +33,7 @@ class OperationsDashboard(Construct):
         *,
         name: str,
         load_balancer: elbv2.ApplicationLoadBalancer,
-        microservices: Sequence[Microservice],
+        microservices: Mapping[Microservice, TargetGroupMetrics],
         database: rds.IDatabaseInstance,
         max_connections: int,
         events: PlatformEvents,
@@ -42,19 +45,21 @@ class OperationsDashboard(Construct):
         self.dashboard = cloudwatch.Dashboard(
             self, "Dashboard", dashboard_name=name, default_interval=Duration.hours(3)
         )
-        rows = math.ceil(len(alarms) / _ALARMS_IN_A_ROW)
-        self._row(
-            cloudwatch.AlarmStatusWidget(title="Alarms", alarms=list(alarms), width=_GRID, height=2 + rows)
-        )
+        for start in range(0, len(alarms), ALARMS_PER_WIDGET):
+            shown = alarms[start : start + ALARMS_PER_WIDGET]
+            rows = math.ceil(len(shown) / _ALARMS_IN_A_ROW)
+            self._row(
+                cloudwatch.AlarmStatusWidget(title="Alarms", alarms=list(shown), width=_GRID, height=2 + rows)
+            )
         self._title("Load balancer")
         self._row(*_load_balancer(load_balancer))
         self._row(*_entrance(visits, blocked_requests))
         self._title("Releases")
         self._row(*_releases(events))
-        for microservice in microservices:
+        for microservice, groups in microservices.items():
             self._title(microservice.name)
-            self._row(*_tasks(microservice))
-            self._row(*_answers(microservice))
+            self._row(*_tasks(microservice, groups))
+            self._row(*_answers(microservice, groups))
         self._title("Database")
         self._row(*_database_load(database, max_connections))
         self._row(*_database_room(database, events))
@@ -129,8 +134,8 @@ def _releases(events: PlatformEvents) -> list[cloudwatch.ConcreteWidget]:
     ]
 
 
-def _tasks(microservice: Microservice) -> list[cloudwatch.ConcreteWidget]:
-    service, groups = microservice.service, microservice.target_groups
+def _tasks(microservice: Microservice, groups: TargetGroupMetrics) -> list[cloudwatch.ConcreteWidget]:
+    service = microservice.service
     low, high = microservice.scaling_bounds
     return [
         _graph(
@@ -156,8 +161,7 @@ def _tasks(microservice: Microservice) -> list[cloudwatch.ConcreteWidget]:
     ]
 
 
-def _answers(microservice: Microservice) -> list[cloudwatch.ConcreteWidget]:
-    groups = microservice.target_groups
+def _answers(microservice: Microservice, groups: TargetGroupMetrics) -> list[cloudwatch.ConcreteWidget]:
     return [
         _graph("Requests and 5xx", 4, groups.metric_requests(), groups.metric_server_errors()),
         _graph(

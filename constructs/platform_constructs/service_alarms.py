@@ -6,6 +6,7 @@ from constructs import Construct
 from platform_constructs.alarm_topic import AlarmTopic
 from platform_constructs.microservice import Microservice
 from platform_constructs.operator_alarm import OperatorAlarm
+from platform_constructs.target_group_metrics import TargetGroupMetrics
 
 _MINUTE = Duration.minutes(1)
 _FIVE_MINUTES = Duration.minutes(5)
@@ -23,12 +24,13 @@ class ServiceAlarms(Construct):
         construct_id: str,
         *,
         microservice: Microservice,
+        groups: TargetGroupMetrics,
         server_errors: int,
         server_error_percent: float,
         topic: AlarmTopic,
     ) -> None:
         super().__init__(scope, construct_id)
-        groups, name = microservice.target_groups, microservice.name
+        name = microservice.name
         low, _ = microservice.scaling_bounds
         step_in, step_out = microservice.scaling_cpu_percents
         self.error_lines = self._error_lines(microservice)
@@ -129,7 +131,7 @@ class ServiceAlarms(Construct):
         return logs.MetricFilter(
             self,
             "ErrorLinesFilter",
-            log_group=microservice.log_group,
+            log_group=logs.LogGroup.from_log_group_name(self, "LogGroup", microservice.log_group_name),
             filter_pattern=logs.FilterPattern.any(
                 logs.FilterPattern.string_value("$.level", "=", "ERROR"),
                 logs.FilterPattern.string_value("$.level", "=", "CRITICAL"),

@@ -2,7 +2,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
-from aws_cdk import Duration, RemovalPolicy, Stack
+from aws_cdk import ArnFormat, Duration, RemovalPolicy, Stack
 from aws_cdk import aws_codebuild as codebuild
 from aws_cdk import aws_codepipeline as codepipeline
 from aws_cdk import aws_codepipeline_actions as actions
@@ -83,6 +83,12 @@ class ServicePipeline(Construct):
         self._props = props
         self._sources = codepipeline.Artifact("Sources")
         self._release = codepipeline.Artifact("Release")
+        # From the name, which is an output of the other stack anyway: it has 200.
+        self._service_arn = Stack.of(self).format_arn(
+            service="ecs",
+            resource="service",
+            resource_name=f"{cluster.cluster_name}/{microservice.service.service_name}",
+        )
         self._in_this_cluster = {"ArnEquals": {"ecs:cluster": cluster.cluster_arn}}
         self._role = iam.Role(
             self,
@@ -164,7 +170,7 @@ class ServicePipeline(Construct):
         role = project.build_role
         self._repository.grant_pull_push(role)
         self._repository.grant(role, "ecr:DescribeImages", "ecr:DescribeImageScanFindings")
-        allow(role, "ecs:DescribeServices", on=microservice.service.service_arn)
+        allow(role, "ecs:DescribeServices", on=self._service_arn)
         allow(role, "ecs:DescribeTaskDefinition", on="*")
         acknowledge(
             role,
@@ -196,7 +202,7 @@ class ServicePipeline(Construct):
                 "PREPARE_FAMILY": family,
                 "SUBNETS": ",".join(subnets.subnet_ids),
                 "SECURITY_GROUPS": ",".join(each.security_group_id for each in preparation.security_groups),
-                "LOG_GROUP": microservice.log_group.log_group_name,
+                "LOG_GROUP": microservice.log_group_name,
                 "LOG_PREFIX": microservice.log_prefix,
             },
         )
@@ -205,7 +211,17 @@ class ServicePipeline(Construct):
         allow(role, "ecs:DescribeTaskDefinition", "ecs:RegisterTaskDefinition", on="*")
         allow(role, "ecs:RunTask", on=revisions, when=self._in_this_cluster)
         allow(role, "ecs:DescribeTasks", on="*", when=self._in_this_cluster)
-        allow(role, "logs:GetLogEvents", on=microservice.log_group.log_group_arn)
+        streams = f"{microservice.log_group_name}:log-stream:{microservice.log_prefix}/*"
+        allow(
+            role,
+            "logs:GetLogEvents",
+            on=stack.format_arn(
+                service="logs",
+                resource="log-group",
+                resource_name=streams,
+                arn_format=ArnFormat.COLON_RESOURCE_NAME,
+            ),
+        )
         _allow_passing_roles(role, preparation.task_definition)
         acknowledge(
             role,
@@ -217,6 +233,11 @@ class ServicePipeline(Construct):
             role,
             f"IAM5[Resource::arn:aws:ecs:{stack.region}:{readable_account(stack)}:task-definition/{family}:*]",
             "The revision to run is the one that the build has just registered.",
+        )
+        acknowledge(
+            role,
+            f"IAM5[Resource::arn:aws:logs:{stack.region}:{readable_account(stack)}:log-group:{streams}]",
+            "The stream to read is the one of the task that the build has just started.",
         )
         return actions.CodeBuildAction(
             action_name="Migrate",
@@ -271,7 +292,7 @@ class ServicePipeline(Construct):
         service = self._microservice.service
         allow(role, "ecs:DescribeTaskDefinition", on="*")
         allow(role, "ecs:ListTasks", "ecs:DescribeTasks", on="*", when=self._in_this_cluster)
-        allow(role, "ecs:DescribeServices", "ecs:UpdateService", on=service.service_arn)
+        allow(role, "ecs:DescribeServices", "ecs:UpdateService", on=self._service_arn)
         # ECS copies the tags of the revision that it replaces.
         allow(
             role,

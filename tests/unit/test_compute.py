@@ -91,8 +91,8 @@ def test_a_codedeploy_service_names_its_family_without_revision(templates: Synth
 
 @pytest.mark.parametrize("name", ENVIRONMENTS)
 def test_every_service_starts_with_its_minimum(templates: Synthesize, name: str) -> None:
-    minimums = of_type(templates(name)["Compute"], "Custom::MinimumTasks").values()
-    assert [resource["Minimum"] for resource in minimums] == [2, 2]
+    (lifted,) = of_type(templates(name)["Compute"], "Custom::MinimumTasks").values()
+    assert [each["Minimum"] for each in lifted["Services"]] == [2, 2]
 
 
 @pytest.mark.parametrize("name", ENVIRONMENTS)
