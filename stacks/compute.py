@@ -1,8 +1,7 @@
 from collections.abc import Mapping, Sequence
-from functools import cached_property
 from typing import Any, cast
 
-from aws_cdk import CfnOutput, Duration, Fn, RemovalPolicy, Stack
+from aws_cdk import CfnOutput, Duration, RemovalPolicy, Stack
 from aws_cdk import aws_codedeploy as codedeploy
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_ecs as ecs
@@ -21,7 +20,6 @@ from platform_constructs.release_rights import ReleaseRights
 from platform_constructs.service_image import ServiceImage
 from platform_constructs.service_scaling import ServiceScalingProps, TaskSchedule
 from platform_constructs.sign_in import SignIn
-from platform_constructs.target_group_metrics import TargetGroupMetrics
 from platform_constructs.web_acl import WebAcl
 from settings import ROOT, Compute, Service
 from stacks.data import DataStack
@@ -120,11 +118,11 @@ class ComputeStack(Stack):
                 self, "ReleaseRights", controller=settings.release.controller, check=self._release_check
             )
         self.microservices = {service.name: self._microservice(service) for service in settings.services}
-        way_out = network.endpoints.admit(
-            self,
-            *(each.security_group for each in self.microservices.values()),
-            *(self._release_check.connections.security_groups if self._release_check else ()),
-        )
+        ways_out = {
+            name: network.endpoints.admit(each.security_group) for name, each in self.microservices.items()
+        }
+        for group in self._release_check.connections.security_groups if self._release_check else ():
+            network.endpoints.admit(group)
         self.preparations = {
             service.name: DatabasePreparation(
                 self,
@@ -152,12 +150,11 @@ class ComputeStack(Stack):
             ]
             for service in settings.services
         }
-        for preparation in self.preparations.values():
-            preparation.done.node.add_dependency(way_out)
+        for name, preparation in self.preparations.items():
+            preparation.done.node.add_dependency(ways_out[name])
         for service in settings.services:
             microservice = self.microservices[service.name]
-            microservice.service.node.add_dependency(way_out)
-            microservice.service.node.add_dependency(*prepared[service.name])
+            microservice.service.node.add_dependency(ways_out[service.name], *prepared[service.name])
         operations.lift_to_minimum(
             "Minimum",
             minimums={
@@ -280,26 +277,6 @@ class ComputeStack(Stack):
             CfnOutput(self, f"{prefix}BlueTargetGroupArn", value=groups.blue.target_group_arn)
             CfnOutput(self, f"{prefix}GreenTargetGroupArn", value=groups.green.target_group_arn)
             CfnOutput(self, f"{prefix}LogGroupName", value=microservice.log_group.log_group_name)
-
-    @cached_property
-    def target_group_metrics(self) -> Mapping[Microservice, TargetGroupMetrics]:
-        """The metrics of each service's target groups for other stacks.
-
-        They read the outputs that people read, where a reference to a resource would be one output more: a stack has
-        200.
-        """
-
-        def full_name(output: str) -> str:
-            return TargetGroupMetrics.full_name(Fn.get_stack_output(self.stack_name, output))
-
-        return {
-            microservice: TargetGroupMetrics(
-                load_balancer=self.entrance.load_balancer.load_balancer_full_name,
-                blue=full_name(f"{_pascal_case(name)}BlueTargetGroupArn"),
-                green=full_name(f"{_pascal_case(name)}GreenTargetGroupArn"),
-            )
-            for name, microservice in self.microservices.items()
-        }
 
 
 def _pascal_case(name: str) -> str:

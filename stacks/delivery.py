@@ -99,9 +99,9 @@ class DeliveryStack(Stack):
             encryption_key=self._key,
             removal_policy=self._removal_policy,
         )
-        # Imported: the grant stays in this stack, and Compute needs nothing of it.
-        execution_role = iam.Role.from_role_arn(
-            self, f"{name}ExecutionRole", microservice.execution_role.role_arn
+        # By name: the grant stays in this stack, and Compute needs nothing of it.
+        execution_role = iam.Role.from_role_name(
+            self, f"{name}ExecutionRole", microservice.execution_role.role_name
         )
         repository.grant_pull(execution_role)
         acknowledge(
@@ -117,6 +117,7 @@ class DeliveryStack(Stack):
             microservice=microservice,
             cluster=self._compute.cluster,
             repository=repository,
+            execution_role=execution_role,
             preparation=self._compute.preparations.get(microservice.name),
             subnets=self._subnets,
             artifacts=self._artifacts,

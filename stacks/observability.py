@@ -51,7 +51,6 @@ class ObservabilityStack(Stack):
         keep = RemovalPolicy.RETAIN if protected else RemovalPolicy.DESTROY
         topic, alarms = network.alarm_topic, settings.alarms
         microservices = list(compute.microservices.values())
-        groups = compute.target_group_metrics
         blocked_requests = self._blocked_requests(prefix) if settings.waf else None
         events = PlatformEvents(
             self,
@@ -77,7 +76,6 @@ class ObservabilityStack(Stack):
                 self,
                 f"{microservice.node.id}Alarms",
                 microservice=microservice,
-                groups=groups[microservice],
                 server_errors=alarms.server_errors,
                 server_error_percent=alarms.server_error_percent,
                 topic=topic,
@@ -135,7 +133,7 @@ class ObservabilityStack(Stack):
             "Operations",
             name=prefix,
             load_balancer=compute.entrance.load_balancer,
-            microservices=groups,
+            microservices=microservices,
             database=data.database.instance,
             max_connections=data.max_connections,
             events=events,
@@ -143,7 +141,9 @@ class ObservabilityStack(Stack):
             visits=visitor.metric_success(Duration.minutes(5)) if visitor else None,
             blocked_requests=blocked_requests,
         ).dashboard
-        SavedQueries(self, "Queries", folder=prefix, log_groups=[each.log_group_name for each in microservices])
+        SavedQueries(
+            self, "Queries", folder=prefix, log_groups=[each.log_group_name for each in microservices]
+        )
         if alarms.monthly_budget_usd is not None:
             MonthlyBudget(
                 self,

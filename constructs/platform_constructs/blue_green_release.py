@@ -10,7 +10,6 @@ from constructs import Construct
 from platform_constructs.alarm_topic import AlarmTopic
 from platform_constructs.operator_alarm import OperatorAlarm
 from platform_constructs.release_rights import ReleaseRights
-from platform_constructs.target_group_metrics import TargetGroupMetrics
 from platform_constructs.target_group_pair import TargetGroupPair
 
 _CONFIGURATIONS = {
@@ -48,7 +47,7 @@ class BlueGreenRelease(Construct):
         topic: AlarmTopic,
     ) -> None:
         super().__init__(scope, construct_id)
-        self.alarms = self._alarms(container_name, target_groups.metrics, response_limit, topic)
+        self.alarms = self._alarms(container_name, target_groups, response_limit, topic)
         self.deployment_group: codedeploy.EcsDeploymentGroup | None = None
         self.hook_function = check
         target = service.load_balancer_target(
@@ -105,7 +104,7 @@ class BlueGreenRelease(Construct):
         service.node.add_dependency(rights)
 
     def _alarms(
-        self, name: str, groups: TargetGroupMetrics, response_limit: Duration, topic: AlarmTopic
+        self, name: str, groups: TargetGroupPair, response_limit: Duration, topic: AlarmTopic
     ) -> list[OperatorAlarm]:
         seconds = response_limit.to_milliseconds() / 1000
         return [

@@ -7,7 +7,6 @@ from constructs import Construct
 from platform_constructs.alarm_topic import AlarmTopic
 from platform_constructs.operator_alarm import OperatorAlarm, alarm_name, kebab_case
 
-
 # https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutCompositeAlarm.html
 ALARMS_PER_RULE = 100
 RULE_CHARACTERS = 10_240
@@ -51,7 +50,10 @@ class CustomersAffected(cloudwatch.CompositeAlarm):
 
 def _parts(scope: Construct, construct_id: str, rules: Sequence[str]) -> dict[str, cloudwatch.CompositeAlarm]:
     """A silent alarm for each rule, by name."""
-    whole, ids = alarm_name(scope, construct_id), [f"{construct_id}{number + 1}" for number in range(len(rules))]
+    whole, ids = (
+        alarm_name(scope, construct_id),
+        [f"{construct_id}{number + 1}" for number in range(len(rules))],
+    )
     return {
         alarm_name(scope, part): cloudwatch.CompositeAlarm(
             scope,

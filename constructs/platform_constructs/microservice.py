@@ -2,7 +2,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from aws_cdk import Duration, RemovalPolicy, Stack
+from aws_cdk import Duration, Fn, RemovalPolicy, Stack
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_ecs as ecs
@@ -176,7 +176,7 @@ class Microservice(Construct):
             self,
             "Scaling",
             service=self.service,
-            requests_per_task=self.target_groups.metrics.metric_requests_per_task(),
+            requests_per_task=self.target_groups.metric_requests_per_task(),
             props=props.scaling,
         )
 
@@ -236,6 +236,27 @@ class Microservice(Construct):
         )
         return task_definition
 
+    @property
+    def published_name(self) -> str:
+        """The service's name in ECS for other stacks: the stack's output that people read, as a stack has 200."""
+        return Fn.get_stack_output(Stack.of(self).stack_name, f"{self.node.id}ServiceName")
+
+    def metric_used(
+        self,
+        metric_name: Literal["CPUUtilization", "MemoryUtilization"],
+        period: Duration,
+        *,
+        label: str | None = None,
+    ) -> cloudwatch.Metric:
+        """Percent of the reservation that the tasks use, on average."""
+        return cloudwatch.Metric(
+            namespace="AWS/ECS",
+            metric_name=metric_name,
+            dimensions_map=self._dimensions(),
+            period=period,
+            label=label,
+        )
+
     def metric_running_tasks(self, period: Duration) -> cloudwatch.Metric:
         """Tasks that run, of all releases under way, the fewest within a period."""
         return self.metric_tasks("RunningTaskCount", "running", period, statistic="Minimum")
@@ -247,10 +268,7 @@ class Microservice(Construct):
         return cloudwatch.Metric(
             namespace="ECS/ContainerInsights",
             metric_name=metric_name,
-            dimensions_map={
-                "ClusterName": self.service.cluster.cluster_name,
-                "ServiceName": self.service.service_name,
-            },
+            dimensions_map=self._dimensions(),
             statistic=statistic,
             period=period,
             label=label,
@@ -264,7 +282,7 @@ class Microservice(Construct):
             period=period,
             using_metrics={
                 "running_tasks": self.metric_running_tasks(period),
-                "used_cpu": self.service.metric_cpu_utilization(period=period),
+                "used_cpu": self.metric_used("CPUUtilization", period),
             },
         )
 
@@ -280,6 +298,9 @@ class Microservice(Construct):
             period=period,
             label=label,
         )
+
+    def _dimensions(self) -> dict[str, str]:
+        return {"ClusterName": self.service.cluster.cluster_name, "ServiceName": self.published_name}
 
     def _no_capabilities(self, construct_id: str) -> ecs.LinuxParameters:
         parameters = ecs.LinuxParameters(self, construct_id)

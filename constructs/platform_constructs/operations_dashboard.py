@@ -9,7 +9,6 @@ from constructs import Construct
 
 from platform_constructs.microservice import Microservice
 from platform_constructs.platform_events import PlatformEvents
-from platform_constructs.target_group_metrics import TargetGroupMetrics
 
 _MINUTE = Duration.minutes(1)
 _FIVE_MINUTES = Duration.minutes(5)
@@ -33,7 +32,7 @@ class OperationsDashboard(Construct):
         *,
         name: str,
         load_balancer: elbv2.ApplicationLoadBalancer,
-        microservices: Mapping[Microservice, TargetGroupMetrics],
+        microservices: Sequence[Microservice],
         database: rds.IDatabaseInstance,
         max_connections: int,
         events: PlatformEvents,
@@ -56,10 +55,10 @@ class OperationsDashboard(Construct):
         self._row(*_entrance(visits, blocked_requests))
         self._title("Releases")
         self._row(*_releases(events))
-        for microservice, groups in microservices.items():
+        for microservice in microservices:
             self._title(microservice.name)
-            self._row(*_tasks(microservice, groups))
-            self._row(*_answers(microservice, groups))
+            self._row(*_tasks(microservice))
+            self._row(*_answers(microservice))
         self._title("Database")
         self._row(*_database_load(database, max_connections))
         self._row(*_database_room(database, events))
@@ -134,15 +133,15 @@ def _releases(events: PlatformEvents) -> list[cloudwatch.ConcreteWidget]:
     ]
 
 
-def _tasks(microservice: Microservice, groups: TargetGroupMetrics) -> list[cloudwatch.ConcreteWidget]:
-    service = microservice.service
+def _tasks(microservice: Microservice) -> list[cloudwatch.ConcreteWidget]:
+    groups = microservice.target_groups
     low, high = microservice.scaling_bounds
     return [
         _graph(
             "CPU and memory (%)",
             3,
-            service.metric_cpu_utilization(period=_MINUTE, label="CPU"),
-            service.metric_memory_utilization(period=_MINUTE, label="memory"),
+            microservice.metric_used("CPUUtilization", _MINUTE, label="CPU"),
+            microservice.metric_used("MemoryUtilization", _MINUTE, label="memory"),
         ),
         _graph(
             "Tasks",
@@ -161,7 +160,8 @@ def _tasks(microservice: Microservice, groups: TargetGroupMetrics) -> list[cloud
     ]
 
 
-def _answers(microservice: Microservice, groups: TargetGroupMetrics) -> list[cloudwatch.ConcreteWidget]:
+def _answers(microservice: Microservice) -> list[cloudwatch.ConcreteWidget]:
+    groups = microservice.target_groups
     return [
         _graph("Requests and 5xx", 4, groups.metric_requests(), groups.metric_server_errors()),
         _graph(

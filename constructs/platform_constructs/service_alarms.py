@@ -6,7 +6,6 @@ from constructs import Construct
 from platform_constructs.alarm_topic import AlarmTopic
 from platform_constructs.microservice import Microservice
 from platform_constructs.operator_alarm import OperatorAlarm
-from platform_constructs.target_group_metrics import TargetGroupMetrics
 
 _MINUTE = Duration.minutes(1)
 _FIVE_MINUTES = Duration.minutes(5)
@@ -24,13 +23,12 @@ class ServiceAlarms(Construct):
         construct_id: str,
         *,
         microservice: Microservice,
-        groups: TargetGroupMetrics,
         server_errors: int,
         server_error_percent: float,
         topic: AlarmTopic,
     ) -> None:
         super().__init__(scope, construct_id)
-        name = microservice.name
+        groups, name = microservice.target_groups, microservice.name
         low, _ = microservice.scaling_bounds
         step_in, step_out = microservice.scaling_cpu_percents
         self.error_lines = self._error_lines(microservice)
@@ -90,7 +88,7 @@ class ServiceAlarms(Construct):
             OperatorAlarm(
                 self,
                 "CpuHigh",
-                metric=microservice.service.metric_cpu_utilization(period=_FIVE_MINUTES),
+                metric=microservice.metric_used("CPUUtilization", _FIVE_MINUTES),
                 says=f"{name} has needed more than {step_out} % of its CPU for 15 minutes: scaling out did "
                 "not help, or is at its maximum",
                 comparison="above",

@@ -1,6 +1,5 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import cast
 
 from aws_cdk import ArnFormat, Duration, RemovalPolicy, Stack
 from aws_cdk import aws_codebuild as codebuild
@@ -66,6 +65,7 @@ class ServicePipeline(Construct):
         microservice: Microservice,
         cluster: ecs.ICluster,
         repository: ImageRepository,
+        execution_role: iam.IRole,
         preparation: DatabasePreparation | None,
         subnets: ec2.SelectedSubnets,
         artifacts: ArtifactBucket,
@@ -77,17 +77,17 @@ class ServicePipeline(Construct):
         self._microservice = microservice
         self._cluster = cluster
         self._repository = repository
+        self._execution_role = execution_role
         self._artifacts = artifacts
         self._encryption_key = encryption_key
         self._logs_key = logs_key
         self._props = props
         self._sources = codepipeline.Artifact("Sources")
         self._release = codepipeline.Artifact("Release")
-        # From the name, which is an output of the other stack anyway: it has 200.
         self._service_arn = Stack.of(self).format_arn(
             service="ecs",
             resource="service",
-            resource_name=f"{cluster.cluster_name}/{microservice.service.service_name}",
+            resource_name=f"{cluster.cluster_name}/{microservice.published_name}",
         )
         self._in_this_cluster = {"ArnEquals": {"ecs:cluster": cluster.cluster_arn}}
         self._role = iam.Role(
@@ -160,7 +160,7 @@ class ServicePipeline(Construct):
                 "CONTROLLER": microservice.controller,
                 "REPOSITORY_URI": self._repository.repository_uri,
                 "CLUSTER": self._cluster.cluster_name,
-                "ECS_SERVICE": microservice.service.service_name,
+                "ECS_SERVICE": microservice.published_name,
                 "FAMILY": microservice.task_definition.family,
                 **({"HOOK": hook.function_arn} if hook else {}),
             },
@@ -222,7 +222,7 @@ class ServicePipeline(Construct):
                 arn_format=ArnFormat.COLON_RESOURCE_NAME,
             ),
         )
-        _allow_passing_roles(role, preparation.task_definition)
+        self._allow_passing_roles(role, preparation.task_definition.task_role)
         acknowledge(
             role,
             "IAM5[Resource::*]",
@@ -258,7 +258,7 @@ class ServicePipeline(Construct):
         )
         allow(self._role, "sts:AssumeRole", on=role.role_arn)
         allow(role, "ecs:RegisterTaskDefinition", on="*")
-        _allow_passing_roles(role, self._microservice.task_definition)
+        self._allow_passing_roles(role, self._microservice.task_role)
         self._artifacts.grant_artifacts(role)
         acknowledge(
             role,
@@ -289,7 +289,9 @@ class ServicePipeline(Construct):
                 role=narrow,
                 run_order=2,
             )
-        service = self._microservice.service
+        service = ecs.FargateService.from_fargate_service_attributes(
+            self, "Service", cluster=self._cluster, service_name=self._microservice.published_name
+        )
         allow(role, "ecs:DescribeTaskDefinition", on="*")
         allow(role, "ecs:ListTasks", "ecs:DescribeTasks", on="*", when=self._in_this_cluster)
         allow(role, "ecs:DescribeServices", "ecs:UpdateService", on=self._service_arn)
@@ -344,15 +346,14 @@ class ServicePipeline(Construct):
         )
         return project
 
-
-def _allow_passing_roles(role: iam.Role, task_definition: ecs.FargateTaskDefinition) -> None:
-    for passed in (task_definition.task_role, cast(iam.IRole, task_definition.execution_role)):
-        allow(
-            role,
-            "iam:PassRole",
-            on=passed.role_arn,
-            when={"StringEquals": {"iam:PassedToService": "ecs-tasks.amazonaws.com"}},
-        )
+    def _allow_passing_roles(self, role: iam.Role, task_role: iam.IRole) -> None:
+        for passed in (task_role, self._execution_role):
+            allow(
+                role,
+                "iam:PassRole",
+                on=passed.role_arn,
+                when={"StringEquals": {"iam:PassedToService": "ecs-tasks.amazonaws.com"}},
+            )
 
 
 def _only_for_a_release(stage: str) -> codepipeline.Conditions:

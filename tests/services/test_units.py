@@ -267,24 +267,6 @@ def test_an_entrys_tag_changes_with_its_version() -> None:
     assert entry.etag == '"3"'
 
 
-# Nominal memory of an instance size; MySQL on RDS allows DBInstanceClassMemory / 12582880 connections, of which
-# the operating system's part of the memory is missing: https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/CHAP_Limits.html
-GIBIBYTES = {"micro": 1, "small": 2, "medium": 4, "large": 8}
-
-
-@pytest.mark.parametrize("name", platform_settings.environment_names())
-def test_all_tasks_of_a_release_together_stay_below_the_databases_connections(name: str) -> None:
-    """Old and new side at full scale, with every service switched on."""
-    environment = platform_settings.load(name)
-    manifests = [tomllib.loads(path.read_text()) for path in SERVICES.glob("*/service.toml")]
-    tasks = sum(
-        manifest["scaling"]["max_tasks"] for manifest in manifests if manifest.get("database") != "none"
-    )
-    assert tasks
-    memory = GIBIBYTES[environment.database.instance_class.rpartition(".")[2]] * 2**30
-    assert tasks * Settings(service="x").pool_size * 2 < 0.8 * memory / 12582880
-
-
 def test_lookups_that_come_at_once_share_queries_and_each_gets_its_own_value() -> None:
     queries: list[tuple[int, ...]] = []
 
