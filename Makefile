@@ -56,6 +56,7 @@ diff: setup ## Compare ENV as it is deployed with the sources
 
 bench: setup images load-tool ## Measure synthesis, the services and the command line; figures are ratios within one run
 	python -m bench.synth
+	python -m bench.scale
 	python -m bench.web
 	python -m bench.status
 

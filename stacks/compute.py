@@ -121,8 +121,9 @@ class ComputeStack(Stack):
         ways_out = {
             name: network.endpoints.admit(each.security_group) for name, each in self.microservices.items()
         }
-        for group in self._release_check.connections.security_groups if self._release_check else ():
-            network.endpoints.admit(group)
+        checking = self._release_check.connections.security_groups if self._release_check else []
+        # A release calls the check as soon as the service exists.
+        checks = [network.endpoints.admit(group) for group in checking]
         self.preparations = {
             service.name: DatabasePreparation(
                 self,
@@ -154,7 +155,7 @@ class ComputeStack(Stack):
             preparation.done.node.add_dependency(ways_out[name])
         for service in settings.services:
             microservice = self.microservices[service.name]
-            microservice.service.node.add_dependency(ways_out[service.name], *prepared[service.name])
+            microservice.service.node.add_dependency(ways_out[service.name], *checks, *prepared[service.name])
         operations.lift_to_minimum(
             "Minimum",
             minimums={

@@ -1,3 +1,5 @@
+from typing import cast
+
 from aws_cdk import Stack
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
@@ -78,7 +80,7 @@ class AwsEndpoints(Construct):
         admitted = DependencyGroup()
         if self.security_group is not None:
             endpoints = ec2.SecurityGroup.from_security_group_id(
-                caller, "AwsEndpoints", self.security_group.security_group_id
+                cast(Construct, caller), "AwsEndpoints", self.security_group.security_group_id
             )
             endpoints.connections.allow_from(caller, ec2.Port.HTTPS, "AWS APIs")
             admitted.add(endpoints)

@@ -7,7 +7,6 @@ import json
 import os
 import re
 import time
-import tomllib
 from collections.abc import Sequence
 
 import pytest
@@ -15,7 +14,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import bindparam, select
 
-import settings as platform_settings
 from directory.cache import SingleFlight
 from directory.database import DatabaseAway, Statement
 from directory.logs import Journal, exception_text

@@ -139,18 +139,14 @@ def test_tasks_are_started_when_they_are_admitted(closed: Mapping[str, Template]
         if "AwsEndpoints" in logical_id
     }
     assert admissions
-    for kind, inside in (
-        (
-            "AWS::ECS::Service",
-            lambda each: each["NetworkConfiguration"]["AwsvpcConfiguration"]["SecurityGroups"],
-        ),
-        ("Custom::OneOffTask", lambda each: each["SecurityGroups"]),
-    ):
+    for kind in ("AWS::ECS::Service", "Custom::OneOffTask"):
         for logical_id, properties in of_type(template, kind).items():
-            needed = {
-                admissions[group] for group in map(reference, inside(properties)) if group in admissions
-            }
+            inside = properties.get("NetworkConfiguration", {}).get("AwsvpcConfiguration", properties)
+            groups = [reference(each) for each in inside["SecurityGroups"]]
+            needed = {admissions[group] for group in groups if group in admissions}
             assert needed
+            if kind == "AWS::ECS::Service":
+                needed |= {each for each in admissions.values() if each.startswith("ReleaseCheck")}
             assert needed <= set(template["Resources"][logical_id]["DependsOn"])
 
 

@@ -14,6 +14,7 @@ import json
 import time
 import urllib.request
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, TypeVar
 
 import boto3
@@ -111,6 +112,9 @@ def lift_to_minimum(properties: Mapping[str, Any], context: Any) -> None:
             raise OperationFailed(f"there is no service {service}")
         return dict(found[0])
 
+    def reached(service: str, minimum: int) -> bool | None:
+        return True if described(service)["runningCount"] >= minimum else None
+
     for service, minimum in minimums.items():
         if described(service)["desiredCount"] < minimum:
             ecs.update_service(cluster=cluster, service=service, desiredCount=minimum)
@@ -118,9 +122,7 @@ def lift_to_minimum(properties: Mapping[str, Any], context: Any) -> None:
         _wait(
             context,
             f"{service} did not reach {minimum} running tasks in time",
-            lambda service=service, minimum=minimum: (
-                True if described(service)["runningCount"] >= minimum else None
-            ),
+            partial(reached, service, minimum),
         )
 
 
