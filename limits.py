@@ -25,9 +25,16 @@ OUTPUTS_PER_STACK = 200
 TEMPLATE_BYTES = 1_000_000
 # https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-limits.html
 TARGET_GROUPS_PER_LOAD_BALANCER = 100
-# Without the default rules, over all listeners; the one of these that AWS raises when asked (same page).
+# Without the default rules, over all listeners (same page).
 RULES_PER_LOAD_BALANCER = 100
 CONDITION_VALUES_PER_RULE = 5
+# Over all target groups; raised when asked, as are the rules.
+TARGETS_PER_LOAD_BALANCER = 1000
+# Of a subnet's 256, AWS keeps 5; each task has one:
+# https://docs.aws.amazon.com/vpc/latest/userguide/subnet-sizing.html
+ADDRESSES_PER_SUBNET = 251
+# Endpoints, functions, one-off tasks.
+_OTHER_ADDRESSES = 30
 # All variables of a function, names and values:
 # https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
 FUNCTION_VARIABLES_BYTES = 4096
@@ -139,6 +146,10 @@ def delivery_resources(environment: Environment, services: Sequence[Service]) ->
     )
 
 
+def _tasks(services: Sequence[Service]) -> int:
+    return SIDES_OF_A_RELEASE * sum(each.scaling.most_tasks for each in services)
+
+
 def _release_check_bytes(environment: Environment, services: Sequence[Service]) -> int:
     if environment.release.controller == "rolling":
         return 0
@@ -159,6 +170,20 @@ LIMITS: tuple[Limit, ...] = (
         allowed=RULES_PER_LOAD_BALANCER,
         owner="a load balancer holds",
         needed=lambda environment, services: sum(rules(environment, each) for each in services),
+    ),
+    Limit(
+        what="targets for all the tasks of a release",
+        allowed=TARGETS_PER_LOAD_BALANCER,
+        owner="a load balancer holds",
+        needed=lambda _, services: _tasks(services),
+    ),
+    Limit(
+        what="addresses in each zone for all the tasks of a release",
+        allowed=ADDRESSES_PER_SUBNET,
+        owner="an application subnet has",
+        needed=lambda environment, services: (
+            _OTHER_ADDRESSES - (-_tasks(services) // len(environment.availability_zones))
+        ),
     ),
     Limit(
         what="resources in the Compute stack",

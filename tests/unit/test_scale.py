@@ -265,10 +265,10 @@ def sixty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> settings.Environme
 def with_services(environment: settings.Environment, count: int) -> settings.Environment:
     services = list(environment.services[:count])
     if count and environment.services[0].check_paths:
-        # Longer paths than anybody has, so that their limit is met here too.
-        services = [
-            each.model_copy(update={"release_check_paths": (f"/{each.name}" * 9,)}) for each in services
-        ]
+        # Longer paths and more tasks than anybody has, so that their limits are met here too.
+        scaling = environment.services[0].scaling.model_copy(update={"max_tasks": 20})
+        longer = [{"release_check_paths": (f"/{each.name}" * 9,), "scaling": scaling} for each in services]
+        services = [each.model_copy(update=more) for each, more in zip(services, longer, strict=True)]
     return environment.model_copy(update={"services": tuple(services)})
 
 
