@@ -10,7 +10,7 @@ import limits
 import settings
 
 DOCUMENT = (settings.ROOT / "docs/scale.md").read_text(encoding="utf-8")
-KINDS = {
+KINDS: dict[str, dict[str, object]] = {
     "public, no database": {"access": "public"},
     "public, reads": {"access": "public", "database": "read"},
     "public, migrates": {"access": "public", "database": "write", "migrations": True},
