@@ -46,6 +46,9 @@ COMPUTE_RESOURCES_SHARED = 40
 COMPUTE_RESOURCES_PER_SERVICE = 20
 COMPUTE_RESOURCES_PER_MIGRATION = 2
 COMPUTE_RESOURCES_PER_CODEDEPLOY = 3
+# CloudFront in front adds these, its access logs and its function among them.
+COMPUTE_RESOURCES_CDN = 20
+COMPUTE_OUTPUTS_CDN = 2
 # The rights of so many services share a policy of the function that operates on them.
 SERVICES_PER_POLICY = 6
 COMPUTE_OUTPUTS_SHARED = 16
@@ -103,6 +106,7 @@ def compute_resources(environment: Environment, services: Sequence[Service]) -> 
     migrating = sum(each.migrations for each in services)
     return (
         COMPUTE_RESOURCES_SHARED
+        + (COMPUTE_RESOURCES_CDN if environment.cdn else 0)
         + COMPUTE_RESOURCES_PER_MIGRATION * migrating
         + -(-migrating // SERVICES_PER_POLICY)
         + (-(-len(services) // SERVICES_PER_POLICY) if codedeploy else 0)
@@ -131,7 +135,8 @@ def compute_outputs(environment: Environment, services: Sequence[Service]) -> in
         + (codedeploy + (codedeploy and pipelines))
     )
     migrating = sum(service.migrations for service in services)
-    return COMPUTE_OUTPUTS_SHARED + each * len(services) + (migrating if pipelines else 0)
+    shared = COMPUTE_OUTPUTS_SHARED + (COMPUTE_OUTPUTS_CDN if environment.cdn else 0)
+    return shared + each * len(services) + (migrating if pipelines else 0)
 
 
 def delivery_resources(environment: Environment, services: Sequence[Service]) -> int:

@@ -28,6 +28,35 @@ ROOT = Path(__file__).parent
 # A restricted service keeps this many priorities: rules for its networks, and the last one for the 403.
 RULES_PER_SERVICE = 50
 
+# Where CloudFront's certificates, web ACLs and metrics live:
+# https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/cnames-and-https-requirements.html
+CLOUDFRONT_REGION = "us-east-1"
+# The managed prefix list com.amazonaws.global.cloudfront.origin-facing of each region, which CloudFormation cannot look
+# up by its name. All are regions that VPC origins are offered in:
+# https://aws.amazon.com/blogs/networking-and-content-delivery/limit-access-to-your-origins-using-the-aws-managed-prefix-list-for-amazon-cloudfront/
+# https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/private-content-vpc-origins.html
+CLOUDFRONT_PREFIX_LISTS: Mapping[str, str] = {
+    "ap-northeast-1": "pl-58a04531",
+    "ap-northeast-2": "pl-22a6434b",
+    "ap-south-1": "pl-9aa247f3",
+    "ap-southeast-1": "pl-31a34658",
+    "ap-southeast-2": "pl-b8a742d1",
+    "ca-central-1": "pl-38a64351",
+    "eu-central-1": "pl-a3a144ca",
+    "eu-north-1": "pl-fab65393",
+    "eu-west-1": "pl-4fa04526",
+    "eu-west-2": "pl-93a247fa",
+    "eu-west-3": "pl-75b1541c",
+    "sa-east-1": "pl-5da64334",
+    "us-east-1": "pl-3b927c52",
+    "us-east-2": "pl-b6a144df",
+    "us-west-1": "pl-4ea04527",
+    "us-west-2": "pl-82a045eb",
+}
+# Path patterns that a distribution tells apart, an adjustable quota:
+# https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/cloudfront-limits.html
+CLOUDFRONT_BEHAVIORS = 75
+
 # CloudFormation waits an hour for a custom resource; linear shifting takes 10 minutes, starting tasks some.
 CODEDEPLOY_BAKE_MINUTES = 40
 
@@ -89,6 +118,7 @@ RESERVED_NAMES = frozenset(
         *(
             "budget",
             "canary",
+            "edge",
             "entrance-alarms",
             "events",
             "queries",
@@ -300,6 +330,8 @@ class Database(_Section):
     deletion_protection: bool = False
     sample_data: bool = False
     max_connections: int | None = Field(default=None, ge=20, le=16_000)
+    # Amazon RDS spreads readers over several replicas of MySQL by no address of its own, so one is what they can use.
+    read_replicas: int = Field(default=0, ge=0, le=1)
 
     @property
     def connection_limit(self) -> int:
@@ -350,6 +382,17 @@ class Tls(_Section):
 
     domain: Annotated[str, AfterValidator(_domain)]
     hosted_zone_id: str = Field(pattern=r"^Z[A-Z0-9]{1,31}$")
+
+
+class Cdn(_Section):
+    """CloudFront in front of the load balancer, which is then internal; absent means: the load balancer is public.
+
+    `list_seconds` is how long public pages may be kept at the edge, `price_class` from where CloudFront answers: '100'
+    North America and Europe, '200' also Asia and the Middle East, 'all' everywhere.
+    """
+
+    list_seconds: int = Field(default=10, ge=1, le=3600)
+    price_class: Literal["100", "200", "all"] = "100"
 
 
 class Waf(_Section):
@@ -620,7 +663,7 @@ class Service(_Section):
 
     @property
     def check_paths(self) -> tuple[str, ...]:
-        """What must answer 200 from new tasks before a release moves traffic to them.
+        """What must answer 200 from new tasks before a release moves traffic to them, and after a deployment.
 
         The load balancer's health check asks a task itself; its path is among these only where the rules lead
         there too.
@@ -667,6 +710,8 @@ class Compute(_Section):
     release: Release
     tls: Tls | None
     oidc: Oidc | None
+    cdn: Cdn | None
+    cloudfront_prefix_list: str
     waf: Waf | None
     admin_cidrs: tuple[str, ...]
     test_admin_cidrs: tuple[str, ...]
@@ -701,6 +746,7 @@ class Observability(_Section):
     alarms: Alarms
     canary: Canary | None
     waf: Waf | None
+    edge_is_measured: bool
 
 
 class Environment(_Section):
@@ -717,6 +763,7 @@ class Environment(_Section):
     backup: Backup | None = None
     access: Access = Access()
     tls: Tls | None = None
+    cdn: Cdn | None = None
     waf: Waf | None = None
     release: Release = Release()
     delivery: Delivery | None = None
@@ -754,6 +801,8 @@ class Environment(_Section):
             release=self.release,
             tls=self.tls,
             oidc=self.access.oidc,
+            cdn=self.cdn,
+            cloudfront_prefix_list=CLOUDFRONT_PREFIX_LISTS.get(self.region, ""),
             waf=self.waf,
             admin_cidrs=self.admin_cidrs,
             test_admin_cidrs=self.test_admin_cidrs,
@@ -766,7 +815,13 @@ class Environment(_Section):
     @property
     def observability(self) -> Observability:
         """The part that the Observability stack reads."""
-        return Observability(environment=self.name, alarms=self.alarms, canary=self.canary, waf=self.waf)
+        return Observability(
+            environment=self.name,
+            alarms=self.alarms,
+            canary=self.canary,
+            waf=self.waf,
+            edge_is_measured=self.cdn is not None and self.region == CLOUDFRONT_REGION,
+        )
 
     def rule_priorities(self, service: Service) -> range:
         """The listener rule priorities that are a service's own, whether it uses all of them or not."""
@@ -988,6 +1043,7 @@ def _contradictions(environment: Environment) -> Iterator[str]:
     if environment.release.approval and environment.delivery is None:
         yield "release.approval: is asked for by a pipeline; add [delivery] or remove the key"
     yield from _access_contradictions(environment)
+    yield from _cdn_contradictions(environment)
     if environment.canary and network.nat_gateways == 0:
         yield "canary: runs in the VPC and reports to CloudWatch Synthetics; set network.nat_gateways to at least 1"
     yield from _release_contradictions(environment)
@@ -1016,6 +1072,36 @@ def _access_contradictions(environment: Environment) -> Iterator[str]:
         )
 
 
+def _cdn_contradictions(environment: Environment) -> Iterator[str]:
+    if environment.cdn is None:
+        return
+    region = environment.region
+    if region not in CLOUDFRONT_PREFIX_LISTS:
+        yield (
+            f"cdn: CloudFront's address list of {region} is not known, so that nothing could be let in; remove [cdn] or "
+            f"choose one of {', '.join(CLOUDFRONT_PREFIX_LISTS)}"
+        )
+    for section, what in (("tls", "certificate"), ("waf", "web ACL")):
+        if getattr(environment, section) is not None and region != CLOUDFRONT_REGION:
+            yield (
+                f"{section}: the {what} of CloudFront has to be in {CLOUDFRONT_REGION}, not {region}; remove "
+                f"[{section}] or [cdn], or set region = '{CLOUDFRONT_REGION}'"
+            )
+    if environment.access.oidc is not None and environment.network.nat_gateways == 0:
+        yield (
+            "access.oidc: behind CloudFront the load balancer reaches the provider by NAT gateways; set "
+            "network.nat_gateways to at least 1, or remove [access.oidc] or [cdn]"
+        )
+    patterns = sum(
+        len(service.path_patterns) for service in environment.services if service.access == "admin"
+    )
+    if patterns >= CLOUDFRONT_BEHAVIORS:
+        yield (
+            f"cdn: the restricted services have {patterns} path patterns, a distribution tells "
+            f"{CLOUDFRONT_BEHAVIORS - 1} apart; use fewer or remove [cdn]"
+        )
+
+
 def _release_contradictions(environment: Environment) -> Iterator[str]:
     release = environment.release
     if release.controller == "codedeploy" and release.bake_minutes > CODEDEPLOY_BAKE_MINUTES:
@@ -1041,14 +1127,12 @@ def _release_contradictions(environment: Environment) -> Iterator[str]:
             )
 
 
-def _unanswered_checks(environment: Environment, service: Service) -> Iterator[str]:
-    if environment.release.controller == "rolling":
-        return
+def _unanswered_checks(service: Service) -> Iterator[str]:
     for path in service.release_check_paths:
         if not service.answers(path):
             yield (
                 f"services.{service.name}.release_check_paths: {path!r} is none of {', '.join(service.path_patterns)}, so that "
-                "the check of a release would ask another service; name paths of its own"
+                "the checks of releases and deployments would ask another service; name paths of its own"
             )
 
 
@@ -1062,7 +1146,7 @@ def _service_contradictions(environment: Environment) -> Iterator[str]:
             owner = f"{owner}-{following}"
         if service.name in RESERVED_NAMES or suffix:
             yield f"services.{service.name}: the name is taken by the platform itself; rename the folder"
-        yield from _unanswered_checks(environment, service)
+        yield from _unanswered_checks(service)
     for number, service in enumerate(services):
         for other in services[number + 1 :]:
             taken = set(environment.rule_priorities(service)) & set(environment.rule_priorities(other))

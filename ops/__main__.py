@@ -106,7 +106,7 @@ def smoke(env: Env = "local") -> None:
     """
     environment = settings.load(env)
     endpoint = deployment.endpoint(environment)
-    smoke_test.run(endpoint, environment.access, detail=Console().print)
+    smoke_test.run(endpoint, environment, detail=Console().print)
 
 
 @app.command(rich_help_panel=DEPLOY)

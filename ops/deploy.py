@@ -63,7 +63,7 @@ def deploy(
         )
     application = endpoint(environment, rehearse=rehearse)
     with progress.step(f"Smoke test of {application.url}"):
-        smoke.run(application, environment.access, detail=progress.detail)
+        smoke.run(application, environment, detail=progress.detail)
     if instance is not None:
         report.show(lifecycle.ask(instance, "/_emulator/ledger"), console)
     console.print(f"{environment.name} is deployed ({progress.total()}).", highlight=False)
@@ -118,7 +118,8 @@ def endpoint(environment: Environment, *, rehearse: bool = False) -> Endpoint:
     url = outputs(environment, "compute")["ApplicationUrl"].rstrip("/")
     if instance is None:
         return Endpoint(url)
-    secure = url.startswith("https:")
+    # Of the load balancer: the emulator has no CloudFront in front of it.
+    secure = environment.tls is not None
     name = f"suppliers-{environment.name}"
     for listener in lifecycle.status(instance)["listeners"]:
         if listener["load_balancer"] == name and listener["port"] == (443 if secure else 80):

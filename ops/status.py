@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from botocore.exceptions import ClientError
@@ -45,7 +45,7 @@ class ServiceStatus:
 
 @dataclass(frozen=True)
 class DatabaseStatus:
-    """The database; `standby` is the zone that takes over."""
+    """The database; `standby` is the zone that takes over, `replicas` are the states of those that follow it."""
 
     name: str
     state: str
@@ -54,6 +54,7 @@ class DatabaseStatus:
     multi_az: bool
     zone: str
     standby: str | None
+    replicas: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -214,13 +215,10 @@ def _service(
 
 def _database(session: Session, deployment: Deployment) -> DatabaseStatus | None:
     identifier = deployment.output("data", "DatabaseIdentifier")
-    try:
-        answer = session.clients.client("rds").describe_db_instances(DBInstanceIdentifier=identifier)
-    except ClientError as error:
-        if says(error, "DBInstanceNotFound", "DBInstanceNotFoundFault"):
-            return None
-        raise
-    found = answer["DBInstances"][0]
+    found = _instance(session, identifier)
+    if found is None:
+        return None
+    followers = {name: _instance(session, name) for name in found.get("ReadReplicaDBInstanceIdentifiers", [])}
     return DatabaseStatus(
         name=identifier,
         state=found["DBInstanceStatus"],
@@ -229,7 +227,18 @@ def _database(session: Session, deployment: Deployment) -> DatabaseStatus | None
         multi_az=bool(found["MultiAZ"]),
         zone=found.get("AvailabilityZone", "-"),
         standby=found.get("SecondaryAvailabilityZone"),
+        replicas={name: each["DBInstanceStatus"] if each else "gone" for name, each in followers.items()},
     )
+
+
+def _instance(session: Session, identifier: str) -> Mapping[str, Any] | None:
+    try:
+        answer = session.clients.client("rds").describe_db_instances(DBInstanceIdentifier=identifier)
+    except ClientError as error:
+        if says(error, "DBInstanceNotFound", "DBInstanceNotFoundFault"):
+            return None
+        raise
+    return dict(answer["DBInstances"][0])
 
 
 def _alarms(session: Session) -> dict[str, str]:
@@ -267,6 +276,7 @@ def _parts(found: Status, session: Session) -> Iterator[RenderableType]:
             coloured(database.state),
             f"  {database.engine}, {database.instance_class}, in {database.zone}, ",
             standby if database.multi_az else "no standby",
+            *(part for state in database.replicas.values() for part in (", read replica ", coloured(state))),
         )
     else:
         yield Text.assemble(("database  ", "bold"), ("is not there", "red"))

@@ -14,14 +14,16 @@ from platform_constructs.database_access import DatabaseAccess
 from platform_constructs.database_preparation import DatabasePreparation, UserRights
 from platform_constructs.ecs_operations import EcsOperations
 from platform_constructs.microservice import Microservice, MicroserviceProps
+from platform_constructs.public_distribution import PublicDistribution
 from platform_constructs.public_load_balancer import PublicLoadBalancer
 from platform_constructs.release_check import ReleaseCheck
 from platform_constructs.release_rights import ReleaseRights
 from platform_constructs.service_image import ServiceImage
 from platform_constructs.service_scaling import ServiceScalingProps, TaskSchedule
 from platform_constructs.sign_in import SignIn
+from platform_constructs.viewer_network import ADMIN, HEADER
 from platform_constructs.web_acl import WebAcl
-from settings import ROOT, Compute, Service
+from settings import ROOT, Cdn, Compute, Service
 from stacks.data import DataStack
 from stacks.network import NetworkStack
 
@@ -50,6 +52,12 @@ class ComputeStack(Stack):
         )
         self._settings = settings
         self._environment = {"ENVIRONMENT": settings.environment}
+        if settings.cdn:
+            # What the services cannot see behind it: that viewers speak HTTPS, and that somebody keeps their pages.
+            self._environment |= {
+                "PUBLIC_SCHEME": "https",
+                "SHARED_CACHE_SECONDS": str(settings.cdn.list_seconds),
+            }
         self._subnets = network.application_subnets
         self._alarms = network.alarm_topic
         self._removal_policy = RemovalPolicy.RETAIN if protected else RemovalPolicy.DESTROY
@@ -77,20 +85,23 @@ class ComputeStack(Stack):
             test_traffic_cidrs=settings.test_traffic_cidrs,
             domain=settings.tls.domain if settings.tls else None,
             hosted_zone_id=settings.tls.hosted_zone_id if settings.tls else None,
-            waf=settings.waf is not None,
+            cloudfront_prefix_list=settings.cloudfront_prefix_list if settings.cdn else None,
+            waf=settings.waf is not None and settings.cdn is None,
             deletion_protection=protected,
             removal_policy=self._removal_policy,
         )
+        web_acl = None
         if settings.waf:
-            WebAcl(
+            web_acl = WebAcl(
                 self,
                 "WebAcl",
                 name=prefix,
-                load_balancer=self.entrance.load_balancer,
+                load_balancer=None if settings.cdn else self.entrance.load_balancer,
                 rate_limit=settings.waf.rate_limit,
                 logs_key=self._logs_key,
                 removal_policy=self._removal_policy,
             )
+        self.edge = self._edge(prefix, settings.cdn, web_acl) if settings.cdn else None
         operations = EcsOperations(
             self,
             "Operations",
@@ -166,6 +177,26 @@ class ComputeStack(Stack):
             self._release_by_codedeploy(operations, prepared)
         self._add_outputs()
 
+    def _edge(self, name: str, cdn: Cdn, web_acl: WebAcl | None) -> PublicDistribution:
+        settings = self._settings
+        restricted = [each for each in settings.services if each.access == "admin"]
+        return PublicDistribution(
+            self,
+            "Edge",
+            name=name,
+            load_balancer=self.entrance,
+            admin_cidrs=settings.admin_cidrs,
+            restricted_paths=[pattern for each in restricted for pattern in each.path_patterns],
+            signs_in=settings.oidc is not None,
+            list_seconds=cdn.list_seconds,
+            price_class=cdn.price_class,
+            domain=settings.tls.domain if settings.tls else None,
+            hosted_zone_id=settings.tls.hosted_zone_id if settings.tls else None,
+            certificate=self.entrance.certificate,
+            web_acl_arn=web_acl.arn if web_acl else None,
+            removal_policy=self._removal_policy,
+        )
+
     def _release_by_codedeploy(
         self, operations: EcsOperations, prepared: Mapping[str, Sequence[IDependable]]
     ) -> None:
@@ -186,7 +217,7 @@ class ComputeStack(Stack):
         return f"{self.stack_name}-{service.name}"
 
     def _microservice(self, service: Service) -> Microservice:
-        uses_database = service.database != "none"
+        uses_database, only_reads = service.database != "none", service.database == "read"
         microservice = Microservice(
             self,
             _pascal_case(service.name),
@@ -205,7 +236,7 @@ class ComputeStack(Stack):
             alarms=self._alarms,
             environment={
                 **self._environment,
-                **(self._database.environment(service.name) if uses_database else {}),
+                **(self._database.environment(service.name, only_reads=only_reads) if uses_database else {}),
             },
             release_check=self._release_check,
             release_rights=self._release_rights,
@@ -225,7 +256,8 @@ class ComputeStack(Stack):
             family=self._family(service),
             path_patterns=service.path_patterns,
             priority=service.priority,
-            source_cidrs=self._settings.admin_cidrs if restricted else (),
+            source_cidrs=self._settings.admin_cidrs if restricted and not self._settings.cdn else (),
+            required_header=(HEADER, ADMIN) if restricted and self._settings.cdn else None,
             # The check of new tasks comes from inside.
             test_source_cidrs=self._settings.test_admin_cidrs if restricted else (),
             sign_in=SignIn(**oidc.model_dump()) if restricted and oidc else None,
@@ -264,8 +296,9 @@ class ComputeStack(Stack):
         )
 
     def _add_outputs(self) -> None:
-        CfnOutput(self, "ApplicationUrl", value=f"{self.entrance.url}/")
-        CfnOutput(self, "AdminUrl", value=f"{self.entrance.url}/admin/suppliers")
+        url = self.edge.url if self.edge else self.entrance.url
+        CfnOutput(self, "ApplicationUrl", value=f"{url}/")
+        CfnOutput(self, "AdminUrl", value=f"{url}/admin/suppliers")
         CfnOutput(self, "Transport", value=self.entrance.transport)
         CfnOutput(self, "LoadBalancerDnsName", value=self.entrance.load_balancer.load_balancer_dns_name)
         CfnOutput(self, "LoadBalancerArn", value=self.entrance.load_balancer.load_balancer_arn)

@@ -56,6 +56,7 @@ class DataStack(Stack):
                 multi_az=database.multi_az,
                 backup=Duration.days(database.backup_days),
                 deletion_protection=database.deletion_protection,
+                read_replica=database.read_replicas > 0,
                 keep=protected,
             ),
         )

@@ -51,7 +51,10 @@ class ObservabilityStack(Stack):
         keep = RemovalPolicy.RETAIN if protected else RemovalPolicy.DESTROY
         topic, alarms = network.alarm_topic, settings.alarms
         microservices = list(compute.microservices.values())
-        blocked_requests = self._blocked_requests(prefix) if settings.waf else None
+        edge = compute.edge
+        blocked_requests = self._blocked_requests(prefix, regional=edge is None) if settings.waf else None
+        # Elsewhere no alarm and no widget of this region can see it.
+        measured = edge if settings.edge_is_measured else None
         events = PlatformEvents(
             self,
             "Events",
@@ -65,6 +68,8 @@ class ObservabilityStack(Stack):
             "EntranceAlarms",
             load_balancer=compute.entrance.load_balancer,
             server_errors=alarms.server_errors,
+            edge_errors=measured.metric_error_rate("5xx", Duration.minutes(5)) if measured else None,
+            edge_error_percent=alarms.server_error_percent,
             certificate=compute.entrance.certificate,
             certificate_days=alarms.certificate_days,
             blocked_requests=blocked_requests,
@@ -86,6 +91,7 @@ class ObservabilityStack(Stack):
             self,
             "DatabaseAlarms",
             instance=data.database.instance,
+            replica=data.database.replica,
             storage_gib=data.storage_gib,
             max_connections=data.max_connections,
             cpu_percent=alarms.database_cpu_percent,
@@ -109,11 +115,13 @@ class ObservabilityStack(Stack):
                 vpc=network.vpc,
                 subnets=ec2.SubnetSelection(subnets=network.application_subnets.subnets),
                 load_balancer=compute.entrance,
+                edge=edge,
                 interval=Duration.minutes(settings.canary.interval_minutes),
                 topic=topic,
                 removal_policy=keep,
             )
         seen_by_customers: list[OperatorAlarm] = [
+            *([entrance.edge_errors] if entrance.edge_errors else []),
             entrance.load_balancer_errors,
             *(alarm for each in microservices for alarm in each.release.alarms),
             *(alarm for each in services for alarm in each.customer_alarms),
@@ -133,8 +141,10 @@ class ObservabilityStack(Stack):
             "Operations",
             name=prefix,
             load_balancer=compute.entrance.load_balancer,
+            edge=measured,
             microservices=microservices,
             database=data.database.instance,
+            replica=data.database.replica,
             max_connections=data.max_connections,
             events=events,
             alarms=[affected, *(self._by_name(alarm) for alarm in alarms_in_order)],
@@ -164,12 +174,14 @@ class ObservabilityStack(Stack):
         """An alarm without a reference to its stack, whose number of outputs is limited."""
         return cloudwatch.Alarm.from_alarm_name(self, f"Named-{alarm.name}", alarm.name)
 
-    def _blocked_requests(self, web_acl: str) -> cloudwatch.Metric:
+    def _blocked_requests(self, web_acl: str, *, regional: bool) -> cloudwatch.Metric:
         """Requests that all rules of the web ACL blocked, by the name that it and its metrics have."""
+        # https://docs.aws.amazon.com/waf/latest/developerguide/waf-metrics.html
+        region = {"Region": self.region} if regional else {}
         return cloudwatch.Metric(
             namespace="AWS/WAFV2",
             metric_name="BlockedRequests",
-            dimensions_map={"WebACL": web_acl, "Region": self.region, "Rule": "ALL"},
+            dimensions_map={"WebACL": web_acl, **region, "Rule": "ALL"},
             statistic="Sum",
             period=Duration.minutes(5),
             label="blocked",

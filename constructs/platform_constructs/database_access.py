@@ -52,9 +52,21 @@ class DatabaseAccess(Construct):
             "DB_TLS_CA": _AUTHORITIES,
         }
 
-    def environment(self, service: str) -> dict[str, str]:
+    @property
+    def reader_location(self) -> dict[str, str]:
+        """Environment variables that say where to read; none where nothing follows the database."""
+        replica = self._database.replica
+        if replica is None:
+            return {}
+        return {
+            "DB_READER_HOST": replica.db_instance_endpoint_address,
+            "DB_READER_PORT": replica.db_instance_endpoint_port,
+        }
+
+    def environment(self, service: str, *, only_reads: bool) -> dict[str, str]:
         """Environment variables of a service that connects as its own user."""
-        return {**self.location, "DB_SECRET_ARN": self.users[service].secret_arn}
+        reader = self.reader_location if only_reads else {}
+        return {**self.location, **reader, "DB_SECRET_ARN": self.users[service].secret_arn}
 
     def grant_connect(self, service: str, grantee: iam.IGrantable) -> None:
         """Allow reading the credentials of the service's own user, and no other's."""

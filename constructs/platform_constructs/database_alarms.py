@@ -1,3 +1,6 @@
+from collections.abc import Iterator
+from dataclasses import dataclass
+
 from aws_cdk import Duration
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_rds as rds
@@ -8,6 +11,8 @@ from platform_constructs.operator_alarm import OperatorAlarm
 
 _FIVE_MINUTES = Duration.minutes(5)
 _GIB = 1024**3
+_LAG_SECONDS = 60
+_DAY_SECONDS = 24 * 60 * 60
 # Security Hub RDS.20 to RDS.22. What is not the instance's is told for the whole account: it has no name before it exists.
 _EVENTS = {
     "Events": (
@@ -19,8 +24,19 @@ _EVENTS = {
 }
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Limits:
+    storage_gib: int
+    max_connections: int
+    cpu_percent: float
+    connections_percent: float
+
+
 class DatabaseAlarms(Construct):
-    """Tells people before the database runs out of CPU, connections, memory or storage, and when it fails over."""
+    """Tells people before the database runs out of CPU, connections, memory or storage, and when it fails over.
+
+    The same of a read replica, and when it is more than a minute behind or no longer follows.
+    """
 
     def __init__(
         self,
@@ -28,6 +44,7 @@ class DatabaseAlarms(Construct):
         construct_id: str,
         *,
         instance: rds.IDatabaseInstance,
+        replica: rds.IDatabaseInstance | None,
         storage_gib: int,
         max_connections: int,
         cpu_percent: float,
@@ -36,54 +53,14 @@ class DatabaseAlarms(Construct):
         topic: AlarmTopic,
     ) -> None:
         super().__init__(scope, construct_id)
+        limits = _Limits(
+            storage_gib=storage_gib,
+            max_connections=max_connections,
+            cpu_percent=cpu_percent,
+            connections_percent=connections_percent,
+        )
         self.alarms = [
-            OperatorAlarm(
-                self,
-                "DatabaseCpuHigh",
-                metric=instance.metric_cpu_utilization(period=_FIVE_MINUTES),
-                says=f"The database has needed more than {cpu_percent:g} % of its CPU for 15 minutes",
-                comparison="above",
-                threshold=cpu_percent,
-                periods=3,
-                # An instance that reports nothing is down or being replaced. Said once, here: the other
-                # metrics of the instance go missing with this one.
-                missing="breaching",
-                topic=topic,
-            ),
-            OperatorAlarm(
-                self,
-                "DatabaseConnectionsHigh",
-                metric=instance.metric_database_connections(period=_FIVE_MINUTES, statistic="Maximum"),
-                says=f"More than {connections_percent:g} % of the database's {max_connections} connections "
-                "are taken",
-                comparison="above",
-                threshold=max_connections * connections_percent / 100,
-                periods=2,
-                missing="keeps",
-                topic=topic,
-            ),
-            OperatorAlarm(
-                self,
-                "DatabaseStorageLow",
-                metric=instance.metric_free_storage_space(period=_FIVE_MINUTES, statistic="Minimum"),
-                says="The database has less than a tenth of its initial storage left",
-                comparison="below",
-                threshold=storage_gib * _GIB / 10,
-                periods=2,
-                missing="keeps",
-                topic=topic,
-            ),
-            OperatorAlarm(
-                self,
-                "DatabaseMemoryLow",
-                metric=instance.metric_freeable_memory(period=_FIVE_MINUTES),
-                says="The database has had less than 128 MiB of memory left for 15 minutes",
-                comparison="below",
-                threshold=_GIB / 8,
-                periods=3,
-                missing="keeps",
-                topic=topic,
-            ),
+            *self._server("Database", "The database", instance, limits, topic),
             OperatorAlarm(
                 self,
                 "DatabaseFailover",
@@ -97,13 +74,96 @@ class DatabaseAlarms(Construct):
                 topic=topic,
             ),
         ]
+        if replica is not None:
+            self.alarms += [
+                *self._server("Replica", "The read replica", replica, limits, topic),
+                OperatorAlarm(
+                    self,
+                    "ReplicaLagHigh",
+                    metric=metric_lag(replica, _FIVE_MINUTES),
+                    says=f"The read replica has been more than {_LAG_SECONDS} seconds behind the database for 10 minutes, "
+                    "or no longer follows it",
+                    comparison="above",
+                    threshold=_LAG_SECONDS,
+                    periods=2,
+                    missing="keeps",
+                    topic=topic,
+                ),
+            ]
         # What the alarm cannot say: Amazon RDS's own words.
+        instances = [each.instance_identifier for each in (instance, replica) if each is not None]
         for name, (source, categories) in _EVENTS.items():
             rds.CfnEventSubscription(
                 self,
                 name,
                 sns_topic_arn=topic.topic.topic_arn,
                 source_type=source,
-                source_ids=[instance.instance_identifier] if source == "db-instance" else None,
+                source_ids=instances if source == "db-instance" else None,
                 event_categories=categories,
             )
+
+    def _server(
+        self, name: str, title: str, server: rds.IDatabaseInstance, limits: _Limits, topic: AlarmTopic
+    ) -> Iterator[OperatorAlarm]:
+        yield OperatorAlarm(
+            self,
+            f"{name}CpuHigh",
+            metric=server.metric_cpu_utilization(period=_FIVE_MINUTES),
+            says=f"{title} has needed more than {limits.cpu_percent:g} % of its CPU for 15 minutes",
+            comparison="above",
+            threshold=limits.cpu_percent,
+            periods=3,
+            # An instance that reports nothing is down or being replaced. Said once, here: the other
+            # metrics of the instance go missing with this one.
+            missing="breaching",
+            topic=topic,
+        )
+        yield OperatorAlarm(
+            self,
+            f"{name}ConnectionsHigh",
+            metric=server.metric_database_connections(period=_FIVE_MINUTES, statistic="Maximum"),
+            says=f"More than {limits.connections_percent:g} % of {title[0].lower()}{title[1:]}'s "
+            f"{limits.max_connections} connections are taken",
+            comparison="above",
+            threshold=limits.max_connections * limits.connections_percent / 100,
+            periods=2,
+            missing="keeps",
+            topic=topic,
+        )
+        yield OperatorAlarm(
+            self,
+            f"{name}StorageLow",
+            metric=server.metric_free_storage_space(period=_FIVE_MINUTES, statistic="Minimum"),
+            says=f"{title} has less than a tenth of its initial storage left",
+            comparison="below",
+            threshold=limits.storage_gib * _GIB / 10,
+            periods=2,
+            missing="keeps",
+            topic=topic,
+        )
+        yield OperatorAlarm(
+            self,
+            f"{name}MemoryLow",
+            metric=server.metric_freeable_memory(period=_FIVE_MINUTES),
+            says=f"{title} has had less than 128 MiB of memory left for 15 minutes",
+            comparison="below",
+            threshold=_GIB / 8,
+            periods=3,
+            missing="keeps",
+            topic=topic,
+        )
+
+
+def metric_lag(replica: rds.IDatabaseInstance, period: Duration) -> cloudwatch.MathExpression:
+    """Seconds that a replica is behind its instance, at most within a period; a day where it no longer follows."""
+    return cloudwatch.MathExpression(
+        # -1 where replication is not active:
+        # https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_MySQL.Replication.ReadReplicas.Monitor.html
+        expression=f"IF(lowest < 0, {_DAY_SECONDS}, highest)",
+        label="lag (s)",
+        period=period,
+        using_metrics={
+            "lowest": replica.metric("ReplicaLag", statistic="Minimum", period=period),
+            "highest": replica.metric("ReplicaLag", statistic="Maximum", period=period),
+        },
+    )

@@ -40,6 +40,7 @@ class MicroserviceProps:
     priority: int
     source_cidrs: Sequence[str]
     test_source_cidrs: Sequence[str]
+    required_header: tuple[str, str] | None
     sign_in: SignIn | None
     container_port: int
     cpu: int
@@ -147,7 +148,10 @@ class Microservice(Construct):
                 "The channels of Session Manager, which ECS Exec goes through, know no resource.",
             )
         self.production_rules = self._rules(
-            "ProductionRules", load_balancer.production_listener, props.source_cidrs
+            "ProductionRules",
+            load_balancer.production_listener,
+            props.source_cidrs,
+            required_header=props.required_header,
         )
         self.test_rules = self._rules("TestRules", load_balancer.test_listener, props.test_source_cidrs)
         # The service is refused while its target group has no load balancer.
@@ -368,7 +372,12 @@ class Microservice(Construct):
         ]
 
     def _rules(
-        self, construct_id: str, listener: elbv2.IApplicationListener, source_cidrs: Sequence[str]
+        self,
+        construct_id: str,
+        listener: elbv2.IApplicationListener,
+        source_cidrs: Sequence[str],
+        *,
+        required_header: tuple[str, str] | None = None,
     ) -> ListenerRules:
         props = self._props
         groups = self.target_groups
@@ -390,5 +399,6 @@ class Microservice(Construct):
             priority=props.priority,
             path_patterns=props.path_patterns,
             source_cidrs=source_cidrs,
+            required_header=required_header,
             action=action,
         )

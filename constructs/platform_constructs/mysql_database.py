@@ -1,7 +1,8 @@
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
-from aws_cdk import ArnFormat, Duration, RemovalPolicy, Stack
+from aws_cdk import ArnFormat, CfnResource, Duration, RemovalPolicy, Stack
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
@@ -27,12 +28,16 @@ class MysqlDatabaseProps:
     multi_az: bool
     backup: Duration
     deletion_protection: bool
+    read_replica: bool
     keep: bool
     """Leave a last snapshot, and the credentials, when the stack is deleted."""
 
 
 class MysqlDatabase(Construct):
-    """A MySQL 8.4 instance in isolated subnets, encrypted with a customer key, that refuses plain connections."""
+    """A MySQL 8.4 instance in isolated subnets, encrypted with a customer key, that refuses plain connections.
+
+    A read replica of it is the same in all of that, takes the same clients, and has the same users.
+    """
 
     def __init__(
         self,
@@ -62,45 +67,51 @@ class MysqlDatabase(Construct):
             exclude_characters=EXCLUDED_CHARACTERS,
         )
         administrator.apply_removal_policy(self._credentials_policy)
+        server: dict[str, Any] = {
+            "instance_type": ec2.InstanceType(props.instance_class.removeprefix("db.")),
+            "vpc": vpc,
+            "vpc_subnets": ec2.SubnetSelection(subnet_group_name="Data"),
+            "security_groups": [security_group],
+            "port": DATABASE_PORT,
+            "parameter_group": self._parameters(engine, props.max_connections),
+            "ca_certificate": rds.CaCertificate.RDS_CA_RSA2048_G1,
+            "max_allocated_storage": min(props.storage_gib * 5, 65536),
+            "storage_type": rds.StorageType.GP3,
+            "storage_encrypted": True,
+            "storage_encryption_key": encryption_key,
+            "iam_authentication": True,
+            "publicly_accessible": False,
+            "auto_minor_version_upgrade": True,
+            "copy_tags_to_snapshot": True,
+            "preferred_maintenance_window": "sun:02:30-sun:03:30",
+            "deletion_protection": props.deletion_protection,
+            "cloudwatch_logs_exports": ["error", "general", "slowquery", "audit"],
+            "monitoring_role": self._monitoring_role(),
+            "monitoring_interval": Duration.seconds(60),
+            "enable_performance_insights": True,
+            "performance_insight_encryption_key": encryption_key,
+            "performance_insight_retention": rds.PerformanceInsightRetention.DEFAULT,
+        }
         self.instance = rds.DatabaseInstance(
             self,
             "Instance",
             engine=engine,
-            instance_type=ec2.InstanceType(props.instance_class.removeprefix("db.")),
-            vpc=vpc,
-            vpc_subnets=ec2.SubnetSelection(subnet_group_name="Data"),
-            security_groups=[security_group],
-            port=DATABASE_PORT,
             database_name=_DATABASE,
             credentials=rds.Credentials.from_secret(administrator),
-            parameter_group=self._parameters(engine, props.max_connections),
-            ca_certificate=rds.CaCertificate.RDS_CA_RSA2048_G1,
             multi_az=props.multi_az,
             allocated_storage=props.storage_gib,
-            max_allocated_storage=min(props.storage_gib * 5, 65536),
-            storage_type=rds.StorageType.GP3,
-            storage_encrypted=True,
-            storage_encryption_key=encryption_key,
-            iam_authentication=True,
-            publicly_accessible=False,
-            auto_minor_version_upgrade=True,
-            copy_tags_to_snapshot=True,
             backup_retention=props.backup,
             preferred_backup_window="01:00-02:00",
-            preferred_maintenance_window="sun:02:30-sun:03:30",
             delete_automated_backups=not props.keep,
-            deletion_protection=props.deletion_protection,
             removal_policy=RemovalPolicy.SNAPSHOT if props.keep else RemovalPolicy.DESTROY,
-            cloudwatch_logs_exports=["error", "general", "slowquery", "audit"],
-            monitoring_role=self._monitoring_role(),
-            monitoring_interval=Duration.seconds(60),
-            enable_performance_insights=True,
-            performance_insight_encryption_key=encryption_key,
-            performance_insight_retention=rds.PerformanceInsightRetention.DEFAULT,
+            **server,
         )
-        if not props.deletion_protection:
+        self.replica = self._replica(server) if props.read_replica else None
+        for each in filter(None, (self.instance, self.replica)):
+            if props.deletion_protection:
+                continue
             acknowledge(
-                self.instance,
+                each,
                 ("RDS10", "RDSInstanceDeletionProtectionEnabled"),
                 "By setting (database.deletion_protection): an environment that holds sample data only and "
                 "is destroyed and made again at will.",
@@ -146,6 +157,47 @@ class MysqlDatabase(Construct):
         )
         self._rotate(f"{user.node.id}Rotation", username, user.secret, self.administrator_secret)
         return user.secret
+
+    def _replica(self, server: Mapping[str, Any]) -> rds.DatabaseInstanceReadReplica:
+        # Without a size of its own it begins with the one that the instance's storage has grown to.
+        replica = rds.DatabaseInstanceReadReplica(
+            self,
+            "Replica",
+            source_database_instance=self.instance,
+            multi_az=False,
+            # Holds nothing that the instance does not, and Amazon RDS takes no last snapshot of a replica.
+            removal_policy=RemovalPolicy.DESTROY,
+            **server,
+        )
+        # What a replica in the same region has from its source must not be said of it:
+        # https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-rds-dbinstance.html
+        inherits = cast(CfnResource, replica.node.default_child)
+        for name in ("KmsKeyId", "StorageEncrypted"):
+            inherits.add_property_deletion_override(name)
+        acknowledge(
+            replica,
+            "CKV_AWS_16",
+            "A replica in the same region is encrypted as its instance is, with the same key; CloudFormation refuses to "
+            "have it said again.",
+        )
+        acknowledge(
+            replica,
+            "RDS11",
+            f"The rule knows a port's default by the engine, which a replica has from its instance; the port is {DATABASE_PORT}, "
+            "no engine's default.",
+        )
+        acknowledge(
+            replica,
+            ("RDS3", "RDSMultiAZSupport", "CKV_AWS_157"),
+            "A further copy of an instance that has its standby: while this one is away, its readers are served by the "
+            "instance.",
+        )
+        acknowledge(
+            replica,
+            "RDSInBackupPlan",
+            "It holds nothing that the instance does not, which is backed up; a lost replica is made anew from the instance.",
+        )
+        return replica
 
     def _rotate(
         self,

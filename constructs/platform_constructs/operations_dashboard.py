@@ -7,8 +7,10 @@ from aws_cdk import aws_elasticloadbalancingv2 as elbv2
 from aws_cdk import aws_rds as rds
 from constructs import Construct
 
+from platform_constructs.database_alarms import metric_lag
 from platform_constructs.microservice import Microservice
 from platform_constructs.platform_events import PlatformEvents
+from platform_constructs.public_distribution import PublicDistribution
 
 _MINUTE = Duration.minutes(1)
 _FIVE_MINUTES = Duration.minutes(5)
@@ -32,8 +34,10 @@ class OperationsDashboard(Construct):
         *,
         name: str,
         load_balancer: elbv2.ApplicationLoadBalancer,
+        edge: PublicDistribution | None,
         microservices: Sequence[Microservice],
         database: rds.IDatabaseInstance,
+        replica: rds.IDatabaseInstance | None,
         max_connections: int,
         events: PlatformEvents,
         alarms: Sequence[cloudwatch.IAlarm],
@@ -50,6 +54,9 @@ class OperationsDashboard(Construct):
             self._row(
                 cloudwatch.AlarmStatusWidget(title="Alarms", alarms=list(shown), width=_GRID, height=2 + rows)
             )
+        if edge is not None:
+            self._title("CloudFront")
+            self._row(*_edge(edge))
         self._title("Load balancer")
         self._row(*_load_balancer(load_balancer))
         self._row(*_entrance(visits, blocked_requests))
@@ -62,6 +69,9 @@ class OperationsDashboard(Construct):
         self._title("Database")
         self._row(*_database_load(database, max_connections))
         self._row(*_database_room(database, events))
+        if replica is not None:
+            self._title("Read replica")
+            self._row(*_replica(replica, max_connections))
         self._title("Cost")
         self._row(*_cost())
 
@@ -95,6 +105,18 @@ def _load_balancer(load_balancer: elbv2.ApplicationLoadBalancer) -> list[cloudwa
             metrics.http_code_elb(
                 elbv2.HttpCodeElb.ELB_5XX_COUNT, period=_MINUTE, label="5xx of the load balancer"
             ),
+        ),
+    ]
+
+
+def _edge(edge: PublicDistribution) -> list[cloudwatch.ConcreteWidget]:
+    return [
+        _graph("Requests of viewers", 2, edge.metric_requests(_MINUTE)),
+        _graph(
+            "Answers to viewers that were errors (%)",
+            2,
+            edge.metric_error_rate("4xx", _MINUTE),
+            edge.metric_error_rate("5xx", _MINUTE),
         ),
     ]
 
@@ -211,6 +233,20 @@ def _database_room(
             "Free storage (bytes)", 3, database.metric_free_storage_space(period=_MINUTE, label="storage")
         ),
         _graph("Failovers to the standby (events)", 3, events.metric_failovers(_FIVE_MINUTES)),
+    ]
+
+
+def _replica(replica: rds.IDatabaseInstance, max_connections: int) -> list[cloudwatch.ConcreteWidget]:
+    return [
+        _graph("Lag behind the database (s)", 4, metric_lag(replica, _MINUTE)),
+        _graph("CPU (%)", 4, replica.metric_cpu_utilization(period=_MINUTE, label="CPU")),
+        _graph(
+            "Connections",
+            4,
+            replica.metric_database_connections(period=_MINUTE, statistic="Maximum", label="connections"),
+            lines={"maximum": max_connections},
+        ),
+        _graph("Free storage (bytes)", 4, replica.metric_free_storage_space(period=_MINUTE, label="storage")),
     ]
 
 

@@ -25,7 +25,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from emulator.bridges import Context, certificates, replace
+from emulator.bridges import Context, certificates, replace, replication
 
 logger = logging.getLogger("emulator.database")
 
@@ -158,6 +158,7 @@ def _run_container(
         kwargs.pop("ports", None)
         kwargs["command"] = [
             *(kwargs.get("command") or []),
+            *replication.server_options(address),
             f"--ssl-cert={TLS_FOLDER}/server.pem",
             f"--ssl-key={TLS_FOLDER}/server.key",
             f"--ssl-ca={TLS_FOLDER}/ca.pem",
@@ -228,6 +229,9 @@ def _create(logical_id: str, props: dict[str, Any], stack_name: str) -> tuple[st
     identifier = props.get("DBInstanceIdentifier") or provisioners._physical_name(
         stack_name, logical_id, lowercase=True, max_len=63
     )
+    source = replication.source_of(props)
+    if source is not None:
+        props = {**_of_source(source), **props}
     request = {"DBInstanceIdentifier": str(identifier)}
     for name in _SAME_NAME:
         value = props.get(name)
@@ -241,10 +245,25 @@ def _create(logical_id: str, props: dict[str, Any], stack_name: str) -> tuple[st
     instance["TagList"] = props.get("Tags") or []
     try:
         _wait_until_available(instance)
+        if source is not None:
+            replication.follow(source, instance, f"{TLS_FOLDER}/ca.pem")
     except Exception:
         _delete(str(identifier), {})
         raise
     return str(identifier), provisioners._rds_db_instance_attrs(instance)
+
+
+def _of_source(source: dict[str, Any]) -> dict[str, Any]:
+    """What a replica has from the instance that it follows, under the names of a template."""
+    return {
+        "AllocatedStorage": source["AllocatedStorage"],
+        "DBName": source["DBName"],
+        "Engine": source["Engine"],
+        "EngineVersion": source["EngineVersion"],
+        "MasterUsername": source["MasterUsername"],
+        "MasterUserPassword": source["_MasterUserPassword"],
+        "StorageEncrypted": source.get("StorageEncrypted", False),
+    }
 
 
 def _members(prefix: str, values: list[Any]) -> dict[str, str]:
@@ -288,6 +307,9 @@ def _updating(original: Any) -> Any:
         result: tuple[str, dict[str, str]] = original(identifier, old, new, stack_name, logical_id)
         if instance is not None and result[0] == identifier and password not in (None, before):
             _change_master_password(instance, str(before), str(password))
+            # Their servers get it by the replication.
+            for replica in replication.replicas_of(identifier):
+                replica["_MasterUserPassword"] = password
         return result
 
     return update
@@ -352,6 +374,7 @@ def _delete(identifier: str, props: dict[str, Any]) -> None:
     volume = instance.get("_docker_volume_name")
     request = {"DBInstanceIdentifier": identifier, "SkipFinalSnapshot": "true"}
     provisioners._rds_call(rds._delete_db_instance, request, "AWS::RDS::DBInstance", "delete")
+    replication.forget(identifier)
     if volume:
         try:
             rds._get_docker().volumes.get(volume).remove(force=True)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 # What bills a key, by the first word of it.
 _SERVICES: Mapping[str, str] = {
     "alb": "Elastic Load Balancing",
+    "cloudfront": "CloudFront",
     "cloudwatch": "CloudWatch",
     "codebuild": "CodeBuild",
     "codecommit": "CodeCommit",

@@ -10,6 +10,7 @@ from typing import Any
 
 from ops.cost.model import Item, Resource, World
 from ops.errors import OpsError
+from ops.routes import references
 
 Estimator = Callable[[Resource, World], Iterable[Item]]
 ESTIMATORS: dict[str, Estimator] = {}
@@ -73,7 +74,8 @@ def _endpoint(resource: Resource, world: World) -> Iterator[Item]:
 @estimates("AWS::ElasticLoadBalancingV2::LoadBalancer")
 def _load_balancer(resource: Resource, world: World) -> Iterator[Item]:
     yield Item("alb.hour", world.hours, "fixed", "one load balancer")
-    if resource.properties.get("Scheme") == "internet-facing":
+    public = resource.properties.get("Scheme") == "internet-facing"
+    if public:
         zones = len(resource.properties.get("Subnets", ()))
         yield Item(
             "public_ipv4.hour", zones * world.hours, "fixed", f"public IPv4 addresses in {zones} zones"
@@ -84,7 +86,9 @@ def _load_balancer(resource: Resource, world: World) -> Iterator[Item]:
         "usage",
         "capacity units",
     )
-    yield Item("transfer.internet_gb", _answers_gb(world), "usage", "answers to the internet")
+    # To CloudFront they are free: https://aws.amazon.com/cloudfront/pricing/
+    if public:
+        yield Item("transfer.internet_gb", _answers_gb(world), "usage", "answers to the internet")
 
 
 def capacity_units(world: World, rules: int) -> Decimal:
@@ -115,6 +119,18 @@ def _rules(resource: Resource, world: World) -> int:
         for listener in listeners
     ]
     return max(counts, default=0)
+
+
+@estimates("AWS::CloudFront::Distribution")
+def _distribution(resource: Resource, world: World) -> Iterator[Item]:
+    # By where viewers are: North America and Europe, the cheapest. https://aws.amazon.com/cloudfront/pricing/
+    yield Item("cloudfront.https_requests_10k", world.requests / 10_000, "usage", "requests of viewers")
+    yield Item("cloudfront.gb_first_10tb", _answers_gb(world), "usage", "answers to viewers")
+
+
+@estimates("AWS::CloudFront::Function")
+def _edge_function(resource: Resource, world: World) -> Iterator[Item]:
+    yield Item("cloudfront.functions_million", world.requests / 1_000_000, "usage", "runs, one a request")
 
 
 @estimates("AWS::WAFv2::WebACL")
@@ -245,6 +261,13 @@ def _scaling_policy(resource: Resource, world: World) -> Iterator[Item]:
 @estimates("AWS::RDS::DBInstance")
 def _database(resource: Resource, world: World) -> Iterator[Item]:
     properties, usage = resource.properties, world.usage.database
+    followed = set(references(properties.get("SourceDBInstanceIdentifier")))
+    if followed:
+        # What is not said of a replica it has from its source; its own automated backups are off until they are set.
+        source = next(
+            each for each in world.of_type(resource.type, resource.stack) if each.logical_id in followed
+        )
+        properties = {**source.properties, "MultiAZ": False, "BackupRetentionPeriod": 0, **properties}
     zones = "multi_az" if properties.get("MultiAZ") in (True, "true") else "single_az"
     engine, size = properties["Engine"], properties["DBInstanceClass"]
     storage, kind = Decimal(properties["AllocatedStorage"]), properties.get("StorageType", "gp2")
@@ -264,7 +287,9 @@ def _database(resource: Resource, world: World) -> Iterator[Item]:
     )
     yield Item("cloudwatch.logs_ingest_gb", usage.log_gb, "usage", "exported logs and enhanced monitoring")
     # Charged by the sender and by the receiver: https://aws.amazon.com/ec2/pricing/on-demand/#Data_Transfer
-    yield Item("transfer.zone_gb", world.usage.network.zone_gb, "usage", "data between zones")
+    # That of a replication is free: https://aws.amazon.com/rds/mysql/pricing/
+    if not followed:
+        yield Item("transfer.zone_gb", world.usage.network.zone_gb, "usage", "data between zones")
 
 
 @estimates("AWS::Backup::BackupVault", "AWS::Backup::LogicallyAirGappedBackupVault")

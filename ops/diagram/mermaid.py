@@ -14,13 +14,18 @@ def of_overview(overview: Overview) -> str:
 
 
 def _overview(overview: Overview) -> Iterator[str]:
-    if overview.public:
-        yield f"  public([{_text('The public', overview.domain or '')}]) --> balancer"
-    yield f"  subgraph vpc[{_text('VPC ' + overview.vpc, ', '.join(overview.zones))}]"
-    listeners = [f"{each.protocol} {each.port} {each.name}".strip() for each in overview.listeners]
     firewall = (
         [] if overview.firewall_rules is None else [f"web ACL, {counted(overview.firewall_rules, 'rule')}"]
     )
+    public = f"public([{_text('The public', overview.domain or '')}])"
+    if overview.edge:
+        yield f"  {public} --> edge[{_text('CloudFront', *firewall)}]"
+        yield "  edge -- VPC origin --> balancer"
+        firewall = []
+    elif overview.public:
+        yield f"  {public} --> balancer"
+    yield f"  subgraph vpc[{_text('VPC ' + overview.vpc, ', '.join(overview.zones))}]"
+    listeners = [f"{each.protocol} {each.port} {each.name}".strip() for each in overview.listeners]
     if overview.load_balancer:
         yield f"    balancer[{_text('Application Load Balancer', *listeners, *firewall)}]"
     for index, service in enumerate(overview.services):
@@ -32,7 +37,8 @@ def _overview(overview: Overview) -> Iterator[str]:
             yield f"    service{index} --> database"
     if overview.database:
         standby = "with a standby in another zone" if overview.database.standby else "in one zone"
-        yield f"    database[({_text(overview.database.engine, overview.database.size, standby)})]"
+        replica = "and a read replica" if overview.database.replica else ""
+        yield f"    database[({_text(overview.database.engine, overview.database.size, standby, replica)})]"
     if overview.nat_zones:
         yield f"    nat[{_text(counted(len(overview.nat_zones), 'NAT gateway'))}]"
     yield "  end"

@@ -57,6 +57,7 @@ class Database:
     size: str
     storage_gib: int
     standby: bool
+    replica: bool
     backup_days: int
     encrypted: bool
     tls_only: bool
@@ -84,6 +85,7 @@ class Overview:
     interface_endpoints: tuple[str, ...]
     load_balancer: str | None
     public: bool
+    edge: bool
     listeners: tuple[Listener, ...]
     domain: str | None
     firewall_rules: int | None
@@ -122,6 +124,7 @@ def overview(templates: Templates, environment: str, region: str) -> Overview:
         interface_endpoints=tuple(name for kind, name in endpoints if kind == "Interface"),
         load_balancer=None if balancer is None else str(balancer.get("Name", "load balancer")),
         public=balancer is not None and balancer.get("Scheme") == "internet-facing",
+        edge=bool(found.of("AWS::CloudFront::Distribution")),
         listeners=tuple(
             sorted(_listeners(found, compute), key=lambda each: (each.name != "production", each.port))
         ),
@@ -214,7 +217,7 @@ def _services(found: _Found, compute: Blueprint) -> Iterator[Service]:
         yield Service(
             name=str(task["ContainerDefinitions"][0]["Name"]),
             paths=tuple(dict.fromkeys(paths)),
-            restricted=any(condition["Field"] == "source-ip" for condition in conditions),
+            restricted=any(condition["Field"] in ("source-ip", "http-header") for condition in conditions),
             vcpu=f"{int(task['Cpu']) / 1024:g} vCPU",
             memory=f"{int(task['Memory']) / 1024:g} GB",
             architecture="ARM64"
@@ -252,12 +255,16 @@ _WORDS = {"Canary": "canary", "Linear": "linear", "AllAtOnce": "all at once"}
 
 
 def _database(found: _Found) -> Database | None:
-    for each in found.of("AWS::RDS::DBInstance").values():
+    instances = found.of("AWS::RDS::DBInstance").values()
+    for each in instances:
+        if _follows(each):
+            continue
         return Database(
             engine=f"{'MySQL' if each['Engine'] == 'mysql' else each['Engine']} {each.get('EngineVersion', '')}".strip(),
             size=str(each["DBInstanceClass"]),
             storage_gib=int(each["AllocatedStorage"]),
             standby=each.get("MultiAZ") in (True, "true"),
+            replica=any(map(_follows, instances)),
             backup_days=int(each.get("BackupRetentionPeriod", 1)),
             encrypted=each.get("StorageEncrypted") in (True, "true"),
             tls_only=any(
@@ -266,6 +273,10 @@ def _database(found: _Found) -> Database | None:
             ),
         )
     return None
+
+
+def _follows(instance: Mapping[str, Any]) -> bool:
+    return "SourceDBInstanceIdentifier" in instance
 
 
 def _sources(found: _Found, repository: Mapping[str, Any] | None) -> str | None:

@@ -11,10 +11,22 @@ from pathlib import Path
 import pytest
 
 import settings
+from ops import scanner
 from tests.compliance.conftest import BIN, Assembly, synth
 from tests.conftest import ENVIRONMENTS, stacks_of
 
 PACKS = {"AwsSolutions", "NIST.800.53.R5", "PCI.DSS.321", "HIPAA.Security", "CloudFormation Validate"}
+
+
+# A checked synth of the environment that is named last.
+CHECKED = (
+    "import pathlib, sys, checks, settings\n"
+    "from tests.conftest import built\n"
+    "root, out, name = sys.argv[1:]\n"
+    "app = built(settings.load(name, pathlib.Path(root)), pathlib.Path(out))\n"
+    "checks.attach(app)\n"
+    "app.synth()\n"
+)
 
 
 def run_program(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -49,22 +61,26 @@ def test_cfn_lint_finds_nothing(assembly: Assembly, name: str) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("controller", ["ecs", "rolling"])
+@pytest.mark.parametrize(("controller", "more"), [("ecs", "[cdn]\n"), ("rolling", "")])
 def test_no_finding_is_open_with_the_other_controllers_and_what_prod_leaves_out(
-    project: Path, tmp_path: Path, controller: str
+    project: Path, tmp_path: Path, controller: str, more: str
 ) -> None:
     file = project / "environments/prod.toml"
     text = file.read_text().replace('controller = "codedeploy"', f'controller = "{controller}"')
-    file.write_text(f"{text}\n[access]\nexec = true\n[canary]\n")
-    program = (
-        "import pathlib, sys, checks, settings\n"
-        "from tests.conftest import built\n"
-        "app = built(settings.load('prod', pathlib.Path(sys.argv[1])), pathlib.Path(sys.argv[2]))\n"
-        "checks.attach(app)\n"
-        "app.synth()\n"
-    )
-    done = run_program(program, str(project), str(tmp_path / "out"))
+    text = text.replace("[database]", "[database]\nread_replicas = 1")
+    file.write_text(f"{text}\n[access]\nexec = true\n[canary]\n{more}")
+    done = run_program(CHECKED, str(project), str(tmp_path / "out"), "prod")
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_no_finding_is_open_with_cloudfront_alone_in_front(project: Path, tmp_path: Path) -> None:
+    file = project / "environments/dev.toml"
+    file.write_text(f"{file.read_text()}\n[cdn]\n")
+    done = run_program(CHECKED, str(project), str(tmp_path / "out"), "dev")
+    assert done.returncode == 0, done.stdout + done.stderr
+    result = scanner.scan(tmp_path / "out")
+    assert result.open == ()
+    assert result.needless == ()
 
 
 @pytest.mark.parametrize(

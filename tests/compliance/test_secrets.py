@@ -219,6 +219,8 @@ def test_secrets_are_read_by_tasks_alone_each_its_own(templates: Synthesize, nam
                     assert "*" not in json.dumps(resources)
                     many = len(resources) if isinstance(resources, list) else 1
                     readers[logical_id] = readers.get(logical_id, 0) + many
-    users = len(settings.load(name).database_users)
-    # One secret a service; the task that makes the users reads all of them.
-    assert sorted(readers.values()) == [*[1] * users, users + 2]
+    environment = settings.load(name)
+    users = len(environment.database_users)
+    preparing = sum(service.migrations for service in environment.services)
+    # One secret a service; the tasks that make the users read all of them.
+    assert sorted(readers.values()) == [*[1] * users, *[users + 2] * preparing]

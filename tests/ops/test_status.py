@@ -41,6 +41,14 @@ def test_status_tells_tasks_version_side_targets_database_alarms_and_release(run
     assert set(found["stacks"].values()) == {"UPDATE_COMPLETE"}
 
 
+def test_status_tells_how_a_read_replica_is(run: Run) -> None:
+    platform = Platform()
+    platform.database["ReadReplicaDBInstanceIdentifiers"] = ["suppliers-dev-data-replica"]
+    found = json.loads(run(platform.account(), "status", "--json").stdout)
+    assert found["database"]["replicas"] == {"suppliers-dev-data-replica": "available"}
+    assert "read replica available" in " ".join(run(platform.account(), "status").stdout.split())
+
+
 def test_status_for_people_says_the_same(run: Run) -> None:
     platform = Platform()
     platform.records["customer"]["runningCount"] = 1

@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from sqlalchemy import create_engine
 
-from tests.services.harness import (
-    MYSQL_IMAGE,
-    PASSWORD,
-    MySQLServer,
-    Site,
-    docker,
-    free_port,
-    migrate,
-    running,
-)
+from tests.services.harness import MySQLServer, Site, database_server, migrate, running
 
 # Fixtures that start containers.
-DOCKER_FIXTURES = {"mysql", "images", "tls"}
+DOCKER_FIXTURES = {"mysql", "follower", "images", "tls"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -36,33 +26,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def mysql() -> Iterator[MySQLServer]:
     """A MySQL-protocol server with both services' users, as narrow as in production."""
-    server = MySQLServer(f"suppliers-test-{uuid.uuid4().hex[:12]}", free_port())
-    docker(
-        "run",
-        "-d",
-        "--name",
-        server.container,
-        "-p",
-        f"127.0.0.1:{server.port}:3306",
-        "-e",
-        f"MYSQL_ROOT_PASSWORD={PASSWORD}",
-        "-e",
-        "MYSQL_ROOT_HOST=%",
-        MYSQL_IMAGE,
-    )
-    try:
-        server.wait(120)
-        server.run("CREATE DATABASE suppliers CHARACTER SET utf8mb4")
-        migrate(server.url().replace("mysql://", "mysql+pymysql://"))
-        server.run(
-            f"CREATE USER customer@'%' IDENTIFIED BY '{PASSWORD}'",
-            f"CREATE USER employee@'%' IDENTIFIED BY '{PASSWORD}'",
-            "GRANT SELECT ON suppliers.suppliers TO customer@'%'",
-            "GRANT SELECT, INSERT, UPDATE, DELETE ON suppliers.suppliers TO employee@'%'",
-        )
+    with database_server() as server:
         yield server
-    finally:
-        docker("rm", "-f", "-v", server.container, check=False)
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -118,6 +119,38 @@ def migrate(url: str, revision: str = "head", *, service: str = "employee") -> N
         command.upgrade(config, revision)
         connection.commit()
     engine.dispose()
+
+
+@contextlib.contextmanager
+def database_server() -> Iterator[MySQLServer]:
+    """A MySQL-protocol server with the schema of the suppliers and both services' users, removed at the end."""
+    server = MySQLServer(f"suppliers-test-{uuid.uuid4().hex[:12]}", free_port())
+    docker(
+        "run",
+        "-d",
+        "--name",
+        server.container,
+        "-p",
+        f"127.0.0.1:{server.port}:3306",
+        "-e",
+        f"MYSQL_ROOT_PASSWORD={PASSWORD}",
+        "-e",
+        "MYSQL_ROOT_HOST=%",
+        MYSQL_IMAGE,
+    )
+    try:
+        server.wait(120)
+        server.run("CREATE DATABASE suppliers CHARACTER SET utf8mb4")
+        migrate(server.url().replace("mysql://", "mysql+pymysql://"))
+        server.run(
+            f"CREATE USER customer@'%' IDENTIFIED BY '{PASSWORD}'",
+            f"CREATE USER employee@'%' IDENTIFIED BY '{PASSWORD}'",
+            "GRANT SELECT ON suppliers.suppliers TO customer@'%'",
+            "GRANT SELECT, INSERT, UPDATE, DELETE ON suppliers.suppliers TO employee@'%'",
+        )
+        yield server
+    finally:
+        docker("rm", "-f", "-v", server.container, check=False)
 
 
 @dataclass

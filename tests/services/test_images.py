@@ -184,21 +184,21 @@ def test_it_holds_at_most_150_megabytes_under_load(container: Container) -> None
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_from_the_start_of_the_process_to_the_first_200_takes_at_most_a_second(
+def test_from_its_start_to_the_first_200_a_process_needs_at_most_a_second_of_processor_time(
     images: dict[str, str], name: str, address: str
 ) -> None:
-    """Measured inside the container, best of three: what Docker itself needs is not ours."""
+    """Measured inside the container, best of three; by the clock it is measured in `make bench`."""
     path = "/admin/suppliers" if name == "employee" else "/"
     probe = (
-        "import subprocess, sys, time, urllib.request\n"
-        "started = time.monotonic()\n"
+        "import resource, subprocess, sys, time, urllib.request\n"
         f"p = subprocess.Popen([sys.executable, '-m', '{name}'], stdout=subprocess.DEVNULL)\n"
         "while True:\n"
         "    try:\n"
         f"        urllib.request.urlopen('http://127.0.0.1:8080{path}').read(); break\n"
         "    except OSError:\n"
         "        time.sleep(0.01)\n"
-        "print(time.monotonic() - started); p.terminate(); p.wait()\n"
+        "p.terminate(); p.wait(); used = resource.getrusage(resource.RUSAGE_CHILDREN)\n"
+        "print(used.ru_utime + used.ru_stime)\n"
     )
     seconds = [
         float(

@@ -109,7 +109,11 @@ def test_the_migrations_form_one_line(directory: str) -> None:
     config.set_main_option("script_location", str(folder))
     scripts = ScriptDirectory.from_config(config)
     assert len(scripts.get_heads()) == 1
-    assert len(list(scripts.walk_revisions())) == len(list((folder / "versions").glob("*.py")))
+    files = sorted((folder / "versions").glob("*.py"))
+    revisions = sorted(script.revision for script in scripts.walk_revisions())
+    # The monolith tells by the names whether there is anything to do.
+    assert [file.name.partition("_")[0] for file in files] == revisions
+    assert scripts.get_heads() == revisions[-1:]
 
 
 def migrate_all(url: str) -> None:

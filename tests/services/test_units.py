@@ -128,6 +128,8 @@ def test_the_plain_list_is_never_forgotten() -> None:
         ({"DATABASE_URL": "sqlite://", "PORT": "70000"}, "PORT: '70000'"),
         ({"DATABASE_URL": "sqlite://", "DB_TLS_CA": "/none"}, "DB_TLS_CA"),
         ({"DATABASE_URL": "sqlite://", "PHONE_REGION": "USA"}, "PHONE_REGION"),
+        ({"DATABASE_URL": "sqlite://", "PUBLIC_SCHEME": "ftp"}, "PUBLIC_SCHEME: 'ftp'"),
+        ({"DATABASE_URL": "sqlite://", "SHARED_CACHE_SECONDS": "-1"}, "SHARED_CACHE_SECONDS: '-1'"),
     ],
 )
 def test_a_wrong_setting_is_one_readable_line(environment: dict[str, str], complaint: str) -> None:

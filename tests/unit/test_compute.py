@@ -44,7 +44,8 @@ def test_containers_run_as_nobody_on_a_read_only_disk_without_capabilities(
     templates: Synthesize, name: str
 ) -> None:
     definitions = of_type(templates(name)["Compute"], "AWS::ECS::TaskDefinition")
-    assert len(definitions) == 3
+    services = settings.load(name).services
+    assert len(definitions) == len(services) + sum(service.migrations for service in services)
     for definition in definitions.values():
         container = container_of(definition)
         assert container["User"] == "10001:10001"
@@ -69,11 +70,11 @@ def test_each_service_is_released_by_the_controller_of_the_environment(
 ) -> None:
     template = templates(name)["Compute"]
     services = of_type(template, "AWS::ECS::Service")
-    assert len(services) == 2
+    assert len(services) == len(settings.load(name).services)
     for service in services.values():
         assert service["DeploymentController"] == {"Type": CONTROLLERS[name]}
     groups = of_type(template, "AWS::CodeDeploy::DeploymentGroup")
-    assert len(groups) == (2 if CONTROLLERS[name] == "CODE_DEPLOY" else 0)
+    assert len(groups) == (len(services) if CONTROLLERS[name] == "CODE_DEPLOY" else 0)
 
 
 @pytest.mark.parametrize("name", ENVIRONMENTS)
@@ -93,7 +94,7 @@ def test_a_codedeploy_service_names_its_family_without_revision(templates: Synth
 @pytest.mark.parametrize("name", ENVIRONMENTS)
 def test_every_service_starts_with_its_minimum(templates: Synthesize, name: str) -> None:
     (lifted,) = of_type(templates(name)["Compute"], "Custom::MinimumTasks").values()
-    assert [each["Minimum"] for each in lifted["Services"]] == [2, 2]
+    assert [each["Minimum"] for each in lifted["Services"]] == [2] * len(settings.load(name).services)
 
 
 @pytest.mark.parametrize("name", ENVIRONMENTS)
@@ -102,11 +103,13 @@ def test_rules_of_both_listeners_lead_to_the_blue_group_of_each_service(
     templates: Synthesize, name: str, listener: str
 ) -> None:
     rules = rules_by_priority(templates(name)["Compute"], listener)
-    assert set(rules) == {100, 149, 200}
-    for priority, service in ((100, "Employee"), (200, "Customer")):
-        (action,) = rules[priority]["Actions"]
+    services = settings.load(name).services
+    closed = {service.priority + 49 for service in services if service.access == "admin"}
+    assert set(rules) == {service.priority for service in services} | closed
+    for service in services:
+        (action,) = rules[service.priority]["Actions"]
         assert action["Type"] == "forward"
-        assert action["TargetGroupArn"]["Ref"].startswith(f"{service}TargetGroupsBlue")
+        assert action["TargetGroupArn"]["Ref"].startswith(f"{service.name.capitalize()}TargetGroupsBlue")
 
 
 @pytest.mark.parametrize("name", ENVIRONMENTS)
@@ -242,14 +245,15 @@ def test_scaling_follows_the_manifest_and_only_one_policy_shrinks(templates: Syn
         for policy in steps
         for adjustment in policy["StepScalingPolicyConfiguration"]["StepAdjustments"]
     )
-    assert changes == [-1, -1, 1, 1]
+    services = len(settings.load(name).services)
+    assert changes == [-1] * services + [1] * services
     assert {policy["StepScalingPolicyConfiguration"]["Cooldown"] for policy in steps} == {300}
     alarms = [
         each
         for each in of_type(template, "AWS::CloudWatch::Alarm").values()
         if each.get("Threshold") in (30, 70)
     ]
-    assert len(alarms) == 4
+    assert len(alarms) == 2 * services
     for alarm in alarms:
         (period,) = {each["MetricStat"]["Period"] for each in alarm["Metrics"] if "MetricStat" in each}
         assert alarm["EvaluationPeriods"] * period == 120
@@ -367,7 +371,7 @@ def test_new_tasks_are_checked_from_inside_before_traffic_moves(
     )
     assert function["VpcConfig"]["SubnetIds"]
     paths = json.loads(function["Environment"]["Variables"]["PATHS"])
-    assert paths["suppliers-dev-compute-customer"] == ["/", "/suppliers"]
+    assert paths["suppliers-dev-compute-customer"] == ["/", "/suppliers", "/api/suppliers"]
     families = {each["Family"] for each in of_type(template, "AWS::ECS::TaskDefinition").values()}
     assert set(paths) <= families
     if controller == "ecs":
@@ -404,10 +408,11 @@ def test_the_database_is_prepared_before_a_service_that_uses_it_changes(
     templates: Synthesize, name: str
 ) -> None:
     resources = templates(name)["Compute"]["Resources"]
-    (preparation,) = of_type(templates(name)["Compute"], "Custom::OneOffTask")
+    preparations = of_type(templates(name)["Compute"], "Custom::OneOffTask")
+    assert len(preparations) == sum(service.migrations for service in settings.load(name).services)
     for resource in resources.values():
         if resource["Type"] == "AWS::ECS::Service":
-            assert preparation in resource["DependsOn"]
+            assert set(preparations) <= set(resource["DependsOn"])
 
 
 @pytest.mark.parametrize("name", ENVIRONMENTS)
@@ -444,7 +449,8 @@ def test_whoever_reads_credentials_may_decrypt_them_and_nothing_else(
             }
             assert "Key" in str(decrypting["Resource"]["Fn::GetStackOutput"]["OutputName"])
             readers += 1
-    assert readers == 3, "both services and the prepare task"
+    services = settings.load(name).services
+    assert readers == len(services) + sum(each.migrations for each in services), "services and prepare tasks"
 
 
 def test_a_folder_below_services_becomes_a_whole_microservice(

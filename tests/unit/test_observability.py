@@ -17,6 +17,7 @@ import settings
 from directory.logs import Journal
 from ops import dashboard_picture
 from ops.__main__ import app as command_line
+from tests import cdn
 from tests.conftest import ENVIRONMENTS, Synthesize, Template, synthesize
 from tests.resources import by_path, of_type, only
 
@@ -131,17 +132,21 @@ def with_sections(project: Path, name: str, text: str) -> settings.Environment:
 
 @pytest.fixture(scope="module")
 def complete(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Template]:
-    """Production with the canary as well."""
-    environment = settings.load("prod").model_copy(update={"canary": settings.Canary()})
+    """Production with the canary and a read replica as well."""
+    prod = settings.load("prod")
+    database = prod.database.model_copy(update={"read_replicas": 1})
+    environment = prod.model_copy(update={"canary": settings.Canary(), "database": database})
     return synthesize(environment, tmp_path_factory.mktemp("complete"))
 
 
-@pytest.fixture(params=[*ENVIRONMENTS, "complete"])
+@pytest.fixture(params=[*ENVIRONMENTS, "complete", "behind CloudFront"])
 def deployed(request: pytest.FixtureRequest, templates: Synthesize) -> Mapping[str, Template]:
     """The templates of an environment, and of one with everything."""
     if request.param == "complete":
         found: Mapping[str, Template] = request.getfixturevalue("complete")
         return found
+    if request.param == "behind CloudFront":
+        return cdn.templates("domain")
     return templates(request.param)
 
 
@@ -167,6 +172,7 @@ WHOSE = {
     "CanaryName": "AWS::Synthetics::Canary.Ref",
     "CertificateArn": "AWS::CertificateManager::Certificate.Ref",
     "ClusterName": "AWS::ECS::Cluster.Ref",
+    "DistributionId": "AWS::CloudFront::Distribution.Ref",
     "DBInstanceIdentifier": "AWS::RDS::DBInstance.Ref",
     "LoadBalancer": "AWS::ElasticLoadBalancingV2::LoadBalancer.LoadBalancerFullName",
     "PipelineName": "AWS::CodePipeline::Pipeline.Ref",
@@ -267,9 +273,10 @@ def test_every_alarm_says_what_it_means_and_where_the_runbook_says_what_to_do(
 def test_every_alarm_says_what_missing_data_means_as_the_runbook_tells(
     deployed: Mapping[str, Template],
 ) -> None:
-    breaching = {"NoHealthyTask", "NoRunningTask", "DatabaseCpuHigh", "CanaryFailed"}
+    breaching = {"NoHealthyTask", "NoRunningTask", "DatabaseCpuHigh", "ReplicaCpuHigh", "CanaryFailed"}
     keeping = {
         *("DatabaseConnectionsHigh", "DatabaseStorageLow", "DatabaseMemoryLow"),
+        *("ReplicaConnectionsHigh", "ReplicaStorageLow", "ReplicaMemoryLow", "ReplicaLagHigh"),
         "CertificateExpiring",
     }
     for stack, logical_id, alarm in alarms_of(deployed):
@@ -295,6 +302,7 @@ EXPECTED = {
     *("NoRunningTask", "NoHealthyTask", "LoadBalancerErrors", "ErrorLines", "CertificateExpiring"),
     "WafBlockingSpike",
     *("DatabaseCpuHigh", "DatabaseConnectionsHigh", "DatabaseStorageLow", "DatabaseMemoryLow"),
+    *("ReplicaCpuHigh", "ReplicaConnectionsHigh", "ReplicaStorageLow", "ReplicaMemoryLow", "ReplicaLagHigh"),
     *("DatabaseFailover", "BackupFailed", "DeploymentFailed", "PipelineFailed", "CanaryFailed"),
 }
 
@@ -645,11 +653,16 @@ def test_there_is_no_canary_without_its_section(templates: Synthesize, name: str
 # Runbook ----------------------------------------------------------------------------------------------------
 
 
+def descriptions(templates: Mapping[str, Template]) -> list[str]:
+    return [alarm["AlarmDescription"] for _, alarm in told_alarms(templates)]
+
+
 def test_every_section_of_the_runbook_has_three_commands_and_what_to_do(
     complete: Mapping[str, Template],
 ) -> None:
     sections = sections_of(RUNBOOK)
     linked = {alarm["AlarmDescription"].rpartition("#")[2] for _, alarm in told_alarms(complete)}
+    linked |= {each.rpartition("#")[2] for each in descriptions(cdn.templates("domain"))}
     for anchor in (*linked, "budget"):
         meaning, fence, rest = sections[anchor].partition("```sh\n")
         commands, _, advice = rest.partition("```")

@@ -109,6 +109,18 @@ def test_an_environment_is_named_by_its_file_alone(name: str) -> None:
         (r"^\[release\]", '[waf]\nrate_limit = "2000"\n[release]', r"waf.rate_limit: .*valid integer"),
         (r"^\[release\]", "[waf]\nmode = 1\n[release]", r"waf.mode: unknown key; allowed: rate_limit"),
         (r"^\[release\]", "waf = true\n[release]", r"database.waf: unknown key"),
+        (r"^\[release\]", "[cdn]\nlist_seconds = 0\n[release]", r"cdn.list_seconds: .*equal to 1, not 0"),
+        (r"^\[release\]", "[cdn]\nlist_seconds = 3601\n[release]", r"cdn.list_seconds: .*equal to 3600"),
+        (
+            r"^\[release\]",
+            '[cdn]\nprice_class = "50"\n[release]',
+            r"cdn.price_class: .*'100', '200' or 'all'",
+        ),
+        (
+            r"^\[release\]",
+            "[cdn]\nttl = 1\n[release]",
+            r"cdn.ttl: unknown key; allowed: list_seconds, price_class",
+        ),
         (
             r"^\[release\]",
             oidc(issuer="http://login.example.com"),
@@ -458,6 +470,20 @@ def test_an_environment_can_leave_a_service_out(project: Path) -> None:
     assert [service.name for service in settings.load("dev", project).services] == ["customer"]
 
 
+def test_the_students_records_are_where_an_environment_lists_them(project: Path) -> None:
+    def listed(name: str) -> bool:
+        return "students" in {service.name for service in settings.load(name, project).services}
+
+    assert {name: listed(name) for name in ("local", "dev", "prod")} == {
+        "local": True,
+        "dev": False,
+        "prod": False,
+    }
+    with (project / "environments/dev.toml").open("a") as file:
+        file.write("[services.students]\nenabled = true\n")
+    assert listed("dev")
+
+
 def test_overrides_reach_single_values_of_a_manifest(project: Path) -> None:
     edit(
         project / "environments/dev.toml",
@@ -550,8 +576,75 @@ def test_an_instance_class_of_unknown_memory_needs_the_number_of_connections(pro
     assert settings.load("dev", project).database.connection_limit == 500
 
 
+def test_readers_have_one_replica_at_most(project: Path) -> None:
+    edit(project / "environments/dev.toml", r"^instance_class.*", r"read_replicas = 2")
+    assert "database.read_replicas: input should be less than or equal to 1, not 2" in problems_of(project)
+
+
 def test_a_health_check_that_only_a_task_itself_answers_is_no_check_of_a_release(project: Path) -> None:
     manifest = project / "services/employee/service.toml"
+    edit(manifest, r"^release_check_paths.*\n", "")
     manifest.write_text(manifest.read_text().replace('"/admin/suppliers"', '"/health"'))
     paths = {service.name: service.check_paths for service in settings.load("prod", project).services}
-    assert paths == {"customer": ("/", "/suppliers"), "employee": ()}
+    assert paths == {"customer": ("/", "/suppliers", "/api/suppliers"), "employee": ()}
+
+
+def test_cloudfront_in_front_has_values_to_start_from(project: Path) -> None:
+    edit(project / "environments/dev.toml", r"^\[release\]", "[cdn]\n[release]")
+    loaded = settings.load("dev", project)
+    assert loaded.cdn == settings.Cdn(list_seconds=10, price_class="100")
+    assert loaded.compute.cloudfront_prefix_list == "pl-3b927c52"
+
+
+def move(file: Path, region: str) -> None:
+    file.write_text(file.read_text().replace("us-east-1", region))
+
+
+@pytest.mark.parametrize(("section", "what"), [("tls", "certificate"), ("waf", "web ACL")])
+def test_what_cloudfront_has_in_one_region_only_is_refused_in_others_in_one_line(
+    project: Path, section: str, what: str
+) -> None:
+    file = project / "environments/prod.toml"
+    other = {"tls": "waf", "waf": "tls"}[section]
+    file.write_text(re.sub(rf"\[{other}\][^[]*", "", file.read_text()))
+    edit(file, r"^\[release\]", "[cdn]\n[release]")
+    move(file, "eu-west-3")
+    assert problems_of(project, "prod") == (
+        f"environments/prod.toml: {section}: the {what} of CloudFront has to be in us-east-1, not eu-west-3; remove "
+        f"[{section}] or [cdn], or set region = 'us-east-1'"
+    )
+
+
+def test_cloudfront_is_refused_where_its_addresses_are_not_known(project: Path) -> None:
+    file = project / "environments/dev.toml"
+    edit(file, r"^\[release\]", "[cdn]\n[release]")
+    move(file, "af-south-1")
+    assert "environments/dev.toml: cdn: CloudFront's address list of af-south-1 is not known" in problems_of(
+        project
+    )
+
+
+def test_signing_in_behind_cloudfront_needs_a_way_out(project: Path) -> None:
+    file = project / "environments/prod.toml"
+    edit(file, r"^controller.*", 'controller = "rolling"')
+    edit(file, r"^\[release\]", f"[cdn]\n{oidc()}")
+    assert settings.load("prod", project).cdn is not None
+    edit(file, r"^nat_gateways.*", "nat_gateways = 0\ninterface_endpoints = true")
+    assert problems_of(project, "prod") == (
+        "environments/prod.toml: access.oidc: behind CloudFront the load balancer reaches the provider by NAT gateways; "
+        "set network.nat_gateways to at least 1, or remove [access.oidc] or [cdn]"
+    )
+
+
+def test_more_restricted_paths_than_a_distribution_tells_apart_are_refused() -> None:
+    environment = settings.load("dev")
+    (restricted,) = (each for each in environment.services if each.access == "admin")
+    services = tuple(
+        restricted.model_copy(update={"name": f"s{number}", "priority": 1000 + 50 * number})
+        for number in range(38)
+    )
+    crowded = environment.model_copy(update={"cdn": settings.Cdn(), "services": services})
+    assert (
+        "cdn: the restricted services have 76 path patterns, a distribution tells 74 apart; use fewer or remove [cdn]"
+        in (list(settings._contradictions(crowded)))
+    )

@@ -6,9 +6,7 @@ import json
 import sys
 from pathlib import Path
 
-from alembic import command
-from alembic.config import Config
-from sqlalchemy import create_engine, insert, select
+from sqlalchemy import Connection, create_engine, insert, inspect, select, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
@@ -24,13 +22,11 @@ def ensure(url: str) -> None:
     Ends the process with one line where the database cannot be reached or changed.
     """
     migrations = next(folder for folder in _FOLDERS if (folder / "env.py").is_file())
-    config = Config()
-    config.set_main_option("script_location", str(migrations))
     try:
         engine = create_engine(_with_driver(url))
         with engine.connect() as connection:
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+            if _version(connection) != _newest(migrations):
+                _migrate(connection, migrations)
             if connection.execute(select(SUPPLIERS.table.c.id).limit(1)).first() is None:
                 rows = json.loads((migrations / "sample.json").read_text(encoding="utf-8"))["suppliers"]
                 connection.execute(insert(SUPPLIERS.table), rows)
@@ -40,6 +36,27 @@ def ensure(url: str) -> None:
         sys.exit("monolith: DATABASE_URL is no database URL; an example is sqlite:///suppliers.db")
     except SQLAlchemyError as error:
         sys.exit(f"monolith: DATABASE_URL: {' '.join(str(error.__cause__ or error).split())[:300]}")
+
+
+def _version(connection: Connection) -> str | None:
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+
+
+def _newest(migrations: Path) -> str:
+    """The revision that the last file is named after, so that a start with nothing to do need not load Alembic."""
+    return max(file.name.partition("_")[0] for file in (migrations / "versions").glob("[0-9]*.py"))
+
+
+def _migrate(connection: Connection, migrations: Path) -> None:
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(migrations))
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
 
 
 def _with_driver(url: str) -> str:

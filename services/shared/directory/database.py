@@ -2,7 +2,7 @@
 
 Statements are SQLAlchemy Core, compiled once. On MySQL they run on asyncmy directly: SQLAlchemy's asyncio
 engine spends more time in its greenlet bridge than the server does on a lookup by key. Every other
-SQLAlchemy URL goes through that engine.
+SQLAlchemy URL goes through SQLAlchemy's own engine.
 """
 
 from __future__ import annotations
@@ -13,13 +13,15 @@ import logging
 import ssl
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
-from sqlalchemy import Executable, MetaData
+from sqlalchemy import Executable, MetaData, create_engine, text
 from sqlalchemy.dialects.mysql import asyncmy as mysql_dialect
 from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import IntegrityError, OperationalError
 
 from directory.credentials import Credentials, CredentialsUnavailable, FixedCredentials, SecretCredentials
 from directory.settings import Settings, SettingsError
@@ -31,6 +33,7 @@ STATEMENT_SECONDS = 5.0
 RECYCLE_SECONDS = 300.0
 PROBE_SECONDS = 0.5
 
+_T = TypeVar("_T")
 Row = Sequence[Any]
 Parameters = Mapping[str, Any]
 
@@ -89,14 +92,28 @@ class CredentialsSource(Protocol):
 def connect(settings: Settings) -> Database:
     """The database that the settings name; no connection is made yet."""
     if not settings.database_url:
-        return MySQL(
+        # Of both servers: what the one refuses and has read again, the other one is given too.
+        credentials = SecretCredentials(settings.db_secret_arn)
+        writer = MySQL(
             host=settings.db_host,
             port=settings.db_port,
             database=settings.db_name,
-            credentials=SecretCredentials(settings.db_secret_arn),
+            credentials=credentials,
             tls_ca=settings.db_tls_ca,
             size=settings.pool_size,
         )
+        if not settings.db_reader_host:
+            return writer
+        reader = MySQL(
+            host=settings.db_reader_host,
+            port=settings.db_reader_port,
+            database=settings.db_name,
+            credentials=credentials,
+            tls_ca=settings.db_tls_ca,
+            size=settings.pool_size,
+            name="the reader",
+        )
+        return WithReader(writer, reader)
     try:
         url = make_url(settings.database_url)
     except Exception as error:
@@ -143,6 +160,9 @@ _AWAY = {
 _REFUSED = {1044, 1045, 1698}
 _BUSY = {1205, 1213}
 _DUPLICATE = 1062
+# Answers to a statement that is right once a change has arrived: no column, table, index or full-text index of that
+# name, or no right to read it.
+_NOT_YET = {1054, 1142, 1143, 1146, 1176, 1191}
 
 
 class MySQL:
@@ -163,7 +183,9 @@ class MySQL:
         credentials: CredentialsSource,
         tls_ca: str = "",
         size: int = 5,
+        name: str = "the database",
     ) -> None:
+        self._name = name
         self._address = {"host": host, "port": port, "database": database}
         self._credentials = credentials
         self._tls = ssl.create_default_context(cafile=tls_ca) if tls_ca else None
@@ -250,7 +272,7 @@ class MySQL:
         deadline = 0.0
         while True:
             if self._away or self._closed:
-                raise DatabaseAway("the database is away")
+                raise DatabaseAway(f"{self._name} is away")
             while self._idle:
                 connection, born = self._idle.pop()
                 if not connection._stream_broken and time.monotonic() - born < RECYCLE_SECONDS:
@@ -313,7 +335,7 @@ class MySQL:
                 except errors.MySQLError as error:
                     if error.args and error.args[0] in _REFUSED and attempt == 1:
                         refused = credentials
-                        log.warning("the database refused the credentials; reading the secret again")
+                        log.warning("%s refused the credentials; reading the secret again", self._name)
                         continue
                     raise
             raise AssertionError("unreachable")
@@ -356,7 +378,7 @@ class MySQL:
         if self._away or self._closed:
             return
         self._away = True
-        log.error("the database is away: %s", reason)
+        log.error("%s is away: %s", self._name, reason)
         self._drop_idle()
         while self._waiters:
             self._wake()
@@ -367,65 +389,111 @@ class MySQL:
             await asyncio.sleep(PROBE_SECONDS)
             with contextlib.suppress(DatabaseAway):
                 await self.probe()
-        log.warning("the database is back")
+        log.warning("%s is back", self._name)
+
+
+class WithReader:
+    """Reads at a server that follows the writer, and at the writer whenever that one does not answer.
+
+    The reader's breaker makes that immediate, and brings reads back to it within a second of its return. What it
+    answers may be older than the writer's by the lag of the replication. A password, a right or a schema that has
+    not arrived yet is no error: the writer is asked.
+    """
+
+    is_mysql = True
+
+    def __init__(self, writer: MySQL, reader: MySQL) -> None:
+        self._writer = writer
+        self._reader = reader
+
+    async def rows(self, statement: Statement, parameters: Parameters) -> Sequence[Row]:
+        from asyncmy import errors
+
+        try:
+            return await self._reader.rows(statement, parameters)
+        except DatabaseAway:
+            pass
+        except errors.MySQLError as error:
+            if not error.args or error.args[0] not in _NOT_YET:
+                raise
+        return await self._writer.rows(statement, parameters)
+
+    async def write(self, statement: Statement, parameters: Parameters) -> Written:
+        return await self._writer.write(statement, parameters)
+
+    async def make_tables(self, metadata: MetaData) -> None:
+        await self._writer.make_tables(metadata)
+
+    async def probe(self) -> None:
+        try:
+            await self._reader.probe()
+        except DatabaseAway:
+            await self._writer.probe()
+
+    async def close(self) -> None:
+        await self._reader.close()
+        await self._writer.close()
 
 
 _ENGINE_AWAY = ("unable to open", "is locked", "disk I/O", "connect")
 
 
 class Engine:
-    """Any other SQLAlchemy URL, such as sqlite:///suppliers.db, on SQLAlchemy's own asyncio engine."""
+    """Any other SQLAlchemy URL, such as sqlite:///suppliers.db, on an engine in threads of its own.
+
+    SQLAlchemy's asyncio extension would do the same for SQLite, after loading the whole ORM.
+    """
 
     is_mysql = False
 
-    def __init__(self, url: URL) -> None:
-        from sqlalchemy.ext.asyncio import create_async_engine
-
-        if url.get_backend_name() == "sqlite":
-            url = url.set(drivername="sqlite+aiosqlite")
-        self._engine = create_async_engine(url)
+    def __init__(self, url: URL, *, size: int = 5) -> None:
+        # What is in memory only belongs to the thread that made it.
+        alone = url.get_backend_name() == "sqlite" and url.database in (None, "", ":memory:")
+        self._engine = create_engine(url)
+        self._threads = ThreadPoolExecutor(1 if alone else size, thread_name_prefix="database")
 
     async def rows(self, statement: Statement, parameters: Parameters) -> Sequence[Row]:
-        from sqlalchemy.exc import OperationalError
+        def read() -> Sequence[Row]:
+            with self._engine.connect() as connection:
+                return connection.execute(statement.core, dict(parameters)).all()
 
-        try:
-            async with self._engine.connect() as connection:
-                return (await connection.execute(statement.core, dict(parameters))).all()
-        except OperationalError as error:
-            if any(sign in str(error.orig) for sign in _ENGINE_AWAY):
-                raise DatabaseAway(str(error.orig)) from error
-            raise
+        return await self._run(read)
 
     async def write(self, statement: Statement, parameters: Parameters) -> Written:
-        from sqlalchemy.exc import IntegrityError, OperationalError
+        def write() -> Written:
+            with self._engine.begin() as connection:
+                result: Any = connection.execute(statement.core, dict(parameters))
+                return Written(result.rowcount, result.lastrowid or 0)
 
         try:
-            async with self._engine.begin() as connection:
-                result: Any = await connection.execute(statement.core, dict(parameters))
-                return Written(result.rowcount, result.lastrowid or 0)
+            return await self._run(write)
         except IntegrityError as error:
             raise Duplicate from error
-        except OperationalError as error:
-            if any(sign in str(error.orig) for sign in _ENGINE_AWAY):
-                raise DatabaseAway(str(error.orig)) from error
-            raise
 
     async def make_tables(self, metadata: MetaData) -> None:
         """A file has no server that was prepared before: what is missing is made here."""
-        from sqlalchemy.exc import OperationalError
-
         if self._engine.dialect.name != "sqlite":
             return
-        try:
-            async with self._engine.begin() as connection:
-                await connection.run_sync(metadata.create_all)
-        except OperationalError as error:
-            raise DatabaseAway(str(error.orig)) from error
+
+        def make() -> None:
+            try:
+                metadata.create_all(self._engine)
+            except OperationalError as error:
+                raise DatabaseAway(str(error.orig)) from error
+
+        await self._run(make)
 
     async def probe(self) -> None:
-        from sqlalchemy import text
-
         await self.rows(Statement(text("SELECT 1")), {})
 
     async def close(self) -> None:
-        await self._engine.dispose()
+        self._threads.shutdown(cancel_futures=True)
+        self._engine.dispose()
+
+    async def _run(self, what: Callable[[], _T]) -> _T:
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, what)
+        except OperationalError as error:
+            if any(sign in str(error.orig) for sign in _ENGINE_AWAY):
+                raise DatabaseAway(str(error.orig)) from error
+            raise

@@ -13,7 +13,10 @@ class SettingsError(ValueError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """Validated values; nothing below this reads environment variables."""
+    """Validated values; nothing below this reads environment variables.
+
+    `db_reader_host` names a server that follows the database and is only read; empty means that there is none.
+    """
 
     service: str
     environment: str = "local"
@@ -22,16 +25,28 @@ class Settings:
     database_url: str = ""
     db_host: str = ""
     db_port: int = 3306
+    db_reader_host: str = ""
+    db_reader_port: int = 3306
     db_name: str = ""
     db_secret_arn: str = ""
     db_tls_ca: str = ""
     pool_size: int = 5
     trusted_hosts: frozenset[str] = frozenset()
     phone_region: str = "US"
+    # Whether browsers speak TLS to something in front that does not tell so.
+    public_https: bool = False
+    # For how long something in front may keep a public page for everybody; 0: nothing is in front.
+    shared_cache_seconds: int = 0
     # The load balancer keeps idle connections for 60 s; it must never reuse one that is being closed here.
     keep_alive_seconds: int = 75
     # Below the 30 s after which ECS kills, with room for the rest of the shutdown.
     stop_seconds: int = 20
+
+    @property
+    def public_cache(self) -> str:
+        """The Cache-Control of what everybody may read: a browser always asks again, what is in front may keep it."""
+        seconds = self.shared_cache_seconds
+        return f"max-age=0, s-maxage={seconds}" if seconds else "no-cache"
 
     @classmethod
     def from_environment(cls, env: Mapping[str, str], *, service: str) -> Settings:
@@ -51,6 +66,9 @@ class Settings:
         region = env.get("PHONE_REGION", "US").upper()
         if len(region) != 2 or not region.isalpha():
             raise SettingsError(f"PHONE_REGION: {region!r} is not a two-letter country code")
+        scheme = env.get("PUBLIC_SCHEME", "http").lower()
+        if scheme not in ("http", "https"):
+            raise SettingsError(f"PUBLIC_SCHEME: {scheme!r} is neither http nor https")
         return cls(
             service=env.get("SERVICE_NAME", service),
             environment=env.get("ENVIRONMENT", "local"),
@@ -59,12 +77,16 @@ class Settings:
             database_url=database_url,
             db_host=env.get("DB_HOST", ""),
             db_port=_number(env, "DB_PORT", 3306, 1, 65535),
+            db_reader_host=env.get("DB_READER_HOST", "").strip(),
+            db_reader_port=_number(env, "DB_READER_PORT", 3306, 1, 65535),
             db_name=env.get("DB_NAME", ""),
             db_secret_arn=env.get("DB_SECRET_ARN", ""),
             db_tls_ca=tls_ca,
             pool_size=_number(env, "DB_POOL_SIZE", 5, 1, 100),
             trusted_hosts=frozenset(host for host in hosts if host),
             phone_region=region,
+            public_https=scheme == "https",
+            shared_cache_seconds=_number(env, "SHARED_CACHE_SECONDS", 0, 0, 3600),
             keep_alive_seconds=_number(env, "KEEP_ALIVE_SECONDS", 75, 1, 3600),
             stop_seconds=_number(env, "STOP_SECONDS", 20, 1, 110),
         )

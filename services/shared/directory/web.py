@@ -180,7 +180,9 @@ def language_of(scope: Scope) -> str:
 
 
 def is_secure(scope: Scope) -> bool:
-    """Whether the browser spoke TLS to the load balancer."""
+    """Whether the browser spoke TLS, to the load balancer or to what is in front of it."""
+    if "directory.public_https" in scope:
+        return True
     return (header(scope, b"x-forwarded-proto") or scope.get("scheme", "http")) == "https"
 
 
@@ -256,6 +258,8 @@ class Application:
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = time.perf_counter()
         status = 0
+        if self.settings.public_https:
+            scope["directory.public_https"] = True
         added = self._secure_headers if is_secure(scope) else self._headers
 
         async def answer(message: MutableMapping[str, Any]) -> None:

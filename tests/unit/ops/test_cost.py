@@ -22,12 +22,16 @@ from ops.cost.model import Resource, World
 from ops.cost.prices import Allowance, Price, Prices
 from ops.cost.resources import ESTIMATORS, dashboard_metrics, markets, runs_per_month
 from ops.errors import OpsError
+from tests import cdn
 from tests.conftest import ENVIRONMENTS, Synthesize
 
 # A price list that no refresh changes, so that what is worked out by hand below stays true.
 PRICES = {
     "alb.hour": "0.0225",
     "alb.lcu_hour": "0.008",
+    "cloudfront.functions_million": "0.10",
+    "cloudfront.gb_first_10tb": "0.085",
+    "cloudfront.https_requests_10k": "0.0100",
     "cloudwatch.alarm_month": "0.10",
     "cloudwatch.composite_alarm_month": "0.50",
     "cloudwatch.container_insights_metric_month": "0.07",
@@ -51,7 +55,9 @@ PRICES = {
     "public_ipv4.hour": "0.005",
     "rds.backup_gb_month": "0.095",
     "rds.mysql.db.t4g.medium.multi_az_hour": "0.129",
+    "rds.mysql.db.t4g.medium.single_az_hour": "0.065",
     "rds.storage.gp3.multi_az_gb_month": "0.23",
+    "rds.storage.gp3.single_az_gb_month": "0.115",
     "secretsmanager.api_10k": "0.05",
     "secretsmanager.secret_month": "0.40",
     "sns.email_100k": "2.00",
@@ -181,6 +187,22 @@ def test_a_data_stack_costs_what_is_worked_out_by_hand() -> None:
     )
 
 
+def test_a_replica_costs_an_instance_in_one_zone_with_the_storage_of_its_source() -> None:
+    replica = {"DBInstanceClass": "db.t4g.medium", "SourceDBInstanceIdentifier": {"Ref": "Instance"}}
+    template = dict(DATA)
+    template["Resources"] = {
+        **DATA["Resources"],
+        "Replica": {"Type": "AWS::RDS::DBInstance", "Properties": replica},
+    }
+    found = estimated(Data=template)
+    # 730 h x 0.065 = 47.45; 5 GB x 0.115 = 0.575
+    assert usd(found, "Replica", "rds.mysql.db.t4g.medium.single_az_hour") == "47.45"
+    assert usd(found, "Replica", "rds.storage.gp3.single_az_gb_month") == "0.58"
+    assert usd(found, "Replica", "rds.backup_gb_month") == "0.00"
+    # The tasks read no more for it, and the replication costs nothing.
+    assert [line.resource for line in found.lines if line.key == "transfer.zone_gb"] == ["Instance"]
+
+
 def compute(**service: Any) -> dict[str, Any]:
     return stack(
         Cluster=(
@@ -216,6 +238,36 @@ def compute(**service: Any) -> dict[str, Any]:
         ),
         Http=("AWS::ElasticLoadBalancingV2::Listener", {"LoadBalancerArn": {"Ref": "Balancer"}}),
     )
+
+
+def test_cloudfront_is_paid_by_request_and_by_gb_and_the_way_to_it_is_free() -> None:
+    edge = stack(
+        Distribution=("AWS::CloudFront::Distribution", {}),
+        Function=("AWS::CloudFront::Function", {}),
+        Origin=("AWS::CloudFront::VpcOrigin", {}),
+        Pages=("AWS::CloudFront::CachePolicy", {}),
+        Balancer=("AWS::ElasticLoadBalancingV2::LoadBalancer", {"Scheme": "internal", "Subnets": ["a", "b"]}),
+    )
+    found = estimated(Compute=edge)
+    # 2,628,000 requests: 262.8 x 0.01; 50.1251 GB x 0.085 = 4.2606; 2.628 million x 0.10 = 0.2628
+    assert usd(found, "Distribution", "cloudfront.https_requests_10k") == "2.63"
+    assert usd(found, "Distribution", "cloudfront.gb_first_10tb") == "4.26"
+    assert usd(found, "Function", "cloudfront.functions_million") == "0.26"
+    keys = {line.key for line in found.lines if line.resource == "Balancer"}
+    assert keys == {"alb.hour", "alb.lcu_hour"}, "no public address, no transfer to the internet"
+    assert found.without_price == ()
+
+
+def test_an_environment_behind_cloudfront_has_no_cost_that_nobody_knows() -> None:
+    found = estimate("prod", cdn.templates("domain"), prices.load("us-east-1"), usage.load())
+    assert [each for each in found.without_price if "CloudFront" in each or "cloudfront" in each] == []
+    # 10 million requests, 1 TB and 2 million runs are free: 0.628 million x 0.10
+    edge = {line.key: str(line.usd) for line in found.lines if line.service == "CloudFront"}
+    assert edge == {
+        "cloudfront.https_requests_10k": "0.00",
+        "cloudfront.gb_first_10tb": "0.00",
+        "cloudfront.functions_million": "0.06",
+    }
 
 
 def test_a_compute_stack_costs_what_is_worked_out_by_hand() -> None:

@@ -20,6 +20,7 @@ from ops.diagram.kinds import PLAIN, Kind, counted, kind_of
 from ops.diagram.overview import Overview, overview
 from ops.diagram.svg import Box, Canvas, shortened, width_of
 from ops.errors import OpsError
+from tests import cdn
 from tests.conftest import ENVIRONMENTS, Synthesize
 
 _SVG = "{http://www.w3.org/2000/svg}"
@@ -234,8 +235,9 @@ def crowded(templates: Synthesize) -> Overview:
     )
 
 
-def test_a_crowded_overview_keeps_its_cards_apart(crowded: Overview) -> None:
-    svg = overview_svg.draw(crowded)
+@pytest.mark.parametrize("edge", [False, True])
+def test_a_crowded_overview_keeps_its_cards_apart(crowded: Overview, edge: bool) -> None:
+    svg = overview_svg.draw(replace(crowded, edge=edge, public=not edge))
     frames = [box for box in cards(svg) if box.height > 400]
     boxes = [box for box in cards(svg) if box not in frames]
     covered = [
@@ -244,6 +246,19 @@ def test_a_crowded_overview_keeps_its_cards_apart(crowded: Overview) -> None:
     assert covered == []
     texts = {each.text for each in ElementTree.fromstring(svg).iter(f"{_SVG}text")}
     assert {*(each.name for each in crowded.services), "web ACL, 4 rules", "us-east-1f"} <= texts
+    assert ("CloudFront" in texts) is edge
+
+
+def test_cloudfront_is_drawn_in_front_of_an_internal_load_balancer() -> None:
+    found = overview(cdn.templates("domain"), "prod", "us-east-1")
+    assert found.edge
+    assert not found.public
+    assert {each.name for each in found.services if each.restricted} == {"employee"}
+    text = mermaid.of_overview(found)
+    assert (
+        'public(["The public<br>suppliers.example.com"]) --> edge["CloudFront<br>web ACL, 5 rules"]' in text
+    )
+    assert "edge -- VPC origin --> balancer" in text
 
 
 def test_mermaid_tells_the_same_as_the_picture(crowded: Overview) -> None:
