@@ -6,6 +6,7 @@ from typing import Any
 import aws_cdk as cdk
 
 import checks
+import limits
 from platform_constructs.conventions import apply_conventions
 from settings import Environment, SettingsError, load
 from stacks import ComputeStack, DataStack, DeliveryStack, NetworkStack, ObservabilityStack
@@ -35,4 +36,4 @@ if __name__ == "__main__":
         sys.exit(str(error))
     if app.node.try_get_context("checks"):
         checks.attach(app)
-    app.synth()
+    limits.synth(app)

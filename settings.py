@@ -20,32 +20,13 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+import limits
 from platform_constructs.cron_expression import CronExpression
 
 ROOT = Path(__file__).parent
 
-# Condition values a listener rule may hold, paths and addresses together:
-# https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-limits.html
-CONDITION_VALUES_PER_RULE = 5
 # A restricted service keeps this many priorities: rules for its networks, and the last one for the 403.
 RULES_PER_SERVICE = 50
-# 100 target groups a load balancer (same page), two a service.
-TARGET_GROUPS_PER_LOAD_BALANCER = 100
-# 500 resources a template: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html
-# The Compute stack holds this many of its own and for each service; a test counts them in the templates.
-RESOURCES_PER_STACK = 500
-COMPUTE_RESOURCES_SHARED = 40
-COMPUTE_RESOURCES_PER_SERVICE = 30
-COMPUTE_RESOURCES_PER_MIGRATION = 4
-# 200 outputs a template (same page). What the pipelines need to know of a service is an output of Compute.
-OUTPUTS_PER_STACK = 200
-COMPUTE_OUTPUTS_SHARED = 12
-COMPUTE_OUTPUTS_PER_SERVICE = 14
-COMPUTE_OUTPUTS_PER_MIGRATION = 4
-
-# CloudFront in front adds these, its access logs and its function among them.
-COMPUTE_RESOURCES_CDN = 20
-COMPUTE_OUTPUTS_CDN = 2
 
 # Where CloudFront's certificates, web ACLs and metrics live:
 # https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/cnames-and-https-requirements.html
@@ -123,7 +104,16 @@ RESERVED_NAMES = frozenset(
             "cluster-name",
             "database-access",
         ),
-        *("database-alarms", "entrance", "key", "logs-key", "notifications", "operations", "release-check"),
+        *(
+            "database-alarms",
+            "entrance",
+            "key",
+            "logs-key",
+            "notifications",
+            "operations",
+            "release-check",
+            "release-rights",
+        ),
         *("source", "topic-key", "application-url", "dashboard-url", "test-listener-arn"),
         *(
             "budget",
@@ -602,6 +592,11 @@ class Scaling(_Section):
         """The lowest minimum that ever holds."""
         return min([self.min_tasks, *(each.min_tasks for each in self.schedules)])
 
+    @property
+    def most_tasks(self) -> int:
+        """The highest maximum that ever holds."""
+        return max([self.max_tasks, *(each.max_tasks for each in self.schedules)])
+
     @model_validator(mode="before")
     @classmethod
     def _less_for_fewer_tasks(cls, scaling: Any) -> Any:
@@ -749,6 +744,24 @@ class Compute(_Section):
     exec: bool
     response_seconds: float
 
+    def prepared_users(self, owner: Service) -> tuple[Service, ...]:
+        """The services whose users the migrating service `owner` makes, with their rights.
+
+        Its own and those that share a table with it. Who names no tables, or only tables that no migrating
+        service names, is everybody's: the lists of n services then grow with n each.
+        """
+
+        def shares(user: Service, migrating: Service) -> bool:
+            return not user.tables or not migrating.tables or bool({*user.tables} & {*migrating.tables})
+
+        migrating = [service for service in self.services if service.migrations]
+        return tuple(
+            user
+            for user in self.services
+            if user.database != "none"
+            and (user == owner or shares(user, owner) or not any(shares(user, each) for each in migrating))
+        )
+
 
 class Observability(_Section):
     """What the Observability stack is made of."""
@@ -845,7 +858,9 @@ class Environment(_Section):
         """How many rules of a listener lead to a service."""
         if service.access == "public":
             return 1
-        return -(-len(self.test_admin_cidrs) // (CONDITION_VALUES_PER_RULE - len(service.path_patterns)))
+        return -(
+            -len(self.test_admin_cidrs) // (limits.CONDITION_VALUES_PER_RULE - len(service.path_patterns))
+        )
 
 
 def environment_names(root: Path = ROOT) -> list[str]:
@@ -1061,6 +1076,7 @@ def _contradictions(environment: Environment) -> Iterator[str]:
     if environment.canary and network.nat_gateways == 0:
         yield "canary: runs in the VPC and reports to CloudWatch Synthetics; set network.nat_gateways to at least 1"
     yield from _release_contradictions(environment)
+    yield from limits.exceeded(environment)
     yield from _service_contradictions(environment)
 
 
@@ -1133,7 +1149,7 @@ def _release_contradictions(environment: Environment) -> Iterator[str]:
             )
         # Native releases move one rule of each listener.
         if release.controller == "ecs" and environment.forward_rules(service) > 1:
-            fit = CONDITION_VALUES_PER_RULE - len(service.path_patterns)
+            fit = limits.CONDITION_VALUES_PER_RULE - len(service.path_patterns)
             yield (
                 f"access.admin_cidrs: with controller 'ecs' the paths of {service.name} leave room for {fit} "
                 f"networks including the VPC's, not {len(environment.test_admin_cidrs)}"
@@ -1151,34 +1167,6 @@ def _unanswered_checks(service: Service) -> Iterator[str]:
 
 def _service_contradictions(environment: Environment) -> Iterator[str]:
     services = environment.services
-    if 2 * len(services) > TARGET_GROUPS_PER_LOAD_BALANCER:
-        yield (
-            f"services: {len(services)} services need {2 * len(services)} target groups, a load balancer "
-            f"holds {TARGET_GROUPS_PER_LOAD_BALANCER}; split them over several environments"
-        )
-        return
-    migrating = sum(service.migrations for service in services)
-    shared = COMPUTE_RESOURCES_SHARED + (COMPUTE_RESOURCES_CDN if environment.cdn else 0)
-    available = RESOURCES_PER_STACK - shared - COMPUTE_RESOURCES_PER_MIGRATION * migrating
-    resources = RESOURCES_PER_STACK - available + COMPUTE_RESOURCES_PER_SERVICE * len(services)
-    if resources > RESOURCES_PER_STACK:
-        fit = available // COMPUTE_RESOURCES_PER_SERVICE
-        yield (
-            f"services: {len(services)} services need about {resources} resources in the Compute stack, "
-            f"CloudFormation allows {RESOURCES_PER_STACK}; at most {fit} services an environment"
-        )
-    outputs = (
-        COMPUTE_OUTPUTS_SHARED
-        + (COMPUTE_OUTPUTS_CDN if environment.cdn else 0)
-        + COMPUTE_OUTPUTS_PER_SERVICE * len(services)
-        + COMPUTE_OUTPUTS_PER_MIGRATION * migrating
-    )
-    if environment.delivery is not None and outputs > OUTPUTS_PER_STACK:
-        yield (
-            f"services: {len(services)} services with pipelines need about {outputs} outputs of the Compute "
-            f"stack, CloudFormation allows {OUTPUTS_PER_STACK}; remove [delivery] or split the services over "
-            "several environments"
-        )
     names = {service.name for service in services}
     for service in services:
         owner, _, suffix = service.name.partition("-")

@@ -1,4 +1,4 @@
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from aws_cdk import CfnOutput, Duration, RemovalPolicy, Stack
@@ -18,6 +18,7 @@ from platform_constructs.microservice import Microservice, MicroserviceProps
 from platform_constructs.public_distribution import PublicDistribution
 from platform_constructs.public_load_balancer import PublicLoadBalancer
 from platform_constructs.release_check import ReleaseCheck
+from platform_constructs.release_rights import ReleaseRights
 from platform_constructs.service_image import ServiceImage
 from platform_constructs.service_scaling import ServiceScalingProps, TaskSchedule
 from platform_constructs.sign_in import SignIn
@@ -114,6 +115,7 @@ class ComputeStack(Stack):
             removal_policy=self._removal_policy,
         )
         self._release_check = None
+        self._release_rights = None
         if settings.release.controller != "rolling":
             self._release_check = ReleaseCheck(
                 self,
@@ -126,24 +128,27 @@ class ComputeStack(Stack):
                 logs_key=self._logs_key,
                 removal_policy=self._removal_policy,
             ).function
+            self._release_rights = ReleaseRights(
+                self, "ReleaseRights", controller=settings.release.controller, check=self._release_check
+            )
         self.microservices = {service.name: self._microservice(service) for service in settings.services}
-        way_out = network.endpoints.admit(
-            self,
-            *(each.security_group for each in self.microservices.values()),
-            *(self._release_check.connections.security_groups if self._release_check else ()),
-        )
-        rights = {
-            service.name: UserRights(access=service.database, tables=service.tables)
-            for service in settings.services
-            if service.database != "none"
+        ways_out = {
+            name: network.endpoints.admit(each.security_group) for name, each in self.microservices.items()
         }
+        checking = self._release_check.connections.security_groups if self._release_check else []
+        # A release calls the check as soon as the service exists.
+        checks = [network.endpoints.admit(group) for group in checking]
         self.preparations = {
             service.name: DatabasePreparation(
                 self,
                 f"{_pascal_case(service.name)}Database",
                 microservice=self.microservices[service.name],
                 database=self._database,
-                users=rights,
+                users={
+                    user.name: UserRights(access=user.database, tables=user.tables)
+                    for user in settings.prepared_users(service)
+                    if user.database != "none"
+                },
                 operations=operations,
                 environment=self._environment,
                 sample_data=settings.sample_data,
@@ -151,20 +156,28 @@ class ComputeStack(Stack):
             for service in settings.services
             if service.migrations
         }
-        for preparation in self.preparations.values():
-            preparation.done.node.add_dependency(way_out)
+        prepared = {
+            service.name: [
+                preparation.done
+                for owner in settings.services
+                if (preparation := self.preparations.get(owner.name))
+                and service in settings.prepared_users(owner)
+            ]
+            for service in settings.services
+        }
+        for name, preparation in self.preparations.items():
+            preparation.done.node.add_dependency(ways_out[name])
         for service in settings.services:
             microservice = self.microservices[service.name]
-            microservice.service.node.add_dependency(way_out)
-            if service.database != "none":
-                microservice.service.node.add_dependency(*(each.done for each in self.preparations.values()))
-            operations.lift_to_minimum(
-                f"Minimum-{service.name}",
-                service=microservice.service,
-                minimum=service.scaling.min_tasks,
-            )
+            microservice.service.node.add_dependency(ways_out[service.name], *checks, *prepared[service.name])
+        operations.lift_to_minimum(
+            "Minimum",
+            minimums={
+                self.microservices[each.name].service: each.scaling.min_tasks for each in settings.services
+            },
+        )
         if settings.release.controller == "codedeploy":
-            self._release_by_codedeploy(operations, [each.done for each in self.preparations.values()])
+            self._release_by_codedeploy(operations, prepared)
         self._add_outputs()
 
     def _edge(self, name: str, cdn: Cdn, web_acl: WebAcl | None) -> PublicDistribution:
@@ -187,7 +200,9 @@ class ComputeStack(Stack):
             removal_policy=self._removal_policy,
         )
 
-    def _release_by_codedeploy(self, operations: EcsOperations, after: Sequence[IDependable]) -> None:
+    def _release_by_codedeploy(
+        self, operations: EcsOperations, prepared: Mapping[str, Sequence[IDependable]]
+    ) -> None:
         for service in self._settings.services:
             microservice = self.microservices[service.name]
             operations.release_by_codedeploy(
@@ -198,7 +213,7 @@ class ComputeStack(Stack):
                 container_port=service.container_port,
                 deployment_group=cast(codedeploy.EcsDeploymentGroup, microservice.release.deployment_group),
                 check=cast(lambda_.Function, self._release_check),
-                after=after,
+                after=prepared[service.name],
             )
 
     def _family(self, service: Service) -> str:
@@ -232,6 +247,7 @@ class ComputeStack(Stack):
                 **(cache.environment(service.name) if cache else {}),
             },
             release_check=self._release_check,
+            release_rights=self._release_rights,
             removal_policy=self._removal_policy,
             props=self._props(service),
         )

@@ -65,7 +65,7 @@ class DataStack(Stack):
                 keep=protected,
             ),
         )
-        network.endpoints.admit(self, self.database.rotation_security_group)
+        network.endpoints.admit(self.database.rotation_security_group)
         self.alarms: list[OperatorAlarm] = []
         if backup is not None:
             kept = DatabaseBackup(

@@ -159,7 +159,9 @@ class ObservabilityStack(Stack):
             visits=visitor.metric_success(Duration.minutes(5)) if visitor else None,
             blocked_requests=blocked_requests,
         ).dashboard
-        SavedQueries(self, "Queries", folder=prefix, log_groups=[each.log_group for each in microservices])
+        SavedQueries(
+            self, "Queries", folder=prefix, log_groups=[each.log_group_name for each in microservices]
+        )
         if alarms.monthly_budget_usd is not None:
             MonthlyBudget(
                 self,

@@ -1,4 +1,5 @@
 from collections.abc import Mapping
+from functools import cached_property
 
 from aws_cdk import Stack
 from aws_cdk import aws_ec2 as ec2
@@ -98,9 +99,20 @@ class DatabaseAccess(Construct):
         """Allow reading the credentials of the service's own user, and no other's."""
         self._grant_read(grantee, self.users[service])
 
-    def grant_manage_users(self, grantee: iam.IGrantable) -> None:
-        """Allow reading every credential, to make the users that they belong to."""
-        self._grant_read(grantee, self.administrator, self.migrator, *self.users.values())
+    @cached_property
+    def manager_role(self) -> iam.Role:
+        """The role of tasks that make users and change the schema: it reads every credential.
+
+        One for all of them, since each has the administrator's and with it every right there is.
+        """
+        role = iam.Role(
+            self,
+            "ManagerRole",
+            assumed_by=iam.ServicePrincipal("ecs-tasks.amazonaws.com"),
+            description="Prepares the database for the services",
+        )
+        self._grant_read(role, self.administrator, self.migrator, *self.users.values())
+        return role
 
     def _grant_read(self, grantee: iam.IGrantable, *secrets: secretsmanager.ISecret) -> None:
         for secret in secrets:

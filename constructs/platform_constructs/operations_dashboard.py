@@ -19,6 +19,8 @@ _FIVE_MINUTES = Duration.minutes(5)
 _DAY = Duration.days(1)
 _GRID = 24
 _ALARMS_IN_A_ROW = 6
+# https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/CloudWatch-Dashboard-Body-Structure.html
+ALARMS_PER_WIDGET = 100
 
 
 class OperationsDashboard(Construct):
@@ -50,10 +52,12 @@ class OperationsDashboard(Construct):
         self.dashboard = cloudwatch.Dashboard(
             self, "Dashboard", dashboard_name=name, default_interval=Duration.hours(3)
         )
-        rows = math.ceil(len(alarms) / _ALARMS_IN_A_ROW)
-        self._row(
-            cloudwatch.AlarmStatusWidget(title="Alarms", alarms=list(alarms), width=_GRID, height=2 + rows)
-        )
+        for start in range(0, len(alarms), ALARMS_PER_WIDGET):
+            shown = alarms[start : start + ALARMS_PER_WIDGET]
+            rows = math.ceil(len(shown) / _ALARMS_IN_A_ROW)
+            self._row(
+                cloudwatch.AlarmStatusWidget(title="Alarms", alarms=list(shown), width=_GRID, height=2 + rows)
+            )
         if edge is not None:
             self._title("CloudFront")
             self._row(*_edge(edge))
@@ -162,14 +166,14 @@ def _releases(events: PlatformEvents) -> list[cloudwatch.ConcreteWidget]:
 
 
 def _tasks(microservice: Microservice) -> list[cloudwatch.ConcreteWidget]:
-    service, groups = microservice.service, microservice.target_groups
+    groups = microservice.target_groups
     low, high = microservice.scaling_bounds
     return [
         _graph(
             "CPU and memory (%)",
             3,
-            service.metric_cpu_utilization(period=_MINUTE, label="CPU"),
-            service.metric_memory_utilization(period=_MINUTE, label="memory"),
+            microservice.metric_used("CPUUtilization", _MINUTE, label="CPU"),
+            microservice.metric_used("MemoryUtilization", _MINUTE, label="memory"),
         ),
         _graph(
             "Tasks",

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+import limits
 import settings
 from ops.routes import reference, references
 from platform_constructs.viewer_network import ADMIN, HEADER, function_code
@@ -175,7 +176,7 @@ def test_restricted_rules_of_production_need_the_header_and_keep_within_five_val
             if isinstance(part, dict)
             for value in part["Values"]
         ]
-        assert len(values) <= settings.CONDITION_VALUES_PER_RULE
+        assert len(values) <= limits.CONDITION_VALUES_PER_RULE
         on_production = "Production" in reference(rule["ListenerArn"])
         assert not (on_production and "source-ip" in fields), (
             "CloudFront's address says nothing of the viewer"
@@ -265,7 +266,7 @@ def test_names_that_are_the_account_s_are_the_environment_s_own(case: str, compu
 def test_as_much_is_counted_for_it_as_it_takes(compute: Template) -> None:
     of_cdn = [logical_id for logical_id in compute["Resources"] if logical_id.startswith("Edge")]
     admitting = [logical_id for logical_id in compute["Resources"] if "FromCloudFront" in logical_id]
-    assert len(of_cdn) + len(admitting) <= settings.COMPUTE_RESOURCES_CDN
+    assert len(of_cdn) + len(admitting) <= limits.COMPUTE_RESOURCES_CDN
 
 
 def test_errors_at_the_edge_are_part_of_what_customers_see() -> None:

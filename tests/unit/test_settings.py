@@ -504,23 +504,10 @@ def test_overrides_reach_single_values_of_a_manifest(project: Path) -> None:
     edit(
         project / "environments/dev.toml",
         r"^\[release\]",
-        "[services.customer.scaling]\nmax_tasks = 9\n[release]",
+        "[services.customer.scaling]\nmax_tasks = 7\n[release]",
     )
     scaling = settings.load("dev", project).services[0].scaling
-    assert (scaling.min_tasks, scaling.max_tasks) == (2, 9)
-
-
-def test_more_services_than_a_stack_holds_are_refused_with_the_number_that_fits(project: Path) -> None:
-    manifest = (project / "services/customer/service.toml").read_text()
-    for number in range(40):
-        folder = project / f"services/extra{number}"
-        folder.mkdir()
-        (folder / "Dockerfile").touch()
-        (folder / "service.toml").write_text(
-            manifest.replace("/*", f"/extra{number}").replace("priority = 200", f"priority = {300 + number}")
-        )
-    edit(project / "services/customer/service.toml", r"^priority.*", "priority = 900")
-    assert "CloudFormation allows 500; at most" in problems_of(project)
+    assert (scaling.min_tasks, scaling.max_tasks) == (2, 7)
 
 
 def test_paths_below_admin_are_restricted_without_being_told_to(project: Path) -> None:
@@ -544,27 +531,6 @@ def test_branches_have_the_names_that_git_allows(project: Path, branch: str) -> 
     delivery = settings.load("dev", project).delivery
     assert delivery is not None
     assert delivery.branch == branch
-
-
-@pytest.mark.parametrize(("extra", "refused"), [(11, False), (12, True)])
-def test_more_pipelines_than_compute_has_outputs_for_are_refused(
-    project: Path, extra: int, refused: bool
-) -> None:
-    manifest = (project / "services/customer/service.toml").read_text()
-    for number in range(extra):
-        folder = project / f"services/extra{number}"
-        folder.mkdir()
-        (folder / "Dockerfile").touch()
-        (folder / "service.toml").write_text(
-            manifest.replace("/*", f"/extra{number}")
-            .replace("priority = 200", f"priority = {300 + number}")
-            .replace('["/", "/suppliers", "/api/suppliers"]', f'["/extra{number}"]')
-        )
-    edit(project / "services/customer/service.toml", r"^priority.*", "priority = 900")
-    if refused:
-        assert "services with pipelines need about 212 outputs" in problems_of(project)
-    else:
-        assert settings.load("dev", project).delivery
 
 
 @pytest.mark.parametrize(
