@@ -6,7 +6,7 @@ BIN := $(CURDIR)/.venv/bin
 export PATH := $(BIN):$(CURDIR)/node_modules/.bin:$(PATH)
 .DEFAULT_GOAL := help
 
-PYTHON_SOURCES := app.py checks.py settings.py stacks constructs delivery ops emulator services tests bench
+PYTHON_SOURCES := app.py checks.py limits.py settings.py stacks constructs delivery ops emulator services tests bench
 
 # Every target with a line of help.
 .PHONY: $(shell grep -oE "^[a-z]+:" Makefile | tr -d :)
@@ -56,6 +56,7 @@ diff: setup ## Compare ENV as it is deployed with the sources
 
 bench: setup images load-tool ## Measure synthesis, the services and the command line; figures are ratios within one run
 	python -m bench.synth
+	python -m bench.scale
 	python -m bench.web
 	python -m bench.status
 

@@ -6,6 +6,7 @@ from typing import Any
 import aws_cdk as cdk
 
 import checks
+import limits
 from platform_constructs.conventions import apply_conventions
 from settings import Environment, SettingsError, load
 from stacks import ComputeStack, DataStack, DeliveryStack, NetworkStack, ObservabilityStack
@@ -16,9 +17,9 @@ def build(app: cdk.App, env: Environment) -> None:
     where = cdk.Environment(account=env.account, region=env.region)
     common: dict[str, Any] = {"prefix": f"suppliers-{env.name}", "protected": env.protected, "env": where}
     base: dict[str, Any] = {"zones": env.availability_zones, "network": env.network, "alarms": env.alarms}
-    network = NetworkStack(app, "Network", **base, **common)
+    network = NetworkStack(app, "Network", cache=env.cache is not None, **base, **common)
     kept: dict[str, Any] = {"database": env.database, "backup": env.backup, "users": env.database_users}
-    data = DataStack(app, "Data", network=network, **kept, **common)
+    data = DataStack(app, "Data", network=network, cache=env.cache, services=env.services, **kept, **common)
     compute = ComputeStack(app, "Compute", network=network, data=data, settings=env.compute, **common)
     stacks, push = {"network": network, "compute": compute, **common}, env.delivery
     delivery = push and DeliveryStack(app, "Delivery", delivery=push, release=env.release, **stacks)
@@ -35,4 +36,4 @@ if __name__ == "__main__":
         sys.exit(str(error))
     if app.node.try_get_context("checks"):
         checks.attach(app)
-    app.synth()
+    limits.synth(app)

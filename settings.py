@@ -20,28 +20,42 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+import limits
 from platform_constructs.cron_expression import CronExpression
 
 ROOT = Path(__file__).parent
 
-# Condition values a listener rule may hold, paths and addresses together:
-# https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-limits.html
-CONDITION_VALUES_PER_RULE = 5
 # A restricted service keeps this many priorities: rules for its networks, and the last one for the 403.
 RULES_PER_SERVICE = 50
-# 100 target groups a load balancer (same page), two a service.
-TARGET_GROUPS_PER_LOAD_BALANCER = 100
-# 500 resources a template: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html
-# The Compute stack holds this many of its own and for each service; a test counts them in the templates.
-RESOURCES_PER_STACK = 500
-COMPUTE_RESOURCES_SHARED = 40
-COMPUTE_RESOURCES_PER_SERVICE = 30
-COMPUTE_RESOURCES_PER_MIGRATION = 4
-# 200 outputs a template (same page). What the pipelines need to know of a service is an output of Compute.
-OUTPUTS_PER_STACK = 200
-COMPUTE_OUTPUTS_SHARED = 12
-COMPUTE_OUTPUTS_PER_SERVICE = 14
-COMPUTE_OUTPUTS_PER_MIGRATION = 4
+
+# Where CloudFront's certificates, web ACLs and metrics live:
+# https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/cnames-and-https-requirements.html
+CLOUDFRONT_REGION = "us-east-1"
+# The managed prefix list com.amazonaws.global.cloudfront.origin-facing of each region, which CloudFormation cannot look
+# up by its name. All are regions that VPC origins are offered in:
+# https://aws.amazon.com/blogs/networking-and-content-delivery/limit-access-to-your-origins-using-the-aws-managed-prefix-list-for-amazon-cloudfront/
+# https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/private-content-vpc-origins.html
+CLOUDFRONT_PREFIX_LISTS: Mapping[str, str] = {
+    "ap-northeast-1": "pl-58a04531",
+    "ap-northeast-2": "pl-22a6434b",
+    "ap-south-1": "pl-9aa247f3",
+    "ap-southeast-1": "pl-31a34658",
+    "ap-southeast-2": "pl-b8a742d1",
+    "ca-central-1": "pl-38a64351",
+    "eu-central-1": "pl-a3a144ca",
+    "eu-north-1": "pl-fab65393",
+    "eu-west-1": "pl-4fa04526",
+    "eu-west-2": "pl-93a247fa",
+    "eu-west-3": "pl-75b1541c",
+    "sa-east-1": "pl-5da64334",
+    "us-east-1": "pl-3b927c52",
+    "us-east-2": "pl-b6a144df",
+    "us-west-1": "pl-4ea04527",
+    "us-west-2": "pl-82a045eb",
+}
+# Path patterns that a distribution tells apart, an adjustable quota:
+# https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/cloudfront-limits.html
+CLOUDFRONT_BEHAVIORS = 75
 
 # CloudFormation waits an hour for a custom resource; linear shifting takes 10 minutes, starting tasks some.
 CODEDEPLOY_BAKE_MINUTES = 40
@@ -103,13 +117,28 @@ RESERVED_NAMES = frozenset(
             "cluster-name",
             "database-access",
         ),
-        *("database-alarms", "entrance", "key", "logs-key", "notifications", "operations", "release-check"),
+        *(
+            "database-alarms",
+            "entrance",
+            "key",
+            "logs-key",
+            "notifications",
+            "operations",
+            "release-check",
+            "release-rights",
+        ),
         *("source", "topic-key", "application-url", "dashboard-url", "test-listener-arn"),
         *(
             "budget",
+            "cache",
+            "cache-access",
+            "cache-alarms",
             "canary",
+            "edge",
             "entrance-alarms",
             "events",
+            "proxy",
+            "proxy-alarms",
             "queries",
             "release-alarms",
             "transport",
@@ -217,6 +246,16 @@ def _instance_class(value: str) -> str:
     return value
 
 
+def _cache_node_type(value: str) -> str:
+    if not re.fullmatch(r"cache\.[a-z][a-z0-9]*\.[a-z0-9]+", value):
+        raise ValueError(f"{value!r} is no cache node type; an example is cache.t4g.micro")
+    if value.split(".")[1].endswith("gd"):
+        raise ValueError(
+            f"{value!r} keeps data on disks too, which a cache of lists does not need; an example is cache.r7g.large"
+        )
+    return value
+
+
 def _memory_gib(instance_class: str) -> float:
     """Memory of an instance class of the families t, m and r, or of one known by its name; 0 if it is of another one."""
     _, family, size = instance_class.split(".")
@@ -320,6 +359,8 @@ class Database(_Section):
     deletion_protection: bool = False
     sample_data: bool = False
     max_connections: int | None = Field(default=None, ge=20, le=16_000)
+    proxy: bool = False
+    """Services connect to an RDS Proxy, which shares the server's connections between them."""
     # Amazon RDS spreads readers over several replicas of MySQL by no address of its own, so one is what they can use.
     read_replicas: int = Field(default=0, ge=0, le=1)
     cluster: bool = False
@@ -356,6 +397,10 @@ class Database(_Section):
             )
         if not self.multi_az:
             raise ValueError("cluster = true has its standbys in other zones; remove multi_az = false")
+        if self.proxy:
+            raise ValueError(
+                "cluster = true is reached by its own addresses; remove proxy or set it to false"
+            )
         if self.read_replicas:
             raise ValueError(
                 "cluster = true has readers already, its standbys; remove read_replicas or set it to 0"
@@ -381,6 +426,13 @@ class Oidc(_Section):
     """A secret in Secrets Manager whose whole value is the client secret."""
 
 
+class Cache(_Section):
+    """Valkey on ElastiCache that the tasks share, a primary with replicas; absent means: each task has its own memory."""
+
+    node_type: Annotated[str, AfterValidator(_cache_node_type)] = "cache.t4g.micro"
+    replicas: int = Field(default=1, ge=0, le=5)
+
+
 class Access(_Section):
     """Who may reach what; an empty list means: only from inside the VPC.
 
@@ -398,6 +450,17 @@ class Tls(_Section):
 
     domain: Annotated[str, AfterValidator(_domain)]
     hosted_zone_id: str = Field(pattern=r"^Z[A-Z0-9]{1,31}$")
+
+
+class Cdn(_Section):
+    """CloudFront in front of the load balancer, which is then internal; absent means: the load balancer is public.
+
+    `list_seconds` is how long public pages may be kept at the edge, `price_class` from where CloudFront answers: '100'
+    North America and Europe, '200' also Asia and the Middle East, 'all' everywhere.
+    """
+
+    list_seconds: int = Field(default=10, ge=1, le=3600)
+    price_class: Literal["100", "200", "all"] = "100"
 
 
 class Waf(_Section):
@@ -573,6 +636,11 @@ class Scaling(_Section):
         """The lowest minimum that ever holds."""
         return min([self.min_tasks, *(each.min_tasks for each in self.schedules)])
 
+    @property
+    def most_tasks(self) -> int:
+        """The highest maximum that ever holds."""
+        return max([self.max_tasks, *(each.max_tasks for each in self.schedules)])
+
     @model_validator(mode="before")
     @classmethod
     def _less_for_fewer_tasks(cls, scaling: Any) -> Any:
@@ -710,6 +778,8 @@ class Compute(_Section):
     release: Release
     tls: Tls | None
     oidc: Oidc | None
+    cdn: Cdn | None
+    cloudfront_prefix_list: str
     waf: Waf | None
     admin_cidrs: tuple[str, ...]
     test_admin_cidrs: tuple[str, ...]
@@ -717,6 +787,24 @@ class Compute(_Section):
     sample_data: bool
     exec: bool
     response_seconds: float
+
+    def prepared_users(self, owner: Service) -> tuple[Service, ...]:
+        """The services whose users the migrating service `owner` makes, with their rights.
+
+        Its own and those that share a table with it. Who names no tables, or only tables that no migrating
+        service names, is everybody's: the lists of n services then grow with n each.
+        """
+
+        def shares(user: Service, migrating: Service) -> bool:
+            return not user.tables or not migrating.tables or bool({*user.tables} & {*migrating.tables})
+
+        migrating = [service for service in self.services if service.migrations]
+        return tuple(
+            user
+            for user in self.services
+            if user.database != "none"
+            and (user == owner or shares(user, owner) or not any(shares(user, each) for each in migrating))
+        )
 
 
 class Observability(_Section):
@@ -726,6 +814,7 @@ class Observability(_Section):
     alarms: Alarms
     canary: Canary | None
     waf: Waf | None
+    edge_is_measured: bool
 
 
 class Environment(_Section):
@@ -740,8 +829,10 @@ class Environment(_Section):
     network: Network = Network()
     database: Database = Database()
     backup: Backup | None = None
+    cache: Cache | None = None
     access: Access = Access()
     tls: Tls | None = None
+    cdn: Cdn | None = None
     waf: Waf | None = None
     release: Release = Release()
     delivery: Delivery | None = None
@@ -779,6 +870,8 @@ class Environment(_Section):
             release=self.release,
             tls=self.tls,
             oidc=self.access.oidc,
+            cdn=self.cdn,
+            cloudfront_prefix_list=CLOUDFRONT_PREFIX_LISTS.get(self.region, ""),
             waf=self.waf,
             admin_cidrs=self.admin_cidrs,
             test_admin_cidrs=self.test_admin_cidrs,
@@ -791,7 +884,13 @@ class Environment(_Section):
     @property
     def observability(self) -> Observability:
         """The part that the Observability stack reads."""
-        return Observability(environment=self.name, alarms=self.alarms, canary=self.canary, waf=self.waf)
+        return Observability(
+            environment=self.name,
+            alarms=self.alarms,
+            canary=self.canary,
+            waf=self.waf,
+            edge_is_measured=self.cdn is not None and self.region == CLOUDFRONT_REGION,
+        )
 
     def rule_priorities(self, service: Service) -> range:
         """The listener rule priorities that are a service's own, whether it uses all of them or not."""
@@ -803,7 +902,9 @@ class Environment(_Section):
         """How many rules of a listener lead to a service."""
         if service.access == "public":
             return 1
-        return -(-len(self.test_admin_cidrs) // (CONDITION_VALUES_PER_RULE - len(service.path_patterns)))
+        return -(
+            -len(self.test_admin_cidrs) // (limits.CONDITION_VALUES_PER_RULE - len(service.path_patterns))
+        )
 
 
 def environment_names(root: Path = ROOT) -> list[str]:
@@ -1013,12 +1114,18 @@ def _contradictions(environment: Environment) -> Iterator[str]:
             f"database.cluster: its three instances are in {_CLUSTER_ZONES} zones; name at least as many in "
             f"availability_zones, not {len(zones)}"
         )
+    if environment.database.proxy and not environment.database_users:
+        yield "database.proxy: no service uses the database; remove the key"
     if environment.release.approval and environment.delivery is None:
         yield "release.approval: is asked for by a pipeline; add [delivery] or remove the key"
+    if environment.cache is not None and not environment.database_users:
+        yield "cache: no service has a database whose lists could be shared; remove [cache]"
     yield from _access_contradictions(environment)
+    yield from _cdn_contradictions(environment)
     if environment.canary and network.nat_gateways == 0:
         yield "canary: runs in the VPC and reports to CloudWatch Synthetics; set network.nat_gateways to at least 1"
     yield from _release_contradictions(environment)
+    yield from limits.exceeded(environment)
     yield from _service_contradictions(environment)
 
 
@@ -1043,6 +1150,36 @@ def _access_contradictions(environment: Environment) -> Iterator[str]:
         )
 
 
+def _cdn_contradictions(environment: Environment) -> Iterator[str]:
+    if environment.cdn is None:
+        return
+    region = environment.region
+    if region not in CLOUDFRONT_PREFIX_LISTS:
+        yield (
+            f"cdn: CloudFront's address list of {region} is not known, so that nothing could be let in; remove [cdn] or "
+            f"choose one of {', '.join(CLOUDFRONT_PREFIX_LISTS)}"
+        )
+    for section, what in (("tls", "certificate"), ("waf", "web ACL")):
+        if getattr(environment, section) is not None and region != CLOUDFRONT_REGION:
+            yield (
+                f"{section}: the {what} of CloudFront has to be in {CLOUDFRONT_REGION}, not {region}; remove "
+                f"[{section}] or [cdn], or set region = '{CLOUDFRONT_REGION}'"
+            )
+    if environment.access.oidc is not None and environment.network.nat_gateways == 0:
+        yield (
+            "access.oidc: behind CloudFront the load balancer reaches the provider by NAT gateways; set "
+            "network.nat_gateways to at least 1, or remove [access.oidc] or [cdn]"
+        )
+    patterns = sum(
+        len(service.path_patterns) for service in environment.services if service.access == "admin"
+    )
+    if patterns >= CLOUDFRONT_BEHAVIORS:
+        yield (
+            f"cdn: the restricted services have {patterns} path patterns, a distribution tells "
+            f"{CLOUDFRONT_BEHAVIORS - 1} apart; use fewer or remove [cdn]"
+        )
+
+
 def _release_contradictions(environment: Environment) -> Iterator[str]:
     release = environment.release
     if release.controller == "codedeploy" and release.bake_minutes > CODEDEPLOY_BAKE_MINUTES:
@@ -1061,7 +1198,7 @@ def _release_contradictions(environment: Environment) -> Iterator[str]:
             )
         # Native releases move one rule of each listener.
         if release.controller == "ecs" and environment.forward_rules(service) > 1:
-            fit = CONDITION_VALUES_PER_RULE - len(service.path_patterns)
+            fit = limits.CONDITION_VALUES_PER_RULE - len(service.path_patterns)
             yield (
                 f"access.admin_cidrs: with controller 'ecs' the paths of {service.name} leave room for {fit} "
                 f"networks including the VPC's, not {len(environment.test_admin_cidrs)}"
@@ -1079,32 +1216,6 @@ def _unanswered_checks(service: Service) -> Iterator[str]:
 
 def _service_contradictions(environment: Environment) -> Iterator[str]:
     services = environment.services
-    if 2 * len(services) > TARGET_GROUPS_PER_LOAD_BALANCER:
-        yield (
-            f"services: {len(services)} services need {2 * len(services)} target groups, a load balancer "
-            f"holds {TARGET_GROUPS_PER_LOAD_BALANCER}; split them over several environments"
-        )
-        return
-    migrating = sum(service.migrations for service in services)
-    available = RESOURCES_PER_STACK - COMPUTE_RESOURCES_SHARED - COMPUTE_RESOURCES_PER_MIGRATION * migrating
-    resources = RESOURCES_PER_STACK - available + COMPUTE_RESOURCES_PER_SERVICE * len(services)
-    if resources > RESOURCES_PER_STACK:
-        fit = available // COMPUTE_RESOURCES_PER_SERVICE
-        yield (
-            f"services: {len(services)} services need about {resources} resources in the Compute stack, "
-            f"CloudFormation allows {RESOURCES_PER_STACK}; at most {fit} services an environment"
-        )
-    outputs = (
-        COMPUTE_OUTPUTS_SHARED
-        + COMPUTE_OUTPUTS_PER_SERVICE * len(services)
-        + COMPUTE_OUTPUTS_PER_MIGRATION * migrating
-    )
-    if environment.delivery is not None and outputs > OUTPUTS_PER_STACK:
-        yield (
-            f"services: {len(services)} services with pipelines need about {outputs} outputs of the Compute "
-            f"stack, CloudFormation allows {OUTPUTS_PER_STACK}; remove [delivery] or split the services over "
-            "several environments"
-        )
     names = {service.name for service in services}
     for service in services:
         owner, _, suffix = service.name.partition("-")

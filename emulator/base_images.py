@@ -28,6 +28,8 @@ IMAGES = {
     "python:3.13-slim-trixie": "python",
     "mysql:8.4": "mysql",
 }
+# Built when a stack or a test asks for it, in the same way everywhere.
+CACHE_IMAGE = "emulator/valkey:8.1"
 # Debian itself is only needed to build the others.
 NEEDED = ("python:3.13-slim-trixie", "mysql:8.4")
 RECIPES = Path(__file__).resolve().parent / "images"
@@ -49,6 +51,27 @@ def ensure(say: Say = print) -> None:
         return
     say("no image registry is reachable: building base images from Debian's packages")
     build_all(say)
+
+
+def ensure_cache(say: Say = print) -> None:
+    """Return with the image of the cache present; 15 s the first time."""
+    if exists(CACHE_IMAGE):
+        return
+    base = "debian:trixie-slim"
+    if not exists(base):
+        if registry_is_reachable():
+            say(f"pulling {PUBLIC}/{base}")
+            pull(base)
+        else:
+            _build_debian(say)
+    say(f"building {CACHE_IMAGE}")
+    client = engine.client()
+    run(
+        [client.path, "build", "-q", "-t", CACHE_IMAGE, RECIPES / "valkey"],
+        env={**os.environ, **client.environment},
+        seconds=300,
+        doing=f"building {CACHE_IMAGE}",
+    )
 
 
 def exists(reference: str) -> bool:

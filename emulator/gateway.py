@@ -77,6 +77,7 @@ async def serve(context: Context) -> None:
     from emulator.bridges import (
         certificates,
         database,
+        database_proxy,
         load_balancer,
         private_addresses,
         record_only,
@@ -95,7 +96,7 @@ async def serve(context: Context) -> None:
         },
         LEDGER_PATH: record_only.ledger_document,
         LISTENERS_PATH: balancer.listener_urls,
-        DATABASES_PATH: database.servers,
+        DATABASES_PATH: lambda: [*database.servers(), *database_proxy.servers()],
     }
 
     async def application(scope: Scope, receive: Receive, send: Send) -> None:

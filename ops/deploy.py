@@ -118,7 +118,8 @@ def endpoint(environment: Environment, *, rehearse: bool = False) -> Endpoint:
     url = outputs(environment, "compute")["ApplicationUrl"].rstrip("/")
     if instance is None:
         return Endpoint(url)
-    secure = url.startswith("https:")
+    # Of the load balancer: the emulator has no CloudFront in front of it.
+    secure = environment.tls is not None
     name = f"suppliers-{environment.name}"
     for listener in lifecycle.status(instance)["listeners"]:
         if listener["load_balancer"] == name and listener["port"] == (443 if secure else 80):

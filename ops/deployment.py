@@ -177,7 +177,8 @@ def endpoint(deployment: Deployment, instance: Instance | None) -> Endpoint:
     url = deployment.output("compute", "ApplicationUrl").rstrip("/")
     if instance is None:
         return Endpoint(url)
-    secure = url.startswith("https:")
+    # Of the load balancer: the emulator has no CloudFront in front of it.
+    secure = deployment.environment.tls is not None
     name = f"suppliers-{deployment.environment.name}"
     for listener in lifecycle.listeners(instance):
         if listener["load_balancer"] == name and listener["port"] == (443 if secure else 80):

@@ -25,6 +25,7 @@ from ops.routes import Blueprint, Route, Template, Traffic, references, replaced
 from ops.stateful import Loss
 from settings import ROOT, Environment
 
+_LOAD_BALANCER = "AWS::ElasticLoadBalancingV2::LoadBalancer"
 TEMPLATE = ROOT / "cdk.out" / "Compute.template.json"
 
 # In these the resources may be older than the template that CloudFormation answers with.
@@ -88,7 +89,8 @@ class Finding:
 class Plan:
     """What deploying a template does to the rules of a stack; nothing of it where nothing is deployed.
 
-    `switches` names the services that would change their release controller, each with the way to do it.
+    `switches` names what CloudFormation cannot change: services that would change their release controller, a load
+    balancer that would change between internal and internet-facing; each with the way to do it.
     """
 
     stack: str
@@ -189,7 +191,20 @@ def plan(deployed: Deployed, template: Template) -> Plan:
 def _switches(before: Template, after: Template) -> Iterator[str]:
     for logical_id, resource in before["Resources"].items():
         following = after["Resources"].get(logical_id)
-        if resource["Type"] != "AWS::ECS::Service" or following is None:
+        if following is None:
+            continue
+        if resource["Type"] == _LOAD_BALANCER and _scheme(resource) != _scheme(following):
+            # A group belongs to one load balancer, and the name to one:
+            # https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-elasticloadbalancingv2-loadbalancer.html
+            # https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-target-groups.html
+            yield (
+                f"{logical_id}: a load balancer that exists cannot change from {_scheme(resource)} to "
+                f"{_scheme(following)}: CloudFormation would make a second one, which can have neither its name nor its "
+                "target groups. Remedy: leave [cdn] as it was; or destroy the environment and deploy it anew; or, where "
+                "its data is needed, bring the change as an environment of its own and move data and domain there "
+                "(docs/architecture.md#cloudfront-in-front)"
+            )
+        if resource["Type"] != "AWS::ECS::Service":
             continue
         old, new = _controller(resource), _controller(following)
         if "CODE_DEPLOY" in (old, new) and old != new:
@@ -199,6 +214,10 @@ def _switches(before: Template, after: Template) -> Iterator[str]:
                 "service anew: a copy of its folder under another name and with a lower priority takes its paths "
                 "over, then the old folder is removed"
             )
+
+
+def _scheme(load_balancer: Mapping[str, Any]) -> str:
+    return str(load_balancer.get("Properties", {}).get("Scheme", "internet-facing"))
 
 
 def _controller(service: Mapping[str, Any]) -> str:

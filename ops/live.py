@@ -265,7 +265,8 @@ def _condition(condition: Record) -> str:
     values: Sequence[Any] = condition.get("Values") or next(
         (each_value["Values"] for key, each_value in condition.items() if key.endswith("Config")), []
     )
-    return f"{names.get(field, field)} {', '.join(map(str, values))}"
+    header = condition.get("HttpHeaderConfig", {}).get("HttpHeaderName")
+    return f"{header or names.get(field, field)} {', '.join(map(str, values))}"
 
 
 def _action(actions: Sequence[Record]) -> str:

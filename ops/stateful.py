@@ -29,6 +29,8 @@ RELEASED = ROOT / "tests" / "compliance" / "stateful"
 _STATEFUL_TOO = frozenset(
     {"AWS::CodeCommit::Repository", "AWS::EC2::Subnet", "AWS::EC2::VPC", "AWS::ECR::Repository"}
 )
+# On the linter's list, but the cache keeps nothing: lists are read again from the database, sessions begin anew.
+_KEEPS_NOTHING = frozenset({"AWS::ElastiCache::ReplicationGroup"})
 # Changed in place, though the schema says of them that they may replace the instance:
 # https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-rds-dbinstance.html
 _IN_PLACE = {
@@ -201,12 +203,13 @@ def refuse(lost: Sequence[Loss], environment: Environment) -> None:
 
 @cache
 def stateful_types() -> frozenset[str]:
-    """The resource types that keep something: the linter's list, and what it leaves out."""
+    """The resource types that keep something: the linter's list but for the cache, and what it leaves out."""
     # Imported here: takes seconds to load, and most commands need none of it.
     from cfnlint.data import AdditionalSpecs
     from cfnlint.helpers import load_resource
 
-    return _STATEFUL_TOO.union(load_resource(AdditionalSpecs, "StatefulResources.json")["ResourceTypes"])
+    listed = load_resource(AdditionalSpecs, "StatefulResources.json")["ResourceTypes"]
+    return _STATEFUL_TOO.union(listed) - _KEEPS_NOTHING
 
 
 @cache

@@ -29,6 +29,7 @@ from ops.options import AsJson, Env, Rehearse
 from ops.refusals import explain, says
 from ops.session import Session, operating
 from ops.text import table
+from platform_constructs.viewer_network import ADMIN, HEADER
 
 _REQUESTS = 24
 # CloudWatch Logs shows a line some seconds after it was written.
@@ -294,7 +295,12 @@ def names(facts: Facts) -> Result:
     url = facts.deployment.output("compute", "ApplicationUrl")
     host = urlsplit(url).hostname or ""
     if facts.emulated:
-        return Result(check, State.RECORDED, f"{host} is this machine by convention (RFC 6761), not by DNS")
+        by = (
+            "CloudFront's, which is only recorded"
+            if facts.session.environment.cdn
+            else "this machine by convention (RFC 6761)"
+        )
+        return Result(check, State.RECORDED, f"{host} is {by}, not by DNS")
     try:
         addresses = sorted(
             {str(found[4][0]) for found in socket.getaddrinfo(host, 443, type=socket.SOCK_STREAM)}
@@ -322,7 +328,8 @@ def closed(facts: Facts) -> Result:
     for rule in facts.rules:
         leads_to = live.traffic_by_service(facts.deployment, [rule]).keys() & restricted.keys()
         if leads_to:
-            everybody = "from " not in rule.conditions or "0.0.0.0/0" in rule.conditions
+            named = "from " in rule.conditions or f"{HEADER} {ADMIN}" in rule.conditions
+            everybody = not named or "0.0.0.0/0" in rule.conditions
             (unguarded if everybody else guarded).append(rule.priority)
     if unguarded:
         return Result(check, State.FAILED, f"rule {', '.join(unguarded)} leads everybody to it")

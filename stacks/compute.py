@@ -1,4 +1,4 @@
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from aws_cdk import CfnOutput, Duration, RemovalPolicy, Stack
@@ -9,18 +9,22 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct, IDependable
 
+from platform_constructs.cache_access import CacheAccess
 from platform_constructs.cron_expression import CronExpression
 from platform_constructs.database_access import DatabaseAccess
 from platform_constructs.database_preparation import DatabasePreparation, UserRights
 from platform_constructs.ecs_operations import EcsOperations
 from platform_constructs.microservice import Microservice, MicroserviceProps
+from platform_constructs.public_distribution import PublicDistribution
 from platform_constructs.public_load_balancer import PublicLoadBalancer
 from platform_constructs.release_check import ReleaseCheck
+from platform_constructs.release_rights import ReleaseRights
 from platform_constructs.service_image import ServiceImage
 from platform_constructs.service_scaling import ServiceScalingProps, TaskSchedule
 from platform_constructs.sign_in import SignIn
+from platform_constructs.viewer_network import ADMIN, HEADER
 from platform_constructs.web_acl import WebAcl
-from settings import ROOT, Compute, Service
+from settings import ROOT, Cdn, Compute, Service
 from stacks.data import DataStack
 from stacks.network import NetworkStack
 
@@ -49,6 +53,12 @@ class ComputeStack(Stack):
         )
         self._settings = settings
         self._environment = {"ENVIRONMENT": settings.environment}
+        if settings.cdn:
+            # What the services cannot see behind it: that viewers speak HTTPS, and that somebody keeps their pages.
+            self._environment |= {
+                "PUBLIC_SCHEME": "https",
+                "SHARED_CACHE_SECONDS": str(settings.cdn.list_seconds),
+            }
         self._subnets = network.application_subnets
         self._alarms = network.alarm_topic
         self._removal_policy = RemovalPolicy.RETAIN if protected else RemovalPolicy.DESTROY
@@ -60,7 +70,9 @@ class ComputeStack(Stack):
             key=data.key,
             migrator_secret=data.migrator_secret,
             user_secrets=data.user_secrets,
+            proxy=data.proxy,
         )
+        self._cache = data.cache and CacheAccess(self, "CacheAccess", cache=data.cache)
         self.cluster = ecs.Cluster(
             self,
             "Cluster",
@@ -76,20 +88,23 @@ class ComputeStack(Stack):
             test_traffic_cidrs=settings.test_traffic_cidrs,
             domain=settings.tls.domain if settings.tls else None,
             hosted_zone_id=settings.tls.hosted_zone_id if settings.tls else None,
-            waf=settings.waf is not None,
+            cloudfront_prefix_list=settings.cloudfront_prefix_list if settings.cdn else None,
+            waf=settings.waf is not None and settings.cdn is None,
             deletion_protection=protected,
             removal_policy=self._removal_policy,
         )
+        web_acl = None
         if settings.waf:
-            WebAcl(
+            web_acl = WebAcl(
                 self,
                 "WebAcl",
                 name=prefix,
-                load_balancer=self.entrance.load_balancer,
+                load_balancer=None if settings.cdn else self.entrance.load_balancer,
                 rate_limit=settings.waf.rate_limit,
                 logs_key=self._logs_key,
                 removal_policy=self._removal_policy,
             )
+        self.edge = self._edge(prefix, settings.cdn, web_acl) if settings.cdn else None
         operations = EcsOperations(
             self,
             "Operations",
@@ -100,6 +115,7 @@ class ComputeStack(Stack):
             removal_policy=self._removal_policy,
         )
         self._release_check = None
+        self._release_rights = None
         if settings.release.controller != "rolling":
             self._release_check = ReleaseCheck(
                 self,
@@ -112,24 +128,27 @@ class ComputeStack(Stack):
                 logs_key=self._logs_key,
                 removal_policy=self._removal_policy,
             ).function
+            self._release_rights = ReleaseRights(
+                self, "ReleaseRights", controller=settings.release.controller, check=self._release_check
+            )
         self.microservices = {service.name: self._microservice(service) for service in settings.services}
-        way_out = network.endpoints.admit(
-            self,
-            *(each.security_group for each in self.microservices.values()),
-            *(self._release_check.connections.security_groups if self._release_check else ()),
-        )
-        rights = {
-            service.name: UserRights(access=service.database, tables=service.tables)
-            for service in settings.services
-            if service.database != "none"
+        ways_out = {
+            name: network.endpoints.admit(each.security_group) for name, each in self.microservices.items()
         }
+        checking = self._release_check.connections.security_groups if self._release_check else []
+        # A release calls the check as soon as the service exists.
+        checks = [network.endpoints.admit(group) for group in checking]
         self.preparations = {
             service.name: DatabasePreparation(
                 self,
                 f"{_pascal_case(service.name)}Database",
                 microservice=self.microservices[service.name],
                 database=self._database,
-                users=rights,
+                users={
+                    user.name: UserRights(access=user.database, tables=user.tables)
+                    for user in settings.prepared_users(service)
+                    if user.database != "none"
+                },
                 operations=operations,
                 environment=self._environment,
                 sample_data=settings.sample_data,
@@ -137,23 +156,53 @@ class ComputeStack(Stack):
             for service in settings.services
             if service.migrations
         }
-        for preparation in self.preparations.values():
-            preparation.done.node.add_dependency(way_out)
+        prepared = {
+            service.name: [
+                preparation.done
+                for owner in settings.services
+                if (preparation := self.preparations.get(owner.name))
+                and service in settings.prepared_users(owner)
+            ]
+            for service in settings.services
+        }
+        for name, preparation in self.preparations.items():
+            preparation.done.node.add_dependency(ways_out[name])
         for service in settings.services:
             microservice = self.microservices[service.name]
-            microservice.service.node.add_dependency(way_out)
-            if service.database != "none":
-                microservice.service.node.add_dependency(*(each.done for each in self.preparations.values()))
-            operations.lift_to_minimum(
-                f"Minimum-{service.name}",
-                service=microservice.service,
-                minimum=service.scaling.min_tasks,
-            )
+            microservice.service.node.add_dependency(ways_out[service.name], *checks, *prepared[service.name])
+        operations.lift_to_minimum(
+            "Minimum",
+            minimums={
+                self.microservices[each.name].service: each.scaling.min_tasks for each in settings.services
+            },
+        )
         if settings.release.controller == "codedeploy":
-            self._release_by_codedeploy(operations, [each.done for each in self.preparations.values()])
+            self._release_by_codedeploy(operations, prepared)
         self._add_outputs()
 
-    def _release_by_codedeploy(self, operations: EcsOperations, after: Sequence[IDependable]) -> None:
+    def _edge(self, name: str, cdn: Cdn, web_acl: WebAcl | None) -> PublicDistribution:
+        settings = self._settings
+        restricted = [each for each in settings.services if each.access == "admin"]
+        return PublicDistribution(
+            self,
+            "Edge",
+            name=name,
+            load_balancer=self.entrance,
+            admin_cidrs=settings.admin_cidrs,
+            restricted_paths=[pattern for each in restricted for pattern in each.path_patterns],
+            signs_in=settings.oidc is not None,
+            list_seconds=cdn.list_seconds,
+            price_class=cdn.price_class,
+            domain=settings.tls.domain if settings.tls else None,
+            hosted_zone_id=settings.tls.hosted_zone_id if settings.tls else None,
+            certificate=self.entrance.certificate,
+            web_acl_arn=web_acl.arn if web_acl else None,
+            removal_policy=self._removal_policy,
+        )
+
+    def _release_by_codedeploy(
+        self, operations: EcsOperations, prepared: Mapping[str, Sequence[IDependable]]
+    ) -> None:
         for service in self._settings.services:
             microservice = self.microservices[service.name]
             operations.release_by_codedeploy(
@@ -164,7 +213,7 @@ class ComputeStack(Stack):
                 container_port=service.container_port,
                 deployment_group=cast(codedeploy.EcsDeploymentGroup, microservice.release.deployment_group),
                 check=cast(lambda_.Function, self._release_check),
-                after=after,
+                after=prepared[service.name],
             )
 
     def _family(self, service: Service) -> str:
@@ -172,6 +221,7 @@ class ComputeStack(Stack):
 
     def _microservice(self, service: Service) -> Microservice:
         uses_database, only_reads = service.database != "none", service.database == "read"
+        cache = self._cache if uses_database else None
         microservice = Microservice(
             self,
             _pascal_case(service.name),
@@ -185,19 +235,26 @@ class ComputeStack(Stack):
             ),
             load_balancer=self.entrance,
             subnets=ec2.SubnetSelection(subnets=self._subnets.subnets),
-            security_groups=[self._database.client_security_group] if uses_database else [],
+            security_groups=[
+                *(self._database.security_groups(only_reads=only_reads) if uses_database else []),
+                *([cache.client_security_group] if cache else []),
+            ],
             logs_key=self._logs_key,
             alarms=self._alarms,
             environment={
                 **self._environment,
                 **(self._database.environment(service.name, only_reads=only_reads) if uses_database else {}),
+                **(cache.environment(service.name) if cache else {}),
             },
             release_check=self._release_check,
+            release_rights=self._release_rights,
             removal_policy=self._removal_policy,
             props=self._props(service),
         )
         if uses_database:
             self._database.grant_connect(service.name, microservice.task_role)
+        if cache:
+            cache.grant_connect(service.name, microservice.task_role)
         return microservice
 
     def _props(self, service: Service) -> MicroserviceProps:
@@ -209,7 +266,8 @@ class ComputeStack(Stack):
             family=self._family(service),
             path_patterns=service.path_patterns,
             priority=service.priority,
-            source_cidrs=self._settings.admin_cidrs if restricted else (),
+            source_cidrs=self._settings.admin_cidrs if restricted and not self._settings.cdn else (),
+            required_header=(HEADER, ADMIN) if restricted and self._settings.cdn else None,
             # The check of new tasks comes from inside.
             test_source_cidrs=self._settings.test_admin_cidrs if restricted else (),
             sign_in=SignIn(**oidc.model_dump()) if restricted and oidc else None,
@@ -248,8 +306,9 @@ class ComputeStack(Stack):
         )
 
     def _add_outputs(self) -> None:
-        CfnOutput(self, "ApplicationUrl", value=f"{self.entrance.url}/")
-        CfnOutput(self, "AdminUrl", value=f"{self.entrance.url}/admin/suppliers")
+        url = self.edge.url if self.edge else self.entrance.url
+        CfnOutput(self, "ApplicationUrl", value=f"{url}/")
+        CfnOutput(self, "AdminUrl", value=f"{url}/admin/suppliers")
         CfnOutput(self, "Transport", value=self.entrance.transport)
         CfnOutput(self, "LoadBalancerDnsName", value=self.entrance.load_balancer.load_balancer_dns_name)
         CfnOutput(self, "LoadBalancerArn", value=self.entrance.load_balancer.load_balancer_arn)

@@ -3,21 +3,24 @@ from typing import Any
 
 from aws_cdk import CfnOutput, Duration, RemovalPolicy, Stack
 from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_kms as kms
 from constructs import Construct
 
 from platform_constructs.compliance import acknowledge
 from platform_constructs.database_backup import DatabaseBackup
+from platform_constructs.database_proxy import DatabaseProxy
 from platform_constructs.encryption_key import EncryptionKey
 from platform_constructs.mysql_cluster import MysqlCluster
 from platform_constructs.mysql_database import MysqlDatabase
 from platform_constructs.operator_alarm import OperatorAlarm
 from platform_constructs.relational_database import DatabaseProps, RelationalDatabase
-from settings import Backup, Database
+from platform_constructs.shared_cache import CACHE_PORT, CacheUser, SharedCache
+from settings import Backup, Cache, Database, Service
 from stacks.network import NetworkStack
 
 
 class DataStack(Stack):
-    """The database, and the credentials of everybody who uses it."""
+    """The database, the credentials of everybody who uses it, and the cache before it where there is one."""
 
     def __init__(
         self,
@@ -27,6 +30,8 @@ class DataStack(Stack):
         network: NetworkStack,
         database: Database,
         backup: Backup | None,
+        cache: Cache | None,
+        services: Sequence[Service],
         users: Sequence[str],
         prefix: str,
         protected: bool,
@@ -63,7 +68,7 @@ class DataStack(Stack):
                 keep=protected,
             ),
         )
-        network.endpoints.admit(self, self.database.rotation_security_group)
+        network.endpoints.admit(self.database.rotation_security_group)
         self.alarms: list[OperatorAlarm] = []
         if backup is not None:
             kept = DatabaseBackup(
@@ -85,6 +90,41 @@ class DataStack(Stack):
             )
         self.migrator_secret = self.database.add_user("migrator")
         self.user_secrets = {user: self.database.add_user(user) for user in users}
+        logs_key = kms.Key.from_key_arn(self, "LogsKey", network.logs_key.key_arn)
+        self.proxy: DatabaseProxy | None = None
+        if database.proxy:
+            self.proxy = DatabaseProxy(
+                self,
+                "Proxy",
+                name=prefix,
+                target=self.database.proxy_target,
+                secrets=list(self.user_secrets.values()),
+                encryption_key=self.key,
+                vpc=network.vpc,
+                # From there the data subnets are reached, and addresses are plenty: a proxy takes up to 215.
+                subnets=ec2.SubnetSelection(subnet_group_name="Application"),
+                logs_key=logs_key,
+                removal_policy=keep,
+            )
+        self.cache = None
+        if cache is not None:
+            self.cache = SharedCache(
+                self,
+                "Cache",
+                name=prefix,
+                vpc=network.vpc,
+                node_type=cache.node_type,
+                replicas=cache.replicas,
+                users=[
+                    CacheUser(service=each.name, tables=each.tables, writes=each.database == "write")
+                    for each in services
+                    if each.name in users
+                ],
+                encryption_key=self.key,
+                logs_key=logs_key,
+                removal_policy=keep,
+            )
+            CfnOutput(self, "CacheEndpoint", value=f"{self.cache.host}:{CACHE_PORT}")
         CfnOutput(self, "DatabaseIdentifier", value=self.database.identifier)
         CfnOutput(self, "DatabaseEndpoint", value=self.database.endpoint.socket_address)
         CfnOutput(self, "DatabaseName", value=self.database.name)

@@ -117,6 +117,7 @@ class DeliveryStack(Stack):
             microservice=microservice,
             cluster=self._compute.cluster,
             repository=repository,
+            execution_role=execution_role,
             preparation=self._compute.preparations.get(microservice.name),
             subnets=self._subnets,
             artifacts=self._artifacts,

@@ -7,6 +7,7 @@ from constructs import Construct
 from platform_constructs.alarm_topic import AlarmTopic
 from platform_constructs.encryption_key import EncryptionKey
 from platform_constructs.relational_database import DATABASE_PORT
+from platform_constructs.shared_cache import CACHE_PORT
 from platform_constructs.zoned_vpc import ZonedVpc
 from settings import Alarms, Network
 
@@ -22,6 +23,7 @@ class NetworkStack(Stack):
         zones: Sequence[str],
         network: Network,
         alarms: Alarms,
+        cache: bool,
         prefix: str,
         protected: bool,
         **stack: Any,
@@ -49,7 +51,7 @@ class NetworkStack(Stack):
             nat_gateways=network.nat_gateways,
             interface_endpoints=network.interface_endpoints,
             flow_logs=network.flow_logs,
-            data_port=DATABASE_PORT,
+            data_ports=[DATABASE_PORT, *([CACHE_PORT] if cache else [])],
             logs_key=self.logs_key,
             removal_policy=keep,
         )

@@ -6,8 +6,10 @@ from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
+from platform_constructs.cache_alarms import CacheAlarms
 from platform_constructs.customers_affected import CustomersAffected
 from platform_constructs.database_alarms import DatabaseAlarms
+from platform_constructs.database_proxy_alarms import DatabaseProxyAlarms
 from platform_constructs.entrance_alarms import EntranceAlarms
 from platform_constructs.monthly_budget import MonthlyBudget
 from platform_constructs.operations_dashboard import OperationsDashboard
@@ -51,7 +53,10 @@ class ObservabilityStack(Stack):
         keep = RemovalPolicy.RETAIN if protected else RemovalPolicy.DESTROY
         topic, alarms = network.alarm_topic, settings.alarms
         microservices = list(compute.microservices.values())
-        blocked_requests = self._blocked_requests(prefix) if settings.waf else None
+        edge = compute.edge
+        blocked_requests = self._blocked_requests(prefix, regional=edge is None) if settings.waf else None
+        # Elsewhere no alarm and no widget of this region can see it.
+        measured = edge if settings.edge_is_measured else None
         events = PlatformEvents(
             self,
             "Events",
@@ -65,6 +70,8 @@ class ObservabilityStack(Stack):
             "EntranceAlarms",
             load_balancer=compute.entrance.load_balancer,
             server_errors=alarms.server_errors,
+            edge_errors=measured.metric_error_rate("5xx", Duration.minutes(5)) if measured else None,
+            edge_error_percent=alarms.server_error_percent,
             certificate=compute.entrance.certificate,
             certificate_days=alarms.certificate_days,
             blocked_requests=blocked_requests,
@@ -93,6 +100,8 @@ class ObservabilityStack(Stack):
             failovers=events.metric_failovers(Duration.minutes(5)),
             topic=topic,
         )
+        proxy = data.proxy and DatabaseProxyAlarms(self, "ProxyAlarms", proxy=data.proxy, topic=topic)
+        cache = data.cache and CacheAlarms(self, "CacheAlarms", cache=data.cache, topic=topic)
         releases = ReleaseAlarms(
             self,
             "ReleaseAlarms",
@@ -109,11 +118,13 @@ class ObservabilityStack(Stack):
                 vpc=network.vpc,
                 subnets=ec2.SubnetSelection(subnets=network.application_subnets.subnets),
                 load_balancer=compute.entrance,
+                edge=edge,
                 interval=Duration.minutes(settings.canary.interval_minutes),
                 topic=topic,
                 removal_policy=keep,
             )
         seen_by_customers: list[OperatorAlarm] = [
+            *([entrance.edge_errors] if entrance.edge_errors else []),
             entrance.load_balancer_errors,
             *(alarm for each in microservices for alarm in each.release.alarms),
             *(alarm for each in services for alarm in each.customer_alarms),
@@ -124,6 +135,8 @@ class ObservabilityStack(Stack):
             *entrance.alarms,
             *(alarm for each in services for alarm in each.alarms),
             *database.alarms,
+            *(proxy.alarms if proxy else []),
+            *(cache.alarms if cache else []),
             *data.alarms,
             *releases.alarms,
         ]
@@ -133,15 +146,20 @@ class ObservabilityStack(Stack):
             "Operations",
             name=prefix,
             load_balancer=compute.entrance.load_balancer,
+            edge=measured,
             microservices=microservices,
             database=data.database,
             max_connections=data.max_connections,
+            proxy=data.proxy,
+            cache=data.cache,
             events=events,
             alarms=[affected, *(self._by_name(alarm) for alarm in alarms_in_order)],
             visits=visitor.metric_success(Duration.minutes(5)) if visitor else None,
             blocked_requests=blocked_requests,
         ).dashboard
-        SavedQueries(self, "Queries", folder=prefix, log_groups=[each.log_group for each in microservices])
+        SavedQueries(
+            self, "Queries", folder=prefix, log_groups=[each.log_group_name for each in microservices]
+        )
         if alarms.monthly_budget_usd is not None:
             MonthlyBudget(
                 self,
@@ -162,12 +180,14 @@ class ObservabilityStack(Stack):
         """An alarm without a reference to its stack, whose number of outputs is limited."""
         return cloudwatch.Alarm.from_alarm_name(self, f"Named-{alarm.name}", alarm.name)
 
-    def _blocked_requests(self, web_acl: str) -> cloudwatch.Metric:
+    def _blocked_requests(self, web_acl: str, *, regional: bool) -> cloudwatch.Metric:
         """Requests that all rules of the web ACL blocked, by the name that it and its metrics have."""
+        # https://docs.aws.amazon.com/waf/latest/developerguide/waf-metrics.html
+        region = {"Region": self.region} if regional else {}
         return cloudwatch.Metric(
             namespace="AWS/WAFV2",
             metric_name="BlockedRequests",
-            dimensions_map={"WebACL": web_acl, "Region": self.region, "Rule": "ALL"},
+            dimensions_map={"WebACL": web_acl, **region, "Rule": "ALL"},
             statistic="Sum",
             period=Duration.minutes(5),
             label="blocked",

@@ -15,8 +15,10 @@ from urllib.parse import unquote
 
 from emulator import routing
 from ops.routes import LISTENER, RULE, reference
+from platform_constructs.viewer_network import ADMIN, HEADER
 from tests.conftest import Template
 from tests.resources import of_type
+from tests.viewer_function import ViewerFunction
 
 # Condition types of a template and where each keeps its values.
 _VALUES = {
@@ -45,14 +47,14 @@ class Listener:
     port: int
     rules: Sequence[routing.Record]
 
-    def decide(self, path: str, source: str) -> Decision:
-        """What becomes of a GET of `path`, matched exactly as it is written, from an address."""
+    def decide(self, path: str, source: str, headers: Mapping[str, str] | None = None) -> Decision:
+        """What becomes of a GET of `path`, matched exactly as it is written, from an address; headers in lower case."""
         request = routing.Request(
             method="GET",
             host="suppliers.example.com",
             path=path.partition("?")[0],
             query={},
-            headers={},
+            headers=headers or {},
             source_ip=source,
         )
         rule = routing.select_rule(self.rules, request)
@@ -62,6 +64,24 @@ class Listener:
         deciding = rule["Actions"][0]
         status = str(deciding.get("FixedResponseConfig", {}).get("StatusCode", ""))
         return Decision(deciding["Type"], frozenset(groups), status)
+
+
+@dataclass(frozen=True)
+class ThroughCloudFront:
+    """A port of a load balancer behind CloudFront, as viewers see it who claim to be administrators."""
+
+    listener: Listener
+    function: ViewerFunction
+
+    @property
+    def rules(self) -> Sequence[routing.Record]:
+        return self.listener.rules
+
+    def decide(self, path: str, source: str) -> Decision:
+        """What becomes of a GET of `path` from a viewer's address, which the load balancer does not see."""
+        headers = self.function.headers(source, {HEADER: {"value": ADMIN}})
+        # An address of the VPC, which the rules of every other listener would let in.
+        return self.listener.decide(path, "10.0.0.9", headers)
 
 
 def listeners(template: Template) -> dict[int, Listener]:

@@ -6,7 +6,10 @@ from platform_constructs.compliance import acknowledge, acknowledge_provider
 
 
 class AccessLogBucket(s3.Bucket):
-    """A private bucket that keeps access logs for a year; who reads them is logged in `access_logs`."""
+    """A private bucket that keeps access logs for a year; who reads them is logged in `access_logs`.
+
+    `written_by_acl` is for CloudFront, whose account writes by an access control list that it adds itself.
+    """
 
     def __init__(
         self,
@@ -14,6 +17,7 @@ class AccessLogBucket(s3.Bucket):
         construct_id: str,
         *,
         access_logs: s3.IBucket | None = None,
+        written_by_acl: bool = False,
         removal_policy: RemovalPolicy,
     ) -> None:
         super().__init__(
@@ -21,7 +25,10 @@ class AccessLogBucket(s3.Bucket):
             construct_id,
             encryption=s3.BucketEncryption.S3_MANAGED,
             block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
-            object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
+            # https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/standard-logs-s3-bucket.html
+            object_ownership=s3.ObjectOwnership.BUCKET_OWNER_PREFERRED
+            if written_by_acl
+            else s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
             enforce_ssl=True,
             versioned=True,
             server_access_logs_bucket=access_logs,

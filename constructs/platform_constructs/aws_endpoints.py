@@ -1,3 +1,5 @@
+from typing import cast
+
 from aws_cdk import Stack
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
@@ -70,20 +72,18 @@ class AwsEndpoints(Construct):
             if name not in _WITHOUT_POLICY:
                 endpoint.add_to_policy(_allow("*", on="*", when=ours))
 
-    def admit(self, scope: Construct, *callers: ec2.ISecurityGroup) -> IDependable:
-        """Let members of these groups call the interfaces, where there are any.
+    def admit(self, caller: ec2.ISecurityGroup) -> IDependable:
+        """Let members of a group call the interfaces, where there are any.
 
-        The rules belong to `scope`; what calls AWS as soon as it exists depends on what is returned.
+        The rules belong to the group; what calls AWS as soon as it exists depends on what is returned.
         """
         admitted = DependencyGroup()
-        if self.security_group is None:
-            return admitted
-        endpoints = ec2.SecurityGroup.from_security_group_id(
-            scope, "AwsEndpoints", self.security_group.security_group_id
-        )
-        for group in callers:
-            endpoints.connections.allow_from(group, ec2.Port.HTTPS, "AWS APIs")
-        admitted.add(endpoints)
+        if self.security_group is not None:
+            endpoints = ec2.SecurityGroup.from_security_group_id(
+                cast(Construct, caller), "AwsEndpoints", self.security_group.security_group_id
+            )
+            endpoints.connections.allow_from(caller, ec2.Port.HTTPS, "AWS APIs")
+            admitted.add(endpoints)
         return admitted
 
 

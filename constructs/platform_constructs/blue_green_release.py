@@ -4,13 +4,12 @@ from aws_cdk import Duration
 from aws_cdk import aws_codedeploy as codedeploy
 from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_elasticloadbalancingv2 as elbv2
-from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
 from platform_constructs.alarm_topic import AlarmTopic
-from platform_constructs.compliance import acknowledge
 from platform_constructs.operator_alarm import OperatorAlarm
+from platform_constructs.release_rights import ReleaseRights
 from platform_constructs.target_group_pair import TargetGroupPair
 
 _CONFIGURATIONS = {
@@ -43,6 +42,7 @@ class BlueGreenRelease(Construct):
         strategy: Literal["all-at-once", "canary", "linear"],
         bake: Duration,
         check: lambda_.IFunction | None,
+        rights: ReleaseRights | None,
         response_limit: Duration,
         topic: AlarmTopic,
     ) -> None:
@@ -58,18 +58,20 @@ class BlueGreenRelease(Construct):
                 alternate_target_group=target_groups.green,
                 production_listener=ecs.ListenerRuleConfiguration.application_listener_rule(production_rule),
                 test_listener=ecs.ListenerRuleConfiguration.application_listener_rule(test_rule),
+                role=rights.role if rights else None,
             )
             if controller == "ecs"
             else None,
         )
         target_groups.blue.add_target(target)
         if controller == "ecs":
-            self._release_natively(service, check)
+            self._release_natively(service, check, rights)
         if controller == "codedeploy":
             self.deployment_group = codedeploy.EcsDeploymentGroup(
                 self,
                 "DeploymentGroup",
                 service=service,
+                role=rights.role if rights else None,
                 deployment_config=_CONFIGURATIONS[strategy],
                 blue_green_deployment_config=codedeploy.EcsBlueGreenDeploymentConfig(
                     blue_target_group=target_groups.blue,
@@ -83,40 +85,23 @@ class BlueGreenRelease(Construct):
                 ),
                 alarms=self.alarms,
             )
-            acknowledge(
-                self.deployment_group,
-                "IAM4[Policy::arn:<AWS::Partition>:iam::aws:policy/AWSCodeDeployRoleForECS]",
-                "AWS maintains this policy for exactly this purpose and only CodeDeploy can assume the role.",
-            )
 
-    def _release_natively(self, service: ecs.FargateService, check: lambda_.IFunction | None) -> None:
+    def _release_natively(
+        self, service: ecs.FargateService, check: lambda_.IFunction | None, rights: ReleaseRights | None
+    ) -> None:
         service.enable_deployment_alarms([alarm.alarm_name for alarm in self.alarms])
-        acknowledge(
-            service.node.find_child("AlternateTargetRole"),
-            "IAM4[Policy::arn:<AWS::Partition>:iam::aws:policy/AmazonECSInfrastructureRolePolicyForLoadBalancers]",
-            "AWS maintains this policy for exactly this purpose and only ECS can assume the role.",
-        )
-        if check is None:
+        if check is None or rights is None:
             return
-        role = iam.Role(
-            self,
-            "CheckRole",
-            assumed_by=iam.ServicePrincipal("ecs.amazonaws.com"),
-            description="Calls the check of new tasks",
-        )
-        role.add_to_policy(
-            iam.PolicyStatement(actions=["lambda:InvokeFunction"], resources=[check.function_arn])
-        )
         service.add_lifecycle_hook(
             ecs.DeploymentLifecycleLambdaTarget(
                 check,
                 "Check",
                 lifecycle_stages=[ecs.DeploymentLifecycleStage.POST_TEST_TRAFFIC_SHIFT],
-                role=role,
+                role=rights.check_role,
             )
         )
         # ECS calls the check as soon as the service exists.
-        service.node.add_dependency(role)
+        service.node.add_dependency(rights)
 
     def _alarms(
         self, name: str, groups: TargetGroupPair, response_limit: Duration, topic: AlarmTopic

@@ -1,4 +1,5 @@
 from collections.abc import Mapping
+from functools import cached_property
 
 from aws_cdk import Stack, Token
 from aws_cdk import aws_ec2 as ec2
@@ -7,10 +8,13 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 
+from platform_constructs.database_proxy import PROXY_PORT, DatabaseProxy
 from platform_constructs.relational_database import RelationalDatabase
 
 # Where the images keep the certificate authorities of Amazon RDS.
 _AUTHORITIES = "/etc/ssl/certs/rds-global-bundle.pem"
+# Those, and the ones that sign for proxies: https://www.amazontrust.com/repository/
+_AUTHORITIES_WITH_PROXY = "/etc/ssl/certs/rds-and-proxy.pem"
 
 
 class DatabaseAccess(Construct):
@@ -29,20 +33,23 @@ class DatabaseAccess(Construct):
         key: kms.IKey,
         migrator_secret: secretsmanager.ISecret,
         user_secrets: Mapping[str, secretsmanager.ISecret],
+        proxy: DatabaseProxy | None = None,
     ) -> None:
         super().__init__(scope, construct_id)
         self._key = kms.Key.from_key_arn(self, "Key", key.key_arn)
         self._database = database
+        self._proxy = proxy
         self.administrator = self._imported("Administrator", database.administrator_secret)
         self.migrator = self._imported("Migrator", migrator_secret)
         self.users = {name: self._imported(f"User-{name}", secret) for name, secret in user_secrets.items()}
-        self.client_security_group = ec2.SecurityGroup.from_security_group_id(
-            self, "Clients", database.client_security_group.security_group_id, mutable=False
+        self.client_security_group = self._group("Clients", database.client_security_group)
+        self._proxy_client_security_group = (
+            None if proxy is None else self._group("ProxyClients", proxy.client_security_group)
         )
 
     @property
     def location(self) -> dict[str, str]:
-        """Environment variables that say where the database is and how its identity is verified."""
+        """Environment variables that say where the database itself is and how its identity is verified."""
         endpoint = self._database.endpoint
         return {
             "DB_HOST": endpoint.hostname,
@@ -61,16 +68,48 @@ class DatabaseAccess(Construct):
 
     def environment(self, service: str, *, only_reads: bool) -> dict[str, str]:
         """Environment variables of a service that connects as its own user."""
-        reader = self.reader_location if only_reads else {}
-        return {**self.location, **reader, "DB_SECRET_ARN": self.users[service].secret_arn}
+        return {
+            **self.location,
+            **self._way_of_services(),
+            **(self.reader_location if only_reads else {}),
+            "DB_SECRET_ARN": self.users[service].secret_arn,
+        }
+
+    def security_groups(self, *, only_reads: bool) -> list[ec2.ISecurityGroup]:
+        """What a service joins to reach what its environment names: the proxy where there is one, a replica itself."""
+        if self._proxy_client_security_group is None:
+            return [self.client_security_group]
+        reads_directly = only_reads and self._database.reader is not None
+        return [self._proxy_client_security_group, *([self.client_security_group] if reads_directly else [])]
+
+    def _way_of_services(self) -> dict[str, str]:
+        if self._proxy is None:
+            return {}
+        return {
+            "DB_HOST": self._proxy.endpoint,
+            "DB_PORT": str(PROXY_PORT),
+            "DB_TLS_CA": _AUTHORITIES_WITH_PROXY,
+            "DB_PROXY": "true",
+        }
 
     def grant_connect(self, service: str, grantee: iam.IGrantable) -> None:
         """Allow reading the credentials of the service's own user, and no other's."""
         self._grant_read(grantee, self.users[service])
 
-    def grant_manage_users(self, grantee: iam.IGrantable) -> None:
-        """Allow reading every credential, to make the users that they belong to."""
-        self._grant_read(grantee, self.administrator, self.migrator, *self.users.values())
+    @cached_property
+    def manager_role(self) -> iam.Role:
+        """The role of tasks that make users and change the schema: it reads every credential.
+
+        One for all of them, since each has the administrator's and with it every right there is.
+        """
+        role = iam.Role(
+            self,
+            "ManagerRole",
+            assumed_by=iam.ServicePrincipal("ecs-tasks.amazonaws.com"),
+            description="Prepares the database for the services",
+        )
+        self._grant_read(role, self.administrator, self.migrator, *self.users.values())
+        return role
 
     def _grant_read(self, grantee: iam.IGrantable, *secrets: secretsmanager.ISecret) -> None:
         for secret in secrets:
@@ -88,4 +127,9 @@ class DatabaseAccess(Construct):
     def _imported(self, construct_id: str, secret: secretsmanager.ISecret) -> secretsmanager.ISecret:
         return secretsmanager.Secret.from_secret_attributes(
             self, construct_id, secret_complete_arn=secret.secret_arn, encryption_key=self._key
+        )
+
+    def _group(self, construct_id: str, group: ec2.ISecurityGroup) -> ec2.ISecurityGroup:
+        return ec2.SecurityGroup.from_security_group_id(
+            self, construct_id, group.security_group_id, mutable=False
         )

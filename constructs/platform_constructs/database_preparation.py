@@ -3,7 +3,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 from aws_cdk import Stack
-from aws_cdk import aws_iam as iam
 from constructs import Construct
 
 from platform_constructs.database_access import DatabaseAccess
@@ -37,17 +36,10 @@ class DatabasePreparation(Construct):
         sample_data: bool,
     ) -> None:
         super().__init__(scope, construct_id)
-        role = iam.Role(
-            self,
-            "TaskRole",
-            assumed_by=iam.ServicePrincipal("ecs-tasks.amazonaws.com"),
-            description=f"Prepares the database for {microservice.name}",
-        )
-        database.grant_manage_users(role)
         self.task_definition = microservice.add_task_definition(
             "Prepare",
             command=_COMMAND,
-            task_role=role,
+            task_role=database.manager_role,
             environment={
                 **environment,
                 **database.location,

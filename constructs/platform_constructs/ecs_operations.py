@@ -1,5 +1,5 @@
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -127,8 +127,8 @@ class EcsOperations(Construct):
         resource.node.add_dependency(rights, self._subnets.internet_connectivity_established)
         return resource
 
-    def lift_to_minimum(self, construct_id: str, *, service: ecs.FargateService, minimum: int) -> None:
-        """Start a new service with its minimum of tasks.
+    def lift_to_minimum(self, construct_id: str, *, minimums: Mapping[ecs.FargateService, int]) -> None:
+        """Start new services, each with its minimum of tasks; one resource for all, as a stack has 500.
 
         A count in the template would do so too, and would take back what scaling did whenever
         CloudFormation updates the service: https://github.com/aws/aws-cdk/issues/3919
@@ -138,8 +138,10 @@ class EcsOperations(Construct):
             "Custom::MinimumTasks",
             {
                 "Cluster": self._cluster.cluster_arn,
-                "Service": service.service_name,
-                "Minimum": minimum,
+                "Services": [
+                    {"Service": service.service_name, "Minimum": minimum}
+                    for service, minimum in minimums.items()
+                ],
             },
         )
 

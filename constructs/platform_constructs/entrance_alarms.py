@@ -11,7 +11,7 @@ _FIVE_MINUTES = Duration.minutes(5)
 
 
 class EntranceAlarms(Construct):
-    """Tells people when the way in fails: the load balancer's own errors, its certificate, its web ACL."""
+    """Tells people when the way in fails: the load balancer's own errors and CloudFront's, the certificate, the web ACL."""
 
     def __init__(
         self,
@@ -20,6 +20,8 @@ class EntranceAlarms(Construct):
         *,
         load_balancer: elbv2.ApplicationLoadBalancer,
         server_errors: int,
+        edge_errors: cloudwatch.IMetric | None,
+        edge_error_percent: float,
         certificate: acm.ICertificate | None,
         certificate_days: int,
         blocked_requests: cloudwatch.IMetric | None,
@@ -43,6 +45,22 @@ class EntranceAlarms(Construct):
             topic=topic,
         )
         self.alarms: list[OperatorAlarm] = [self.load_balancer_errors]
+        self.edge_errors: OperatorAlarm | None = None
+        if edge_errors is not None:
+            self.edge_errors = OperatorAlarm(
+                self,
+                "EdgeErrors",
+                metric=edge_errors,
+                says=f"More than {edge_error_percent:g} % of the answers of CloudFront were 5xx for 10 minutes: it "
+                "does not reach the load balancer, or passes on what is wrong behind it",
+                comparison="above",
+                threshold=edge_error_percent,
+                periods=2,
+                # No requests, no errors.
+                missing="fine",
+                topic=topic,
+            )
+            self.alarms.append(self.edge_errors)
         if certificate is not None:
             self.alarms.append(
                 OperatorAlarm(

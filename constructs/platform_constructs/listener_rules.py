@@ -12,7 +12,8 @@ FORBID_OFFSET = 49
 class ListenerRules(Construct):
     """The rules of one service on one listener: its paths, from anywhere or from named networks only.
 
-    With `source_cidrs`, requests for the same paths from elsewhere are answered 403. Priorities are
+    With `source_cidrs`, or where something in front tells viewers apart, with a header that requests must carry,
+    requests for the same paths from elsewhere are answered 403. Priorities are
     `priority` and the numbers directly after it, and for the 403 `priority` + `FORBID_OFFSET`: far enough away
     that more networks never need a number that another rule still holds.
     """
@@ -26,26 +27,32 @@ class ListenerRules(Construct):
         priority: int,
         path_patterns: Sequence[str],
         source_cidrs: Sequence[str],
+        required_header: tuple[str, str] | None = None,
         action: elbv2.ListenerAction,
     ) -> None:
         super().__init__(scope, construct_id)
         paths = elbv2.ListenerCondition.path_patterns(list(path_patterns))
         room = _VALUES_PER_RULE - len(path_patterns)
-        batches = [source_cidrs[start : start + room] for start in range(0, len(source_cidrs), room)]
+        restrictions = [
+            elbv2.ListenerCondition.source_ips(list(source_cidrs[start : start + room]))
+            for start in range(0, len(source_cidrs), room)
+        ]
+        if required_header is not None:
+            name, value = required_header
+            restrictions = [elbv2.ListenerCondition.http_header(name, [value])]
         self.forwards: list[elbv2.ApplicationListenerRule] = []
-        for number, cidrs in enumerate(batches or [()]):
-            sources = [elbv2.ListenerCondition.source_ips(list(cidrs))] if cidrs else []
+        for number, restriction in enumerate(restrictions or [None]):
             self.forwards.append(
                 elbv2.ApplicationListenerRule(
                     self,
                     f"Forward{number or ''}",
                     listener=listener,
                     priority=priority + number,
-                    conditions=[paths, *sources],
+                    conditions=[paths, *([restriction] if restriction else [])],
                     action=action,
                 )
             )
-        if batches:
+        if restrictions:
             elbv2.ApplicationListenerRule(
                 self,
                 "Forbid",

@@ -2,7 +2,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from aws_cdk import Duration, RemovalPolicy, Stack
+from aws_cdk import Duration, Fn, RemovalPolicy, Stack
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_ecs as ecs
@@ -18,6 +18,7 @@ from platform_constructs.blue_green_release import BlueGreenRelease
 from platform_constructs.compliance import acknowledge
 from platform_constructs.listener_rules import ListenerRules
 from platform_constructs.public_load_balancer import PublicLoadBalancer
+from platform_constructs.release_rights import ReleaseRights
 from platform_constructs.service_image import ServiceImage
 from platform_constructs.service_scaling import ServiceScaling, ServiceScalingProps
 from platform_constructs.sign_in import SignIn
@@ -39,6 +40,7 @@ class MicroserviceProps:
     priority: int
     source_cidrs: Sequence[str]
     test_source_cidrs: Sequence[str]
+    required_header: tuple[str, str] | None
     sign_in: SignIn | None
     container_port: int
     cpu: int
@@ -72,6 +74,7 @@ class Microservice(Construct):
         alarms: AlarmTopic,
         environment: Mapping[str, str],
         release_check: lambda_.IFunction | None,
+        release_rights: ReleaseRights | None,
         removal_policy: RemovalPolicy,
         props: MicroserviceProps,
     ) -> None:
@@ -89,10 +92,11 @@ class Microservice(Construct):
             assumed_by=iam.ServicePrincipal("ecs-tasks.amazonaws.com"),
             description=f"What {props.name} may call",
         )
+        self.log_group_name = f"/{Stack.of(self).stack_name}/{props.name}"
         self.log_group = logs.LogGroup(
             self,
             "LogGroup",
-            log_group_name=f"/{Stack.of(self).stack_name}/{props.name}",
+            log_group_name=self.log_group_name,
             encryption_key=logs_key,
             retention=logs.RetentionDays.ONE_YEAR,
             removal_policy=removal_policy,
@@ -144,7 +148,10 @@ class Microservice(Construct):
                 "The channels of Session Manager, which ECS Exec goes through, know no resource.",
             )
         self.production_rules = self._rules(
-            "ProductionRules", load_balancer.production_listener, props.source_cidrs
+            "ProductionRules",
+            load_balancer.production_listener,
+            props.source_cidrs,
+            required_header=props.required_header,
         )
         self.test_rules = self._rules("TestRules", load_balancer.test_listener, props.test_source_cidrs)
         # The service is refused while its target group has no load balancer.
@@ -165,6 +172,7 @@ class Microservice(Construct):
             strategy=props.strategy,
             bake=props.bake,
             check=release_check,
+            rights=release_rights,
             response_limit=props.response_limit,
             topic=alarms,
         )
@@ -232,6 +240,27 @@ class Microservice(Construct):
         )
         return task_definition
 
+    @property
+    def published_name(self) -> str:
+        """The service's name in ECS for other stacks: the stack's output that people read, as a stack has 200."""
+        return Fn.get_stack_output(Stack.of(self).stack_name, f"{self.node.id}ServiceName")
+
+    def metric_used(
+        self,
+        metric_name: Literal["CPUUtilization", "MemoryUtilization"],
+        period: Duration,
+        *,
+        label: str | None = None,
+    ) -> cloudwatch.Metric:
+        """Percent of the reservation that the tasks use, on average."""
+        return cloudwatch.Metric(
+            namespace="AWS/ECS",
+            metric_name=metric_name,
+            dimensions_map=self._dimensions(),
+            period=period,
+            label=label,
+        )
+
     def metric_running_tasks(self, period: Duration) -> cloudwatch.Metric:
         """Tasks that run, of all releases under way, the fewest within a period."""
         return self.metric_tasks("RunningTaskCount", "running", period, statistic="Minimum")
@@ -243,10 +272,7 @@ class Microservice(Construct):
         return cloudwatch.Metric(
             namespace="ECS/ContainerInsights",
             metric_name=metric_name,
-            dimensions_map={
-                "ClusterName": self.service.cluster.cluster_name,
-                "ServiceName": self.service.service_name,
-            },
+            dimensions_map=self._dimensions(),
             statistic=statistic,
             period=period,
             label=label,
@@ -260,7 +286,7 @@ class Microservice(Construct):
             period=period,
             using_metrics={
                 "running_tasks": self.metric_running_tasks(period),
-                "used_cpu": self.service.metric_cpu_utilization(period=period),
+                "used_cpu": self.metric_used("CPUUtilization", period),
             },
         )
 
@@ -276,6 +302,9 @@ class Microservice(Construct):
             period=period,
             label=label,
         )
+
+    def _dimensions(self) -> dict[str, str]:
+        return {"ClusterName": self.service.cluster.cluster_name, "ServiceName": self.published_name}
 
     def _no_capabilities(self, construct_id: str) -> ecs.LinuxParameters:
         parameters = ecs.LinuxParameters(self, construct_id)
@@ -343,7 +372,12 @@ class Microservice(Construct):
         ]
 
     def _rules(
-        self, construct_id: str, listener: elbv2.IApplicationListener, source_cidrs: Sequence[str]
+        self,
+        construct_id: str,
+        listener: elbv2.IApplicationListener,
+        source_cidrs: Sequence[str],
+        *,
+        required_header: tuple[str, str] | None = None,
     ) -> ListenerRules:
         props = self._props
         groups = self.target_groups
@@ -365,5 +399,6 @@ class Microservice(Construct):
             priority=props.priority,
             path_patterns=props.path_patterns,
             source_cidrs=source_cidrs,
+            required_header=required_header,
             action=action,
         )

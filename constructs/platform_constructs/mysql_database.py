@@ -102,6 +102,21 @@ class MysqlDatabase(RelationalDatabase):
         self.administrator_secret = cast(secretsmanager.ISecret, instance.secret)
         self._rotate_administrator()
 
+    @property
+    def proxy_target(self) -> rds.ProxyTarget:
+        """What a proxy connects to; using it lets the proxy in."""
+        instance = rds.DatabaseInstance.from_database_instance_attributes(
+            self,
+            "ProxyTarget",
+            instance_identifier=self.identifier,
+            instance_endpoint_address=self.endpoint.hostname,
+            # The instance's own port is known when it exists only; a number can be checked before.
+            port=DATABASE_PORT,
+            security_groups=[self._security_group],
+            engine=self._engine,
+        )
+        return rds.ProxyTarget.from_instance(instance)
+
     def _replica(
         self, instance: rds.DatabaseInstance, server: Mapping[str, Any]
     ) -> rds.DatabaseInstanceReadReplica:

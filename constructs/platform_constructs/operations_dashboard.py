@@ -8,15 +8,20 @@ from aws_cdk import aws_rds as rds
 from constructs import Construct
 
 from platform_constructs.database_alarms import metric_lag
+from platform_constructs.database_proxy import DatabaseProxy
 from platform_constructs.microservice import Microservice
 from platform_constructs.platform_events import PlatformEvents
+from platform_constructs.public_distribution import PublicDistribution
 from platform_constructs.relational_database import DatabaseServer, RelationalDatabase
+from platform_constructs.shared_cache import SharedCache
 
 _MINUTE = Duration.minutes(1)
 _FIVE_MINUTES = Duration.minutes(5)
 _DAY = Duration.days(1)
 _GRID = 24
 _ALARMS_IN_A_ROW = 6
+# https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/CloudWatch-Dashboard-Body-Structure.html
+ALARMS_PER_WIDGET = 100
 
 
 class OperationsDashboard(Construct):
@@ -32,9 +37,12 @@ class OperationsDashboard(Construct):
         *,
         name: str,
         load_balancer: elbv2.ApplicationLoadBalancer,
+        edge: PublicDistribution | None,
         microservices: Sequence[Microservice],
         database: RelationalDatabase,
         max_connections: int,
+        proxy: DatabaseProxy | None,
+        cache: SharedCache | None,
         events: PlatformEvents,
         alarms: Sequence[cloudwatch.IAlarm],
         visits: cloudwatch.IMetric | None,
@@ -44,10 +52,15 @@ class OperationsDashboard(Construct):
         self.dashboard = cloudwatch.Dashboard(
             self, "Dashboard", dashboard_name=name, default_interval=Duration.hours(3)
         )
-        rows = math.ceil(len(alarms) / _ALARMS_IN_A_ROW)
-        self._row(
-            cloudwatch.AlarmStatusWidget(title="Alarms", alarms=list(alarms), width=_GRID, height=2 + rows)
-        )
+        for start in range(0, len(alarms), ALARMS_PER_WIDGET):
+            shown = alarms[start : start + ALARMS_PER_WIDGET]
+            rows = math.ceil(len(shown) / _ALARMS_IN_A_ROW)
+            self._row(
+                cloudwatch.AlarmStatusWidget(title="Alarms", alarms=list(shown), width=_GRID, height=2 + rows)
+            )
+        if edge is not None:
+            self._title("CloudFront")
+            self._row(*_edge(edge))
         self._title("Load balancer")
         self._row(*_load_balancer(load_balancer))
         self._row(*_entrance(visits, blocked_requests))
@@ -62,9 +75,15 @@ class OperationsDashboard(Construct):
         self._row(*_database_room(database.servers, events))
         if len(database.servers) > 1:
             self._row(_lag(database.servers))
+        if proxy is not None:
+            self._row(*_proxy(proxy))
         if database.replica is not None:
             self._title("Read replica")
             self._row(*_replica(database.replica, max_connections))
+        if cache is not None:
+            self._title("Cache")
+            self._row(*_cache_use(cache))
+            self._row(*_cache_room(cache))
         self._title("Cost")
         self._row(*_cost())
 
@@ -98,6 +117,18 @@ def _load_balancer(load_balancer: elbv2.ApplicationLoadBalancer) -> list[cloudwa
             metrics.http_code_elb(
                 elbv2.HttpCodeElb.ELB_5XX_COUNT, period=_MINUTE, label="5xx of the load balancer"
             ),
+        ),
+    ]
+
+
+def _edge(edge: PublicDistribution) -> list[cloudwatch.ConcreteWidget]:
+    return [
+        _graph("Requests of viewers", 2, edge.metric_requests(_MINUTE)),
+        _graph(
+            "Answers to viewers that were errors (%)",
+            2,
+            edge.metric_error_rate("4xx", _MINUTE),
+            edge.metric_error_rate("5xx", _MINUTE),
         ),
     ]
 
@@ -137,14 +168,14 @@ def _releases(events: PlatformEvents) -> list[cloudwatch.ConcreteWidget]:
 
 
 def _tasks(microservice: Microservice) -> list[cloudwatch.ConcreteWidget]:
-    service, groups = microservice.service, microservice.target_groups
+    groups = microservice.target_groups
     low, high = microservice.scaling_bounds
     return [
         _graph(
             "CPU and memory (%)",
             3,
-            service.metric_cpu_utilization(period=_MINUTE, label="CPU"),
-            service.metric_memory_utilization(period=_MINUTE, label="memory"),
+            microservice.metric_used("CPUUtilization", _MINUTE, label="CPU"),
+            microservice.metric_used("MemoryUtilization", _MINUTE, label="memory"),
         ),
         _graph(
             "Tasks",
@@ -234,6 +265,48 @@ def _lag(servers: Sequence[DatabaseServer]) -> cloudwatch.ConcreteWidget:
     return _graph(
         "Lag behind the server that takes writes (s)", 1, *_of_each(servers, "ReplicaLag", "lag", "Maximum")
     )
+
+
+def _proxy(proxy: DatabaseProxy) -> list[cloudwatch.ConcreteWidget]:
+    return [
+        _graph(
+            "Connections through the proxy",
+            3,
+            proxy.metric("ClientConnections", "of clients", _MINUTE, statistic="Sum"),
+            proxy.metric("DatabaseConnections", "to the database", _MINUTE, statistic="Sum"),
+            proxy.metric("MaxDatabaseConnectionsAllowed", "allowed", _MINUTE, statistic="Sum"),
+            proxy.metric("DatabaseConnectionsCurrentlySessionPinned", "pinned", _MINUTE, statistic="Sum"),
+        ),
+        _graph(
+            "Wait for a connection of the proxy (\u00b5s)",
+            3,
+            proxy.metric("DatabaseConnectionsBorrowLatency", "average", _MINUTE, statistic="Average"),
+        ),
+        _graph("Proxy: database reached (%)", 3, proxy.metric_available(_MINUTE)),
+    ]
+
+
+def _cache_use(cache: SharedCache) -> list[cloudwatch.ConcreteWidget]:
+    return [
+        _graph(
+            "Keys that were found and not found",
+            3,
+            *cache.metric_of_nodes("CacheHits", "Sum", "found"),
+            *cache.metric_of_nodes("CacheMisses", "Sum", "not found"),
+        ),
+        _graph("Connections", 3, *cache.metric_of_nodes("CurrConnections", "Maximum", "connections")),
+        _graph("CPU of the engine (%)", 3, *cache.metric_of_nodes("EngineCPUUtilization", "Average", "CPU")),
+    ]
+
+
+def _cache_room(cache: SharedCache) -> list[cloudwatch.ConcreteWidget]:
+    return [
+        _graph("Memory (%)", 3, *cache.metric_of_nodes("DatabaseMemoryUsagePercentage", "Maximum", "memory")),
+        _graph("Removed for want of room", 3, *cache.metric_of_nodes("Evictions", "Sum", "evictions")),
+        _graph(
+            "How far replicas are behind (s)", 3, *cache.metric_of_nodes("ReplicationLag", "Maximum", "lag")
+        ),
+    ]
 
 
 def _replica(replica: rds.IDatabaseInstance, max_connections: int) -> list[cloudwatch.ConcreteWidget]:

@@ -69,7 +69,7 @@ class PlatformEvents(Construct):
         )
         self._target = _LogLine(self.log_group)
         self._rules = {
-            name: self._rule(name, self._release_pattern(microservices, *states))
+            name: self._rule(name, self._release_pattern(self, microservices, *states))
             for name, states in _RELEASE_STATES.items()
         }
         self._rules["Failover"] = self._rule(
@@ -115,8 +115,9 @@ class PlatformEvents(Construct):
 
     @staticmethod
     def _release_pattern(
-        microservices: Sequence[Microservice], codedeploy: Sequence[str], ecs: Sequence[str]
+        scope: Construct, microservices: Sequence[Microservice], codedeploy: Sequence[str], ecs: Sequence[str]
     ) -> events.EventPattern:
+        cluster = microservices[0].service.cluster.cluster_name
         groups = [each.release.deployment_group for each in microservices]
         applications = [group.application.application_name for group in groups if group is not None]
         if applications:
@@ -128,7 +129,11 @@ class PlatformEvents(Construct):
         return events.EventPattern(
             source=["aws.ecs"],
             detail_type=["ECS Deployment State Change"],
-            resources=[each.service.service_arn for each in microservices],
+            # All services of the cluster are ours. Their ARNs would outgrow a pattern's 2,048 characters:
+            # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-quota.html
+            resources=events.Match.prefix(
+                Stack.of(scope).format_arn(service="ecs", resource="service", resource_name=f"{cluster}/")
+            ),
             detail={"eventName": list(ecs)},
         )
 

@@ -137,6 +137,11 @@ class RelationalDatabase(Construct):
         """What AWS Backup is to take snapshots of."""
         return backup.BackupResource.from_arn(self.arn)
 
+    @property
+    def proxy_target(self) -> rds.ProxyTarget:
+        """What a proxy connects to; using it lets the proxy in. Settings allow a proxy of one instance only."""
+        raise NotImplementedError
+
     def add_user(self, username: str) -> secretsmanager.ISecret:
         """The secret of a new database user; the user itself is made by the prepare task."""
         user = DatabaseUser(

@@ -46,14 +46,15 @@ class SavedQueries(Construct):
     """Questions to the services' logs that an operator finds ready in CloudWatch Logs Insights."""
 
     def __init__(
-        self, scope: Construct, construct_id: str, *, folder: str, log_groups: Sequence[logs.ILogGroup]
+        self, scope: Construct, construct_id: str, *, folder: str, log_groups: Sequence[str]
     ) -> None:
         super().__init__(scope, construct_id)
+        groups = [logs.LogGroup.from_log_group_name(self, name, name) for name in log_groups]
         for title, query in _QUERIES.items():
             logs.QueryDefinition(
                 self,
                 "".join(word.capitalize() for word in title.split()),
                 query_definition_name=f"{folder}/{title}",
                 query_string=query,
-                log_groups=list(log_groups),
+                log_groups=groups,
             )

@@ -88,7 +88,7 @@ class ServiceAlarms(Construct):
             OperatorAlarm(
                 self,
                 "CpuHigh",
-                metric=microservice.service.metric_cpu_utilization(period=_FIVE_MINUTES),
+                metric=microservice.metric_used("CPUUtilization", _FIVE_MINUTES),
                 says=f"{name} has needed more than {step_out} % of its CPU for 15 minutes: scaling out did "
                 "not help, or is at its maximum",
                 comparison="above",
@@ -129,7 +129,7 @@ class ServiceAlarms(Construct):
         return logs.MetricFilter(
             self,
             "ErrorLinesFilter",
-            log_group=microservice.log_group,
+            log_group=logs.LogGroup.from_log_group_name(self, "LogGroup", microservice.log_group_name),
             filter_pattern=logs.FilterPattern.any(
                 logs.FilterPattern.string_value("$.level", "=", "ERROR"),
                 logs.FilterPattern.string_value("$.level", "=", "CRITICAL"),

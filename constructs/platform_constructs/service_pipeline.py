@@ -1,8 +1,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import cast
 
-from aws_cdk import Duration, RemovalPolicy, Stack
+from aws_cdk import ArnFormat, Duration, RemovalPolicy, Stack
 from aws_cdk import aws_codebuild as codebuild
 from aws_cdk import aws_codepipeline as codepipeline
 from aws_cdk import aws_codepipeline_actions as actions
@@ -66,6 +65,7 @@ class ServicePipeline(Construct):
         microservice: Microservice,
         cluster: ecs.ICluster,
         repository: ImageRepository,
+        execution_role: iam.IRole,
         preparation: DatabasePreparation | None,
         subnets: ec2.SelectedSubnets,
         artifacts: ArtifactBucket,
@@ -77,12 +77,18 @@ class ServicePipeline(Construct):
         self._microservice = microservice
         self._cluster = cluster
         self._repository = repository
+        self._execution_role = execution_role
         self._artifacts = artifacts
         self._encryption_key = encryption_key
         self._logs_key = logs_key
         self._props = props
         self._sources = codepipeline.Artifact("Sources")
         self._release = codepipeline.Artifact("Release")
+        self._service_arn = Stack.of(self).format_arn(
+            service="ecs",
+            resource="service",
+            resource_name=f"{cluster.cluster_name}/{microservice.published_name}",
+        )
         self._in_this_cluster = {"ArnEquals": {"ecs:cluster": cluster.cluster_arn}}
         self._role = iam.Role(
             self,
@@ -154,7 +160,7 @@ class ServicePipeline(Construct):
                 "CONTROLLER": microservice.controller,
                 "REPOSITORY_URI": self._repository.repository_uri,
                 "CLUSTER": self._cluster.cluster_name,
-                "ECS_SERVICE": microservice.service.service_name,
+                "ECS_SERVICE": microservice.published_name,
                 "FAMILY": microservice.task_definition.family,
                 **({"HOOK": hook.function_arn} if hook else {}),
             },
@@ -164,7 +170,7 @@ class ServicePipeline(Construct):
         role = project.build_role
         self._repository.grant_pull_push(role)
         self._repository.grant(role, "ecr:DescribeImages", "ecr:DescribeImageScanFindings")
-        allow(role, "ecs:DescribeServices", on=microservice.service.service_arn)
+        allow(role, "ecs:DescribeServices", on=self._service_arn)
         allow(role, "ecs:DescribeTaskDefinition", on="*")
         acknowledge(
             role,
@@ -196,7 +202,7 @@ class ServicePipeline(Construct):
                 "PREPARE_FAMILY": family,
                 "SUBNETS": ",".join(subnets.subnet_ids),
                 "SECURITY_GROUPS": ",".join(each.security_group_id for each in preparation.security_groups),
-                "LOG_GROUP": microservice.log_group.log_group_name,
+                "LOG_GROUP": microservice.log_group_name,
                 "LOG_PREFIX": microservice.log_prefix,
             },
         )
@@ -205,8 +211,18 @@ class ServicePipeline(Construct):
         allow(role, "ecs:DescribeTaskDefinition", "ecs:RegisterTaskDefinition", on="*")
         allow(role, "ecs:RunTask", on=revisions, when=self._in_this_cluster)
         allow(role, "ecs:DescribeTasks", on="*", when=self._in_this_cluster)
-        allow(role, "logs:GetLogEvents", on=microservice.log_group.log_group_arn)
-        _allow_passing_roles(role, preparation.task_definition)
+        streams = f"{microservice.log_group_name}:log-stream:{microservice.log_prefix}/*"
+        allow(
+            role,
+            "logs:GetLogEvents",
+            on=stack.format_arn(
+                service="logs",
+                resource="log-group",
+                resource_name=streams,
+                arn_format=ArnFormat.COLON_RESOURCE_NAME,
+            ),
+        )
+        self._allow_passing_roles(role, preparation.task_definition.task_role)
         acknowledge(
             role,
             "IAM5[Resource::*]",
@@ -217,6 +233,11 @@ class ServicePipeline(Construct):
             role,
             f"IAM5[Resource::arn:aws:ecs:{stack.region}:{readable_account(stack)}:task-definition/{family}:*]",
             "The revision to run is the one that the build has just registered.",
+        )
+        acknowledge(
+            role,
+            f"IAM5[Resource::arn:aws:logs:{stack.region}:{readable_account(stack)}:log-group:{streams}]",
+            "The stream to read is the one of the task that the build has just started.",
         )
         return actions.CodeBuildAction(
             action_name="Migrate",
@@ -237,7 +258,7 @@ class ServicePipeline(Construct):
         )
         allow(self._role, "sts:AssumeRole", on=role.role_arn)
         allow(role, "ecs:RegisterTaskDefinition", on="*")
-        _allow_passing_roles(role, self._microservice.task_definition)
+        self._allow_passing_roles(role, self._microservice.task_role)
         self._artifacts.grant_artifacts(role)
         acknowledge(
             role,
@@ -268,10 +289,12 @@ class ServicePipeline(Construct):
                 role=narrow,
                 run_order=2,
             )
-        service = self._microservice.service
+        service = ecs.FargateService.from_fargate_service_attributes(
+            self, "Service", cluster=self._cluster, service_name=self._microservice.published_name
+        )
         allow(role, "ecs:DescribeTaskDefinition", on="*")
         allow(role, "ecs:ListTasks", "ecs:DescribeTasks", on="*", when=self._in_this_cluster)
-        allow(role, "ecs:DescribeServices", "ecs:UpdateService", on=service.service_arn)
+        allow(role, "ecs:DescribeServices", "ecs:UpdateService", on=self._service_arn)
         # ECS copies the tags of the revision that it replaces.
         allow(
             role,
@@ -323,15 +346,14 @@ class ServicePipeline(Construct):
         )
         return project
 
-
-def _allow_passing_roles(role: iam.Role, task_definition: ecs.FargateTaskDefinition) -> None:
-    for passed in (task_definition.task_role, cast(iam.IRole, task_definition.execution_role)):
-        allow(
-            role,
-            "iam:PassRole",
-            on=passed.role_arn,
-            when={"StringEquals": {"iam:PassedToService": "ecs-tasks.amazonaws.com"}},
-        )
+    def _allow_passing_roles(self, role: iam.Role, task_role: iam.IRole) -> None:
+        for passed in (task_role, self._execution_role):
+            allow(
+                role,
+                "iam:PassRole",
+                on=passed.role_arn,
+                when={"StringEquals": {"iam:PassedToService": "ecs-tasks.amazonaws.com"}},
+            )
 
 
 def _only_for_a_release(stage: str) -> codepipeline.Conditions:

@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 from aws_cdk import ArnFormat, Duration, RemovalPolicy, Stack
@@ -14,7 +15,9 @@ from platform_constructs.compliance import acknowledge, readable_account
 from platform_constructs.encryption_key import EncryptionKey
 from platform_constructs.operator_alarm import OperatorAlarm
 from platform_constructs.permissions import allow
+from platform_constructs.public_distribution import PublicDistribution
 from platform_constructs.public_load_balancer import PublicLoadBalancer
+from platform_constructs.viewer_network import ADMIN, HEADER
 
 _CODE = Path(__file__).parent / "handlers" / "canary"
 
@@ -22,7 +25,8 @@ _CODE = Path(__file__).parent / "handlers" / "canary"
 class SyntheticCanary(Construct):
     """A visitor that is a machine: home and list by every zone, then add a supplier and delete it.
 
-    It runs in the VPC, because only from there the administration is open to it. CloudWatch Synthetics makes the
+    With an edge in front, home and list also by that, as everybody. It runs in the VPC, because only from there the
+    administration is open to it. CloudWatch Synthetics makes the
     log group of its function (`/aws/lambda/cwsyn-...`) by itself, so that one has neither our key nor our retention.
     """
 
@@ -35,6 +39,7 @@ class SyntheticCanary(Construct):
         vpc: ec2.IVpc,
         subnets: ec2.SubnetSelection,
         load_balancer: PublicLoadBalancer,
+        edge: PublicDistribution | None,
         interval: Duration,
         topic: AlarmTopic,
         removal_policy: RemovalPolicy,
@@ -60,6 +65,16 @@ class SyntheticCanary(Construct):
             security_group.add_egress_rule(
                 ec2.Peer.ipv4(vpc.vpc_cidr_block), ec2.Port.tcp(port), "The load balancer, from inside"
             )
+        environment = {
+            "SCHEME": "https" if load_balancer.secure else "http",
+            "HOST": load_balancer.host,
+            "PORT": str(port),
+            "LOAD_BALANCER": load_balancer.load_balancer.load_balancer_full_name,
+        }
+        if edge is not None:
+            load_balancer.admit(self, security_group, "The canary")
+            # From inside it may say so itself: only CloudFront and the canary reach the listener.
+            environment |= {"EDGE": edge.host, "HEADERS": json.dumps({HEADER: ADMIN})}
         self.canary = synthetics.Canary(
             self,
             "Canary",
@@ -71,12 +86,7 @@ class SyntheticCanary(Construct):
             ),
             schedule=synthetics.Schedule.rate(interval),
             timeout=Duration.minutes(1),
-            environment_variables={
-                "SCHEME": "https" if load_balancer.secure else "http",
-                "HOST": load_balancer.host,
-                "PORT": str(port),
-                "LOAD_BALANCER": load_balancer.load_balancer.load_balancer_full_name,
-            },
+            environment_variables=environment,
             role=self._role(bucket),
             vpc=vpc,
             vpc_subnets=subnets,

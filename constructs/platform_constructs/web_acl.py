@@ -21,6 +21,9 @@ _WINDOW_SECONDS = 300
 class WebAcl(Construct):
     """Blocks what AWS's managed rules know as attacks, and sources that ask too often, in front of a load balancer.
 
+    Without a load balancer it is one for a distribution of CloudFront, which names it by its `arn`; such a one has to be
+    in us-east-1.
+
     `rate_limit` counts the requests of one source in five minutes; more are answered 429, attacks 403. Every
     decision is logged for a year, without cookies and credentials; samples of requests, which would hold them,
     are not kept.
@@ -32,7 +35,7 @@ class WebAcl(Construct):
         construct_id: str,
         *,
         name: str,
-        load_balancer: elbv2.IApplicationLoadBalancer,
+        load_balancer: elbv2.IApplicationLoadBalancer | None,
         rate_limit: int,
         logs_key: kms.IKey,
         removal_policy: RemovalPolicy,
@@ -42,7 +45,7 @@ class WebAcl(Construct):
             self,
             "Acl",
             name=name,
-            scope="REGIONAL",
+            scope="REGIONAL" if load_balancer else "CLOUDFRONT",
             default_action=wafv2.CfnWebACL.DefaultActionProperty(allow={}),
             visibility_config=_visibility(name),
             rules=[
@@ -53,12 +56,14 @@ class WebAcl(Construct):
                 ),
             ],
         )
-        wafv2.CfnWebACLAssociation(
-            self,
-            "Association",
-            resource_arn=load_balancer.load_balancer_arn,
-            web_acl_arn=acl.attr_arn,
-        )
+        self.arn = acl.attr_arn
+        if load_balancer is not None:
+            wafv2.CfnWebACLAssociation(
+                self,
+                "Association",
+                resource_arn=load_balancer.load_balancer_arn,
+                web_acl_arn=acl.attr_arn,
+            )
         log_group = logs.LogGroup(
             self,
             "LogGroup",

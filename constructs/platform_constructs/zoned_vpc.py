@@ -17,7 +17,7 @@ _EPHEMERAL = ec2.AclTraffic.tcp_port_range(1024, 65535)
 class ZonedVpc(Construct):
     """A VPC over named zones whose traffic is logged.
 
-    Its data subnets have no route out, and only the application subnets reach them, on `data_port`.
+    Its data subnets have no route out, and only the application subnets reach them, on `data_ports`.
     """
 
     def __init__(
@@ -30,7 +30,7 @@ class ZonedVpc(Construct):
         nat_gateways: int,
         interface_endpoints: bool,
         flow_logs: bool,
-        data_port: int,
+        data_ports: Sequence[int],
         logs_key: kms.IKey,
         removal_policy: RemovalPolicy,
     ) -> None:
@@ -77,12 +77,12 @@ class ZonedVpc(Construct):
             subnets=self.application_subnets,
             interfaces=interface_endpoints,
         )
-        self._close_data_tier(data_port)
+        self._close_data_tier(data_ports)
         if flow_logs:
             self._log_flows(logs_key, removal_policy)
 
-    def _close_data_tier(self, port: int) -> None:
-        """Let only the application subnets reach the data subnets, on one port, and only answers leave them."""
+    def _close_data_tier(self, ports: Sequence[int]) -> None:
+        """Let only the application subnets reach the data subnets, on a port a server, and only answers leave them."""
         acl = ec2.NetworkAcl(
             self,
             "DataAcl",
@@ -92,21 +92,31 @@ class ZonedVpc(Construct):
         acknowledge(
             acl,
             "VPC3",
-            "A second lock on the data subnets alone, where it stays simple: one port in from the application "
+            "A second lock on the data subnets alone, where it stays simple: a port a server in from the application "
             "subnets, answers out, nothing else. Security groups decide everywhere, here too.",
         )
         for number, subnet in enumerate(self.application_subnets.subnets):
             source = ec2.AclCidr.ipv4(subnet.ipv4_cidr_block)
-            for direction, traffic in (
-                (ec2.TrafficDirection.INGRESS, ec2.AclTraffic.tcp_port(port)),
-                (ec2.TrafficDirection.EGRESS, _EPHEMERAL),
+            first, *others = ports
+            for name, direction, traffic, first_rule in (
+                ("Ingress", ec2.TrafficDirection.INGRESS, ec2.AclTraffic.tcp_port(first), 100),
+                ("Egress", ec2.TrafficDirection.EGRESS, _EPHEMERAL, 100),
+                *(
+                    (
+                        f"Ingress{port}-",
+                        ec2.TrafficDirection.INGRESS,
+                        ec2.AclTraffic.tcp_port(port),
+                        200 + 100 * place,
+                    )
+                    for place, port in enumerate(others)
+                ),
             ):
                 acl.add_entry(
-                    f"{direction.name.capitalize()}{number}",
+                    f"{name}{number}",
                     cidr=source,
                     traffic=traffic,
                     direction=direction,
-                    rule_number=100 + number,
+                    rule_number=first_rule + number,
                     rule_action=ec2.Action.ALLOW,
                 )
 

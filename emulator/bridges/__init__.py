@@ -35,12 +35,14 @@ def replace(module: Any, name: str, make: Callable[[Any], Any]) -> None:
 def install(context: Context) -> None:
     """Install every bridge; before ministack serves its first request."""
     from emulator.bridges import (
+        cache,
         certificates,
         codedeploy,
         containers,
         custom_resources,
         database,
         database_cluster,
+        database_proxy,
         load_balancer,
         placement,
         private_addresses,
@@ -60,6 +62,8 @@ def install(context: Context) -> None:
     registry.install(context)
     database.install(context)
     database_cluster.install(context)
+    database_proxy.install(context)
+    cache.install(context)
     containers.install(context)
     placement.install(context)
     task_sets.install(context)

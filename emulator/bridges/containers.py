@@ -25,8 +25,8 @@ from emulator.instance import LABEL
 
 logger = logging.getLogger("emulator.containers")
 
-# The variable of our services that names the file with the authorities they trust for the database.
-AUTHORITY_VARIABLE = "DB_TLS_CA"
+# The variables of our services that name files with the authorities they trust, for the database and the cache.
+AUTHORITY_VARIABLES = ("DB_TLS_CA", "CACHE_TLS_CA")
 STOP_TIMEOUT_SECONDS = 30
 LOG_DRAIN_SECONDS = 5.0
 RECHECK_SECONDS = 1.0
@@ -144,8 +144,7 @@ def _building(original: Any, context: Context) -> Any:
         kwargs.pop("platform", None)
         kwargs.update(container_options(cdef, td))
         mounts = list(kwargs.get("volumes") or []) + ephemeral_mounts(cdef, td)
-        authority = env.get(AUTHORITY_VARIABLE)
-        if authority:
+        for authority in {env[name] for name in AUTHORITY_VARIABLES if env.get(name)}:
             mounts.append(f"{context.instance.certificate_authority}:{authority}:ro")
         if mounts:
             kwargs["volumes"] = mounts

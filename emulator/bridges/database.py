@@ -25,7 +25,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from emulator.bridges import Context, certificates, replace, replication
+from emulator.bridges import Context, certificates, database_proxy, replace, replication
 
 logger = logging.getLogger("emulator.database")
 
@@ -152,7 +152,9 @@ def _run_container(
     with _lock:
         address = _free_address(docker_client, context)
         certificate, key = certificates.server_certificate(
-            context, [str(kwargs["name"]), "localhost"], [address, "127.0.0.1"]
+            context,
+            [str(kwargs["name"]), "localhost"],
+            [address, "127.0.0.1", *database_proxy.addresses(context.subnet)],
         )
         # The address is the endpoint on the host too: no port is published.
         kwargs.pop("ports", None)

@@ -64,7 +64,7 @@ def _creating(original: Any) -> Any:
         from ministack.services.cloudformation import provisioners
 
         if "DBClusterInstanceClass" not in props:
-            return tuple(original(logical_id, props, stack_name))  # type: ignore[return-value]
+            return tuple(original(logical_id, props, stack_name))
         identifier, _ = original(logical_id, props, stack_name)
         name = first_instance(identifier)
         try:
@@ -119,7 +119,7 @@ def _updating(original: Any) -> Any:
 
         instance = rds._instances.get(first_instance(identifier))
         if instance is None:
-            return tuple(original(identifier, old, new, stack_name, logical_id))  # type: ignore[return-value]
+            return tuple(original(identifier, old, new, stack_name, logical_id))
         name = first_instance(identifier)
         cluster = rds._clusters[identifier]
         place = {key: cluster[key] for key in ("Endpoint", "ReaderEndpoint", "Port")}

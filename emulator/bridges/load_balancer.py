@@ -6,6 +6,8 @@ a connection a request. Here a request is decided by all conditions of a rule to
 targets over kept connections.
 Unnecessary when ministack's ALB evaluates source-ip and target health.
 
+Requests by the name of an internal load balancer behind CloudFront are taken for CloudFront's (emulator/edge.py).
+
 How a listener is reached: see `listener_urls`. A test may set the header `X-Emulator-Source-Ip` to be
 seen under another address than the one it connects from.
 """
@@ -27,7 +29,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 from urllib.parse import parse_qs
 
-from emulator import routing
+from emulator import edge, routing
 from emulator.bridges import Context, private_addresses, replace, target_health
 
 logger = logging.getLogger("emulator.load_balancer")
@@ -83,6 +85,15 @@ def wait_until_idle(addresses: list[str], seconds: float = IDLE_SECONDS) -> None
             if not any(_requests_at[address] for address in addresses):
                 return
         time.sleep(0.05)
+
+
+def _by_cloudfront(balancer: dict[str, Any], headers: dict[str, str], source: str) -> dict[str, str]:
+    from ministack.services import cloudfront
+
+    function = cloudfront._functions.get(edge.function_of(balancer["LoadBalancerName"]))
+    if function is None or balancer.get("Scheme") != "internal":
+        return headers
+    return edge.as_forwarded(headers, source, function["code"].decode())
 
 
 class LoadBalancers:
@@ -184,6 +195,8 @@ class LoadBalancers:
         entrance = private_addresses.entrance_of(scope.get("client"))
         connected_from = entrance.source if entrance else (scope.get("client") or ("127.0.0.1",))[0]
         source = headers.pop(SOURCE_HEADER, None) or connected_from
+        if entrance is None and address.port is None:
+            headers = _by_cloudfront(balancer, headers, source)
         query_string = scope.get("query_string", b"").decode("latin-1")
         request = routing.Request(
             method=scope["method"],

@@ -13,11 +13,13 @@ from dataclasses import dataclass, field
 # What bills a key, by the first word of it.
 _SERVICES: Mapping[str, str] = {
     "alb": "Elastic Load Balancing",
+    "cloudfront": "CloudFront",
     "cloudwatch": "CloudWatch",
     "codebuild": "CodeBuild",
     "codecommit": "CodeCommit",
     "codepipeline": "CodePipeline",
     "ecr": "ECR",
+    "elasticache": "ElastiCache",
     "fargate": "Fargate",
     "fargate_spot": "Fargate",
     "kms": "KMS",
@@ -132,6 +134,8 @@ _QUERIES: Mapping[str, Query] = {
 _ENGINES = {"mysql": "MySQL", "mariadb": "MariaDB", "postgres": "PostgreSQL"}
 _INSTANCE = re.compile(r"rds\.(?P<engine>\w+)\.(?P<size>db\.\w+\.\w+)\.(?P<zones>single_az|multi_az)_hour")
 
+_NODE = re.compile(r"elasticache\.(?P<engine>valkey|redis)\.(?P<size>cache\.\w+\.\w+)_hour")
+
 
 def service_of(key: str) -> str:
     """The service whose bill a price is on."""
@@ -141,6 +145,17 @@ def service_of(key: str) -> str:
 
 def query(key: str) -> Query | None:
     """How the pricing API is asked for a price, or None where it is published on a page only."""
+    node = _NODE.fullmatch(key)
+    if node is not None:
+        return Query(
+            "AmazonElastiCache",
+            r"NodeUsage:.+",
+            {
+                "productFamily": "Cache Instance",
+                "instanceType": node["size"],
+                "cacheEngine": node["engine"].capitalize(),
+            },
+        )
     instance = _INSTANCE.fullmatch(key)
     if instance is None or instance["engine"] not in _ENGINES:
         return _QUERIES.get(key)

@@ -12,6 +12,7 @@ _CODEDEPLOY = "CodeDeploy is free for ECS (https://aws.amazon.com/codedeploy/pri
 _EVENTS = "events of AWS services and schedules are free (https://aws.amazon.com/eventbridge/pricing/)"
 _FUNCTION = "runs a function of the stack, which is priced itself"
 _BACKUP = "backup plans are free, the copies they keep are priced at the vault (https://aws.amazon.com/backup/pricing/)"
+_CLOUDFRONT = "part of its distribution (https://aws.amazon.com/cloudfront/pricing/)"
 _WAF = "part of its web ACL"
 
 FREE: Mapping[str, str] = {
@@ -21,6 +22,10 @@ FREE: Mapping[str, str] = {
     "AWS::Budgets::Budget": "budgets without actions are free (https://aws.amazon.com/aws-cost-management/pricing/)",
     "AWS::CDK::Metadata": "describes the template",
     "AWS::CertificateManager::Certificate": "public certificates for AWS services are free (https://aws.amazon.com/certificate-manager/pricing/)",
+    "AWS::CloudFront::CachePolicy": _CLOUDFRONT,
+    "AWS::CloudFront::OriginRequestPolicy": _CLOUDFRONT,
+    "AWS::CloudFront::ResponseHeadersPolicy": _CLOUDFRONT,
+    "AWS::CloudFront::VpcOrigin": "VPC origins are offered without a charge (https://aws.amazon.com/about-aws/whats-new/2024/11/amazon-cloudfront-vpc-origins/)",
     "AWS::CodeDeploy::Application": _CODEDEPLOY,
     "AWS::CodeDeploy::DeploymentConfig": _CODEDEPLOY,
     "AWS::CodeDeploy::DeploymentGroup": _CODEDEPLOY,
@@ -40,6 +45,9 @@ FREE: Mapping[str, str] = {
     "AWS::EC2::VPC": _NETWORK,
     "AWS::EC2::VPCGatewayAttachment": _NETWORK,
     "AWS::ECS::TaskDefinition": "tasks are priced at their service; a one-off task runs for seconds",
+    "AWS::ElastiCache::SubnetGroup": _PARENT,
+    "AWS::ElastiCache::User": _IDENTITY,
+    "AWS::ElastiCache::UserGroup": _IDENTITY,
     "AWS::ElasticLoadBalancingV2::Listener": _BALANCER,
     "AWS::ElasticLoadBalancingV2::ListenerCertificate": _BALANCER,
     "AWS::ElasticLoadBalancingV2::ListenerRule": _BALANCER,
@@ -55,6 +63,7 @@ FREE: Mapping[str, str] = {
     "AWS::Logs::ResourcePolicy": _IDENTITY,
     "AWS::RDS::DBClusterParameterGroup": _PARENT,
     "AWS::RDS::DBParameterGroup": _PARENT,
+    "AWS::RDS::DBProxyTargetGroup": _PARENT,
     "AWS::RDS::DBSubnetGroup": _PARENT,
     "AWS::RDS::EventSubscription": "events are free, their topic is priced itself",
     "AWS::Route53::RecordSet": "queries of alias records to a load balancer are free, the zone is not of this project (https://aws.amazon.com/route53/pricing/)",

@@ -33,6 +33,7 @@ _SERVICE_METRICS = 5
 
 _GIB_PER_KIB = Decimal(1) / 1024 / 1024
 _DASHBOARD_METRICS = 50
+_DATABASE_VCPUS_LEAST = 2
 _DAYS_PER_MONTH = Decimal(30)
 
 
@@ -74,7 +75,8 @@ def _endpoint(resource: Resource, world: World) -> Iterator[Item]:
 @estimates("AWS::ElasticLoadBalancingV2::LoadBalancer")
 def _load_balancer(resource: Resource, world: World) -> Iterator[Item]:
     yield Item("alb.hour", world.hours, "fixed", "one load balancer")
-    if resource.properties.get("Scheme") == "internet-facing":
+    public = resource.properties.get("Scheme") == "internet-facing"
+    if public:
         zones = len(resource.properties.get("Subnets", ()))
         yield Item(
             "public_ipv4.hour", zones * world.hours, "fixed", f"public IPv4 addresses in {zones} zones"
@@ -85,7 +87,9 @@ def _load_balancer(resource: Resource, world: World) -> Iterator[Item]:
         "usage",
         "capacity units",
     )
-    yield Item("transfer.internet_gb", _answers_gb(world), "usage", "answers to the internet")
+    # To CloudFront they are free: https://aws.amazon.com/cloudfront/pricing/
+    if public:
+        yield Item("transfer.internet_gb", _answers_gb(world), "usage", "answers to the internet")
 
 
 def capacity_units(world: World, rules: int) -> Decimal:
@@ -116,6 +120,18 @@ def _rules(resource: Resource, world: World) -> int:
         for listener in listeners
     ]
     return max(counts, default=0)
+
+
+@estimates("AWS::CloudFront::Distribution")
+def _distribution(resource: Resource, world: World) -> Iterator[Item]:
+    # By where viewers are: North America and Europe, the cheapest. https://aws.amazon.com/cloudfront/pricing/
+    yield Item("cloudfront.https_requests_10k", world.requests / 10_000, "usage", "requests of viewers")
+    yield Item("cloudfront.gb_first_10tb", _answers_gb(world), "usage", "answers to viewers")
+
+
+@estimates("AWS::CloudFront::Function")
+def _edge_function(resource: Resource, world: World) -> Iterator[Item]:
+    yield Item("cloudfront.functions_million", world.requests / 1_000_000, "usage", "runs, one a request")
 
 
 @estimates("AWS::WAFv2::WebACL")
@@ -240,11 +256,25 @@ def _scaling_policy(resource: Resource, world: World) -> Iterator[Item]:
     yield Item("cloudwatch.alarm_month", Decimal(alarms), "fixed", "alarms that it makes itself")
 
 
-# Database
+# Database and cache
+
+
+@estimates("AWS::ElastiCache::ReplicationGroup")
+def _cache(resource: Resource, world: World) -> Iterator[Item]:
+    # Its logs are priced at their groups; backups beyond one of each cache would cost, and there are none.
+    properties = resource.properties
+    nodes, size = int(properties["NumCacheClusters"]), properties["CacheNodeType"]
+    beside = f" and {nodes - 1} replicas" if nodes > 2 else " and a replica" if nodes == 2 else ""
+    yield Item(
+        f"elasticache.{properties['Engine']}.{size}_hour",
+        nodes * world.hours,
+        "fixed",
+        f"{size}, a primary{beside}",
+    )
 
 
 @estimates("AWS::RDS::DBCluster")
-def _cluster(resource: Resource, world: World) -> Iterator[Item]:
+def _database_cluster(resource: Resource, world: World) -> Iterator[Item]:
     # Each of its instances is charged, and has all of the storage: https://aws.amazon.com/rds/mysql/pricing/
     properties = resource.properties
     engine, size = properties["Engine"], properties["DBClusterInstanceClass"]
@@ -302,6 +332,39 @@ def _beside(properties: Mapping[str, Any], storage: Decimal, world: World) -> It
         f"backups of {days} days beyond the {storage} GB that are free",
     )
     yield Item("cloudwatch.logs_ingest_gb", usage.log_gb, "usage", "exported logs and enhanced monitoring")
+
+
+@estimates("AWS::RDS::DBProxy")
+def _proxy(resource: Resource, world: World) -> Iterator[Item]:
+    # By the vCPUs of the database behind it, two at least: https://aws.amazon.com/rds/proxy/pricing/
+    targets = [
+        logical_id
+        for group in world.referring("AWS::RDS::DBProxyTargetGroup", resource)
+        for logical_id in references(group.properties)
+    ]
+    vcpus = max(
+        [
+            _DATABASE_VCPUS_LEAST,
+            *(
+                database_vcpus(each.properties["DBInstanceClass"])
+                for each in world.of_type("AWS::RDS::DBInstance", resource.stack)
+                if each.logical_id in targets
+            ),
+        ]
+    )
+    yield Item(
+        "rds_proxy.vcpu_hour", vcpus * world.hours, "fixed", f"proxy, by {vcpus} vCPUs of its database"
+    )
+
+
+def database_vcpus(instance_class: str) -> int:
+    """vCPUs of a database instance class: 2 up to `large`, 4 of `xlarge`, 4 times the number of `8xlarge`.
+
+    https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/Concepts.DBInstanceClass.Summary.html
+    """
+    size = instance_class.rpartition(".")[2]
+    found = re.fullmatch(r"(\d*)xlarge", size)
+    return 4 * int(found[1] or 1) if found else _DATABASE_VCPUS_LEAST
 
 
 @estimates("AWS::Backup::BackupVault", "AWS::Backup::LogicallyAirGappedBackupVault")

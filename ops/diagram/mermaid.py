@@ -14,13 +14,18 @@ def of_overview(overview: Overview) -> str:
 
 
 def _overview(overview: Overview) -> Iterator[str]:
-    if overview.public:
-        yield f"  public([{_text('The public', overview.domain or '')}]) --> balancer"
-    yield f"  subgraph vpc[{_text('VPC ' + overview.vpc, ', '.join(overview.zones))}]"
-    listeners = [f"{each.protocol} {each.port} {each.name}".strip() for each in overview.listeners]
     firewall = (
         [] if overview.firewall_rules is None else [f"web ACL, {counted(overview.firewall_rules, 'rule')}"]
     )
+    public = f"public([{_text('The public', overview.domain or '')}])"
+    if overview.edge:
+        yield f"  {public} --> edge[{_text('CloudFront', *firewall)}]"
+        yield "  edge -- VPC origin --> balancer"
+        firewall = []
+    elif overview.public:
+        yield f"  {public} --> balancer"
+    yield f"  subgraph vpc[{_text('VPC ' + overview.vpc, ', '.join(overview.zones))}]"
+    listeners = [f"{each.protocol} {each.port} {each.name}".strip() for each in overview.listeners]
     if overview.load_balancer:
         yield f"    balancer[{_text('Application Load Balancer', *listeners, *firewall)}]"
     for index, service in enumerate(overview.services):
@@ -29,13 +34,15 @@ def _overview(overview: Overview) -> Iterator[str]:
         if overview.load_balancer:
             yield f"    balancer -- {_text(' '.join(service.paths))} --> service{index}"
         if overview.database and service.database:
-            yield f"    service{index} --> database"
+            yield f"    service{index} --> {'proxy' if overview.database.proxy else 'database'}"
     if overview.database:
         standby = "with a standby in another zone" if overview.database.standby else "in one zone"
         if overview.database.readable_standbys:
             standby = "with two readable standbys"
         replica = "and a read replica" if overview.database.replica else ""
         yield f"    database[({_text(overview.database.engine, overview.database.size, standby, replica)})]"
+        if overview.database.proxy:
+            yield f"    proxy[{_text('RDS Proxy')}] --> database"
     if overview.nat_zones:
         yield f"    nat[{_text(counted(len(overview.nat_zones), 'NAT gateway'))}]"
     yield "  end"

@@ -62,6 +62,7 @@ class Database:
     backup_days: int
     encrypted: bool
     tls_only: bool
+    proxy: bool
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,7 @@ class Overview:
     interface_endpoints: tuple[str, ...]
     load_balancer: str | None
     public: bool
+    edge: bool
     listeners: tuple[Listener, ...]
     domain: str | None
     firewall_rules: int | None
@@ -124,6 +126,7 @@ def overview(templates: Templates, environment: str, region: str) -> Overview:
         interface_endpoints=tuple(name for kind, name in endpoints if kind == "Interface"),
         load_balancer=None if balancer is None else str(balancer.get("Name", "load balancer")),
         public=balancer is not None and balancer.get("Scheme") == "internet-facing",
+        edge=bool(found.of("AWS::CloudFront::Distribution")),
         listeners=tuple(
             sorted(_listeners(found, compute), key=lambda each: (each.name != "production", each.port))
         ),
@@ -216,7 +219,7 @@ def _services(found: _Found, compute: Blueprint) -> Iterator[Service]:
         yield Service(
             name=str(task["ContainerDefinitions"][0]["Name"]),
             paths=tuple(dict.fromkeys(paths)),
-            restricted=any(condition["Field"] == "source-ip" for condition in conditions),
+            restricted=any(condition["Field"] in ("source-ip", "http-header") for condition in conditions),
             vcpu=f"{int(task['Cpu']) / 1024:g} vCPU",
             memory=f"{int(task['Memory']) / 1024:g} GB",
             architecture="ARM64"
@@ -265,6 +268,7 @@ def _database(found: _Found) -> Database | None:
             backup_days=int(each.get("BackupRetentionPeriod", 1)),
             encrypted=each.get("StorageEncrypted") in (True, "true"),
             tls_only=_tls_only(found, "AWS::RDS::DBClusterParameterGroup"),
+            proxy=False,
         )
     instances = found.of("AWS::RDS::DBInstance").values()
     for each in instances:
@@ -280,6 +284,7 @@ def _database(found: _Found) -> Database | None:
             backup_days=int(each.get("BackupRetentionPeriod", 1)),
             encrypted=each.get("StorageEncrypted") in (True, "true"),
             tls_only=_tls_only(found, "AWS::RDS::DBParameterGroup"),
+            proxy=bool(found.of("AWS::RDS::DBProxy")),
         )
     return None
 

@@ -27,6 +27,10 @@ _WATCHING = {
     "AWS::Logs::LogGroup": "log group",
     "AWS::EC2::FlowLog": "flow log of the VPC",
 }
+_CACHE = {
+    "AWS::ElastiCache::ReplicationGroup": "Valkey cache",
+    "AWS::ElastiCache::User": "user by role",
+}
 _SECRETS = {
     "AWS::KMS::Key": "customer key",
     "AWS::SecretsManager::Secret": "secret",
@@ -57,6 +61,10 @@ class _Picture:
         return Box(self.zones.x + index * width, 0, width, 0)
 
 
+# What CloudFront takes between those who come and the VPC.
+_EDGE_HEIGHT = 62
+
+
 def draw(overview: Overview) -> str:
     """The overview as SVG."""
     picture = _Picture(overview, Canvas(f"{overview.environment}: architecture"))
@@ -65,7 +73,7 @@ def draw(overview: Overview) -> str:
     canvas.text(
         _MARGIN, 57, f"{overview.region}, {len(overview.zones)} availability zones", size=13, colour=MUTED
     )
-    top = 150
+    top = 150 + (_EDGE_HEIGHT if overview.edge else 0)
     heights = {tier.name: _tier_height(overview, tier.name) for tier in overview.tiers}
     bottom = top + 62 + sum(heights.values()) + _GAP * len(heights)
     canvas.box(Box(_MARGIN, top, _VPC_RIGHT - _MARGIN, bottom - top), stroke=NETWORK, radius=12, thick=1.6)
@@ -119,7 +127,8 @@ def _entrance(picture: _Picture, band: Box | None) -> Box | None:
         box = Box(picture.zones.x + 14, band.y + 14, picture.zones.width - 28, 82)
         canvas.box(box, stroke=NETWORK, thick=1.5)
         canvas.badge(box.x + 10, box.y + 10, "ALB", NETWORK)
-        kind = "internet-facing" if overview.public else "internal"
+        inside = "internal, in the application subnets" if overview.edge else "internal"
+        kind = "internet-facing" if overview.public else inside
         canvas.text(box.x + 46, box.y + 28, "Application Load Balancer", size=14, bold=True)
         x = box.x + 46 + width_of("Application Load Balancer", 14, bold=True) + 10
         canvas.text(
@@ -128,13 +137,10 @@ def _entrance(picture: _Picture, band: Box | None) -> Box | None:
             f"{overview.load_balancer}, {kind}",
             size=12,
             colour=MUTED,
-            width=box.right - x - 130,
+            width=box.right - x - (20 if overview.edge else 130),
         )
-        if overview.firewall_rules is not None:
-            text = f"web ACL, {counted(overview.firewall_rules, 'rule')}"
-            canvas.chip(
-                box.right - width_of(text, 11) - 28, box.y + 12, text, fill="#f8dde1", colour=SECURITY
-            )
+        if not overview.edge:
+            _firewall(picture, box)
         x = box.x + 12
         for listener in overview.listeners:
             name = f", {listener.name}" if listener.name else ""
@@ -148,6 +154,14 @@ def _entrance(picture: _Picture, band: Box | None) -> Box | None:
         canvas.badge(card.x + 7, card.y + 6, "NAT", NETWORK, side=24)
         canvas.text(card.x + 40, card.y + 23, "NAT gateway", size=12, width=card.width - 44)
     return box
+
+
+def _firewall(picture: _Picture, box: Box) -> None:
+    rules = picture.overview.firewall_rules
+    if rules is not None:
+        text = f"web ACL, {counted(rules, 'rule')}"
+        right = box.right - width_of(text, 11) - 28
+        picture.canvas.chip(right, box.y + 12, text, fill="#f8dde1", colour=SECURITY)
 
 
 def _nat_cards(picture: _Picture, band: Box) -> list[Box]:
@@ -241,7 +255,7 @@ def _database(picture: _Picture, band: Box | None) -> Box | None:
     canvas.text(box.x + 46, box.y + 28, database.engine, size=14, bold=True, width=box.width - 54)
     facts = (
         f"{database.size}, {database.storage_gib} GB",
-        f"backups of {database.backup_days} days",
+        f"backups of {database.backup_days} days{', behind a proxy' if database.proxy else ''}",
         f"{'' if database.encrypted else 'not '}encrypted{', TLS only' if database.tls_only else ''}",
     )
     for index, line in enumerate(facts):
@@ -307,23 +321,38 @@ def _actors(picture: _Picture, entrance: Box | None, top: float) -> None:
     overview, canvas = picture.overview, picture.canvas
     if entrance is None:
         return
-    where = overview.domain or "the load balancer's name"
-    actors = [("The public", where)] if overview.public else []
+    where = overview.domain or ("CloudFront's name" if overview.edge else "the load balancer's name")
+    actors = [("The public", where)] if overview.public or overview.edge else []
     if any(service.restricted for service in overview.services):
         paths = ", ".join(path for each in overview.services if each.restricted for path in each.paths[:1])
         actors.append(("Employees", f"{paths} from named networks"))
     if any(listener.name == "test" for listener in overview.listeners):
         actors.append(("Release check", "test listener, from inside"))
     width = entrance.width / max(len(actors), 1)
+    above = top - 70 - (_EDGE_HEIGHT if overview.edge else 0)
+    through = len(actors) - any(listener.name == "test" for listener in overview.listeners)
+    edge = Box(entrance.x + 8, top - _EDGE_HEIGHT, through * width - 16, 44)
+    if overview.edge:
+        canvas.box(edge, stroke=NETWORK, thick=1.5)
+        canvas.badge(edge.x + 10, edge.y + 9, "CF", NETWORK)
+        canvas.text(edge.x + 46, edge.y + 27, "CloudFront", size=14, bold=True)
+        _firewall(picture, edge)
+        canvas.arrow([(edge.middle, edge.bottom + 2), (edge.middle, entrance.y - 2)], colour=NETWORK)
     for index, (name, note) in enumerate(actors):
-        card = Box(entrance.x + index * width + 8, top - 70, width - 16, 46)
+        card = Box(entrance.x + index * width + 8, above, width - 16, 46)
         canvas.box(card, fill="#f7f8f9", radius=22)
         canvas.text(card.middle, card.y + 20, name, size=14, bold=True, anchor="middle")
         canvas.text(
             card.middle, card.y + 37, note, size=11, colour=MUTED, anchor="middle", width=card.width - 24
         )
         canvas.arrow(
-            [(card.middle - width * 0.3, card.bottom + 2), (card.middle - width * 0.3, entrance.y - 2)],
+            [
+                (card.middle - width * 0.3, card.bottom + 2),
+                (
+                    card.middle - width * 0.3,
+                    (edge if overview.edge and index < through else entrance).y - 2,
+                ),
+            ],
             colour=INK,
         )
 
@@ -388,6 +417,7 @@ def _cards(overview: Overview) -> list[tuple[str, str, str, list[str]]]:
 
     groups = [
         ("Watching", "CW", WATCHING, lines(_WATCHING)),
+        ("Cache", "EC", DATA, lines(_CACHE)),
         ("Keys and secrets", "KMS", SECURITY, lines(_SECRETS)),
         ("Operations", "\u03bb", PLAIN, lines(_OPERATIONS)),
     ]

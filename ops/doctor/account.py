@@ -27,6 +27,10 @@ SERVICE_ROLES: Mapping[str, str] = {
 }
 
 
+# https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/rds-proxy.html#rds-proxy.limitations
+_ZONES_WITHOUT_PROXY = frozenset({"use1-az3", "usw1-az2"})
+
+
 @dataclass(frozen=True)
 class Quota:
     """A limit that a deployment may run into, by its codes in Service Quotas."""
@@ -60,6 +64,8 @@ class Account:
             ADDRESSES.name: partial(self.countable, ADDRESSES, self._addresses),
             VPCS.name: partial(self.countable, VPCS, self._vpcs),
         }
+        if self.environment.database.proxy:
+            checks["zones of the proxy"] = self.proxy_zones
         if self.environment.tls is not None:
             checks["hosted zone"] = self.hosted_zone
         if self.environment.delivery is not None and self.environment.delivery.connection_arn is not None:
@@ -96,6 +102,23 @@ class Account:
                 f"environments/{self.environment.name}.toml: availability_zones from {', '.join(sorted(known))}",
             )
         return ok("region", f"{self.environment.region}, {len(self.environment.availability_zones)} zones")
+
+    def proxy_zones(self) -> Finding:
+        """Whether a proxy of the database can be in each of the zones, which accounts name each in its own way."""
+        zones = self.environment.availability_zones
+        answer = self.clients.client("ec2").describe_availability_zones()["AvailabilityZones"]
+        without = [
+            f"{zone['ZoneName']} ({zone['ZoneId']})"
+            for zone in answer
+            if zone["ZoneName"] in zones and zone.get("ZoneId") in _ZONES_WITHOUT_PROXY
+        ]
+        if without:
+            return missing(
+                "zones of the proxy",
+                f"{', '.join(without)} cannot have a proxy of the database",
+                f"environments/{self.environment.name}.toml: another zone in availability_zones",
+            )
+        return ok("zones of the proxy", f"{len(zones)} zones can have one")
 
     def bootstrap(self) -> Finding:
         """Whether the CDK's own stack is there, and new enough."""

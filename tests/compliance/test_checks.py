@@ -12,10 +12,22 @@ from pathlib import Path
 import pytest
 
 import settings
+from ops import scanner
 from tests.compliance.conftest import BIN, Assembly, synth
 from tests.conftest import ENVIRONMENTS, stacks_of
 
 PACKS = {"AwsSolutions", "NIST.800.53.R5", "PCI.DSS.321", "HIPAA.Security", "CloudFormation Validate"}
+
+
+# A checked synth of the environment that is named last.
+CHECKED = (
+    "import pathlib, sys, checks, settings\n"
+    "from tests.conftest import built\n"
+    "root, out, name = sys.argv[1:]\n"
+    "app = built(settings.load(name, pathlib.Path(root)), pathlib.Path(out))\n"
+    "checks.attach(app)\n"
+    "app.synth()\n"
+)
 
 
 def run_program(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -50,32 +62,36 @@ def test_cfn_lint_finds_nothing(assembly: Assembly, name: str) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+REPLICA_BY_PROXY = "proxy = true\nread_replicas = 1"
 READABLE_STANDBYS = 'instance_class = "db.m6gd.large"\nstorage_gib = 400\ncluster = true'
 
 
 @pytest.mark.parametrize(
-    ("controller", "readers"),
-    [("ecs", "read_replicas = 1"), ("rolling", READABLE_STANDBYS)],
+    ("controller", "readers", "replicas", "more"),
+    [("ecs", REPLICA_BY_PROXY, 1, "[cdn]\n"), ("rolling", READABLE_STANDBYS, 0, "")],
     ids=["ecs-replica", "rolling-cluster"],
 )
 def test_no_finding_is_open_with_the_other_controllers_and_what_prod_leaves_out(
-    project: Path, tmp_path: Path, controller: str, readers: str
+    project: Path, tmp_path: Path, controller: str, readers: str, replicas: int, more: str
 ) -> None:
     file = project / "environments/prod.toml"
     text = file.read_text().replace('controller = "codedeploy"', f'controller = "{controller}"')
     for each in readers.splitlines():
         text = re.sub(rf"^{each.partition('=')[0]}=.*\n", "", text, flags=re.MULTILINE)
     text = text.replace("[database]", f"[database]\n{readers}")
-    file.write_text(f"{text}\n[access]\nexec = true\n[canary]\n")
-    program = (
-        "import pathlib, sys, checks, settings\n"
-        "from tests.conftest import built\n"
-        "app = built(settings.load('prod', pathlib.Path(sys.argv[1])), pathlib.Path(sys.argv[2]))\n"
-        "checks.attach(app)\n"
-        "app.synth()\n"
-    )
-    done = run_program(program, str(project), str(tmp_path / "out"))
+    file.write_text(f"{text}\n[access]\nexec = true\n[canary]\n[cache]\nreplicas = {replicas}\n{more}")
+    done = run_program(CHECKED, str(project), str(tmp_path / "out"), "prod")
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_no_finding_is_open_with_cloudfront_alone_in_front(project: Path, tmp_path: Path) -> None:
+    file = project / "environments/dev.toml"
+    file.write_text(f"{file.read_text()}\n[cdn]\n")
+    done = run_program(CHECKED, str(project), str(tmp_path / "out"), "dev")
+    assert done.returncode == 0, done.stdout + done.stderr
+    result = scanner.scan(tmp_path / "out")
+    assert result.open == ()
+    assert result.needless == ()
 
 
 @pytest.mark.parametrize(

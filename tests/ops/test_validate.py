@@ -237,6 +237,31 @@ def test_a_rule_that_leads_everybody_to_the_administration_fails(run: Run, site:
     assert found["the administration is closed from outside"]["evidence"] == "rule 190 leads everybody to it"
 
 
+def test_behind_cloudfront_rules_that_need_the_edge_s_word_are_closed(run: Run, site: Site) -> None:
+    made = account(Platform(), site)
+    original = made.operations["elbv2:DescribeRules"]
+
+    def said_by(value: str) -> Any:
+        def answer(asked: Mapping[str, Any]) -> Mapping[str, Any]:
+            found = original(asked)
+            for rule in found["Rules"]:
+                for condition in rule["Conditions"]:
+                    if condition["Field"] == "source-ip":
+                        condition.clear()
+                        config = {"HttpHeaderName": "x-viewer-network", "Values": [value]}
+                        condition.update({"Field": "http-header", "HttpHeaderConfig": config})
+            return found
+
+        return answer
+
+    made.operations["elbv2:DescribeRules"] = said_by("admin")
+    _, found = results(run, made)
+    assert found["the administration is closed from outside"]["state"] == "passed"
+    made.operations["elbv2:DescribeRules"] = said_by("public")
+    _, found = results(run, made)
+    assert found["the administration is closed from outside"]["evidence"] == "rule 190 leads everybody to it"
+
+
 def test_a_name_that_does_not_resolve_fails(run: Run, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     def unknown(*_: Any, **__: Any) -> None:
         raise socket.gaierror(-2, "Name or service not known")

@@ -11,7 +11,7 @@ from sqlalchemy import create_engine
 from tests.services.harness import MySQLServer, Site, database_server, migrate, running
 
 # Fixtures that start containers.
-DOCKER_FIXTURES = {"mysql", "follower", "images", "tls"}
+DOCKER_FIXTURES = {"cache", "mysql", "follower", "images", "tls"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

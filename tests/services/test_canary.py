@@ -8,8 +8,10 @@ import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import boto3
 import httpx
@@ -100,6 +102,34 @@ def test_a_visit_fails_with_what_it_asked_and_what_came_back(
         pytest.raises(VisitFailed, match=r"GET /admin/api/suppliers\?.* by 127.0.0.1: 502, not 200"),
     ):
         visit(way_in)
+
+
+def test_behind_an_edge_a_visit_comes_as_everybody_first_and_administers_from_inside(
+    site: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[str, str, str | None]] = []
+    original = directory_canary._ask
+
+    def ask(asked: directory_canary.Site, address: str, method: str, path: str, *others: Any) -> bytes:
+        seen.append((asked.host, path, asked.headers.get("x-viewer-network")))
+        # The edge is elsewhere: what it is asked goes to the same entrance.
+        return original(
+            way_in if asked.host == "edge.example.com" else asked, way_in.addresses[0], method, path, *others
+        )
+
+    site.add()
+    with entrance(site) as way_in:
+        monkeypatch.setattr(directory_canary, "_ask", ask)
+        visit(replace(way_in, edge="edge.example.com", headers={"x-viewer-network": "admin"}))
+    assert seen[:2] == [("edge.example.com", "/", None), ("edge.example.com", "/suppliers", None)]
+    administering = [each for each in seen if each[1].startswith("/admin")]
+    assert administering
+    assert {(host, said) for host, _, said in administering} == {(NAME, "admin")}
+
+
+def test_an_edge_that_nobody_answers_at_fails_the_visit(sqlite_site: Services) -> None:
+    with entrance(sqlite_site) as way_in, pytest.raises(VisitFailed, match=r"GET / by 127\.0\.0\.9: "):
+        visit(replace(way_in, edge="127.0.0.9"))
 
 
 def test_a_zone_that_nobody_answers_in_fails_the_visit(sqlite_site: Services) -> None:

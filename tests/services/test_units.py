@@ -7,7 +7,6 @@ import json
 import os
 import re
 import time
-import tomllib
 from collections.abc import Sequence
 
 import pytest
@@ -15,7 +14,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import bindparam, select
 
-import settings as platform_settings
 from directory.cache import SingleFlight
 from directory.database import DatabaseAway, Statement
 from directory.logs import Journal, exception_text
@@ -129,7 +127,10 @@ def test_the_plain_list_is_never_forgotten() -> None:
         ({"DATABASE_URL": "sqlite://", "PORT": "x"}, "PORT: 'x'"),
         ({"DATABASE_URL": "sqlite://", "PORT": "70000"}, "PORT: '70000'"),
         ({"DATABASE_URL": "sqlite://", "DB_TLS_CA": "/none"}, "DB_TLS_CA"),
+        ({"DATABASE_URL": "sqlite://", "DB_PROXY": "yes"}, "DB_PROXY: 'yes' is neither true nor false"),
         ({"DATABASE_URL": "sqlite://", "PHONE_REGION": "USA"}, "PHONE_REGION"),
+        ({"DATABASE_URL": "sqlite://", "PUBLIC_SCHEME": "ftp"}, "PUBLIC_SCHEME: 'ftp'"),
+        ({"DATABASE_URL": "sqlite://", "SHARED_CACHE_SECONDS": "-1"}, "SHARED_CACHE_SECONDS: '-1'"),
     ],
 )
 def test_a_wrong_setting_is_one_readable_line(environment: dict[str, str], complaint: str) -> None:
@@ -265,24 +266,6 @@ def test_a_statement_gives_its_parameters_in_the_order_of_its_text() -> None:
 def test_an_entrys_tag_changes_with_its_version() -> None:
     entry = Entry(1, "n", "a", "c", "s", "e", "p", 3)
     assert entry.etag == '"3"'
-
-
-# Nominal memory of an instance size; MySQL on RDS allows DBInstanceClassMemory / 12582880 connections, of which
-# the operating system's part of the memory is missing: https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/CHAP_Limits.html
-GIBIBYTES = {"micro": 1, "small": 2, "medium": 4, "large": 8}
-
-
-@pytest.mark.parametrize("name", platform_settings.environment_names())
-def test_all_tasks_of_a_release_together_stay_below_the_databases_connections(name: str) -> None:
-    """Old and new side at full scale, with every service switched on."""
-    environment = platform_settings.load(name)
-    manifests = [tomllib.loads(path.read_text()) for path in SERVICES.glob("*/service.toml")]
-    tasks = sum(
-        manifest["scaling"]["max_tasks"] for manifest in manifests if manifest.get("database") != "none"
-    )
-    assert tasks
-    memory = GIBIBYTES[environment.database.instance_class.rpartition(".")[2]] * 2**30
-    assert tasks * Settings(service="x").pool_size * 2 < 0.8 * memory / 12582880
 
 
 def test_lookups_that_come_at_once_share_queries_and_each_gets_its_own_value() -> None:

@@ -24,7 +24,7 @@ ONE_OFF = {
     "LogGroup": "/logs/employee",
     "LogPrefix": "employee",
 }
-MINIMUM = {"Cluster": "suppliers", "Service": "customer", "Minimum": "2"}
+MINIMUM = {"Cluster": "suppliers", "Services": [{"Service": "customer", "Minimum": "2"}]}
 
 
 class Context:

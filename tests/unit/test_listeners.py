@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import pytest
 from hypothesis import given
@@ -12,26 +12,28 @@ from hypothesis import strategies as st
 
 import settings
 from ops.routes import TARGET_GROUP, Blueprint
+from tests import cdn
 from tests.conftest import Synthesize, Template, synthesize
-from tests.listeners import Decision, Listener, listeners, normalized
-from tests.resources import of_type
+from tests.listeners import Decision, Listener, ThroughCloudFront, listeners, normalized
+from tests.resources import of_type, only
 from tests.spellings import ADMINISTRATION, spellings
+from tests.viewer_function import ViewerFunction
 
+# By what tests/cdn.py calls it.
+BEHIND_CLOUDFRONT = {
+    "CloudFront": "domain",
+    "CloudFront, ecs": "plain",
+    "CloudFront, signing in": "signing in",
+}
 # Each with other addresses, so that production and test listener, restricted in other ways, are told apart.
-CASES = ("dev", "prod", "ecs", "rolling", "many networks", "signing in")
+CASES = ("dev", "prod", "ecs", "rolling", "many networks", "signing in", *BEHIND_CLOUDFRONT)
 OFFICE = ("203.0.113.0/24", "198.51.100.7/32")
 MANY = tuple(f"203.0.113.{number}/32" for number in range(9))
-OIDC = settings.Oidc(
-    issuer="https://login.example.com",
-    authorization_endpoint="https://login.example.com/authorize",
-    token_endpoint="https://login.example.com/token",
-    user_info_endpoint="https://login.example.com/userinfo",
-    client_id="directory",
-    client_secret_name="login/directory",
-)
 
 
 def environment_of(case: str) -> settings.Environment:
+    if case in BEHIND_CLOUDFRONT:
+        return cdn.of(BEHIND_CLOUDFRONT[case])
     base = settings.load(case if case in ("dev", "prod") else "prod")
     access = base.access.model_copy(update={"admin_cidrs": MANY if case == "many networks" else OFFICE})
     changes: dict[str, object] = {"access": access}
@@ -39,14 +41,14 @@ def environment_of(case: str) -> settings.Environment:
         controller = "ecs" if case == "ecs" else "rolling"
         changes["release"] = base.release.model_copy(update={"controller": controller})
     if case == "signing in":
-        changes["access"] = access.model_copy(update={"oidc": OIDC})
+        changes["access"] = access.model_copy(update={"oidc": cdn.OIDC})
     return base if case in ("dev", "prod") else base.model_copy(update=changes)
 
 
 class Case:
     """One environment, its listeners by their part, and who may reach the administration through each."""
 
-    def __init__(self, case: str, template: Template) -> None:
+    def __init__(self, case: str, template: Template, function: ViewerFunction | None = None) -> None:
         self.environment = environment_of(case)
         self.employee = frozenset(
             group for group, found in Blueprint(template).groups.items() if found.service == "employee"
@@ -54,11 +56,15 @@ class Case:
         self.customer = frozenset(of_type(template, TARGET_GROUP)) - self.employee
         production, test = (443, 8443) if self.environment.tls else (80, 8080)
         found = listeners(template)
-        assert set(found) == ({80, 443, 8443} if self.environment.tls else {80, 8080})
-        self.production = found[production]
+        # CloudFront redirects by itself.
+        redirect = {80} if self.environment.tls and not self.environment.cdn else set()
+        assert set(found) == {production, test} | redirect
+        self.production: Listener | ThroughCloudFront = found[production]
+        if function is not None:
+            self.production = ThroughCloudFront(found[production], function)
         self.test = found[test]
-        self.redirect = found[80] if self.environment.tls else None
-        self.allowed: Sequence[tuple[Listener, tuple[str, ...]]] = (
+        self.redirect = found[80] if redirect else None
+        self.allowed: Sequence[tuple[Listener | ThroughCloudFront, tuple[str, ...]]] = (
             (self.production, self.environment.admin_cidrs),
             (self.test, self.environment.test_admin_cidrs),
         )
@@ -67,11 +73,16 @@ class Case:
 @pytest.fixture(scope="module", params=CASES)
 def case(
     request: pytest.FixtureRequest, templates: Synthesize, tmp_path_factory: pytest.TempPathFactory
-) -> Case:
+) -> Iterator[Case]:
     name = request.param
-    if name in ("dev", "prod"):
-        return Case(name, templates(name)["Compute"])
-    return Case(name, synthesize(environment_of(name), tmp_path_factory.mktemp("case"))["Compute"])
+    if name in BEHIND_CLOUDFRONT:
+        compute = cdn.templates(BEHIND_CLOUDFRONT[name])["Compute"]
+        with ViewerFunction(only(of_type(compute, "AWS::CloudFront::Function"))["FunctionCode"]) as function:
+            yield Case(name, compute, function)
+    elif name in ("dev", "prod"):
+        yield Case(name, templates(name)["Compute"])
+    else:
+        yield Case(name, synthesize(environment_of(name), tmp_path_factory.mktemp("case"))["Compute"])
 
 
 def inside(address: str, networks: Iterable[str]) -> bool:
@@ -89,7 +100,7 @@ ADDRESSES = st.one_of(
 )
 
 
-def decisions(listener: Listener, path: str, source: str) -> tuple[Decision, Decision]:
+def decisions(listener: Listener | ThroughCloudFront, path: str, source: str) -> tuple[Decision, Decision]:
     """Of a load balancer that matches paths as they are written, and of one that cleans them up before."""
     return listener.decide(path, source), listener.decide(normalized(path), source)
 

@@ -17,6 +17,7 @@ import settings
 from directory.logs import Journal
 from ops import dashboard_picture
 from ops.__main__ import app as command_line
+from tests import cdn
 from tests.conftest import ENVIRONMENTS, Synthesize, Template, synthesize
 from tests.resources import by_path, of_type, only
 
@@ -131,19 +132,22 @@ def with_sections(project: Path, name: str, text: str) -> settings.Environment:
 
 @pytest.fixture(scope="module")
 def complete(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Template]:
-    """Production with the canary and a read replica as well."""
+    """Production with the canary, a read replica, the proxy and the cache as well."""
     prod = settings.load("prod")
-    database = prod.database.model_copy(update={"read_replicas": 1})
-    environment = prod.model_copy(update={"canary": settings.Canary(), "database": database})
+    database = prod.database.model_copy(update={"read_replicas": 1, "proxy": True})
+    more = {"canary": settings.Canary(), "cache": settings.Cache(), "database": database}
+    environment = prod.model_copy(update=more)
     return synthesize(environment, tmp_path_factory.mktemp("complete"))
 
 
-@pytest.fixture(params=[*ENVIRONMENTS, "complete"])
+@pytest.fixture(params=[*ENVIRONMENTS, "complete", "behind CloudFront"])
 def deployed(request: pytest.FixtureRequest, templates: Synthesize) -> Mapping[str, Template]:
     """The templates of an environment, and of one with everything."""
     if request.param == "complete":
         found: Mapping[str, Template] = request.getfixturevalue("complete")
         return found
+    if request.param == "behind CloudFront":
+        return cdn.templates("domain")
     return templates(request.param)
 
 
@@ -165,10 +169,13 @@ def test_the_list_of_documented_metrics_names_its_sources() -> None:
 
 
 WHOSE = {
+    # Nodes are numbered after their group.
+    "CacheClusterId": "AWS::ElastiCache::ReplicationGroup.Ref-00N",
     "BackupVaultName": "AWS::Backup::BackupVault.BackupVaultName",
     "CanaryName": "AWS::Synthetics::Canary.Ref",
     "CertificateArn": "AWS::CertificateManager::Certificate.Ref",
     "ClusterName": "AWS::ECS::Cluster.Ref",
+    "DistributionId": "AWS::CloudFront::Distribution.Ref",
     "DBInstanceIdentifier": "AWS::RDS::DBInstance.Ref",
     "LoadBalancer": "AWS::ElasticLoadBalancingV2::LoadBalancer.LoadBalancerFullName",
     "PipelineName": "AWS::CodePipeline::Pipeline.Ref",
@@ -188,11 +195,17 @@ def test_every_metric_is_of_a_resource_of_the_stacks_or_of_the_services(
                 seen.add(name)
                 if name in ("Environment", "Service"):
                     assert metric.namespace == "Directory"
-                elif name in ("Currency", "Region", "Rule", "WebACL"):
+                elif (
+                    name in ("CacheNodeId", "Currency", "Region", "Rule", "WebACL", "TargetRole")
+                    or value == "default"
+                ):
                     # Each of them a fixed word.
                     assert ":" not in value
+                elif name == "ProxyName":
+                    assert value == only(of_type(deployed["Data"], "AWS::RDS::DBProxy"))["DBProxyName"]
                 else:
-                    assert value.partition(":")[2] == WHOSE[name], f"{asker}: {name} is {value}"
+                    owner = re.sub(r"-00\d$", "-00N", value.partition(":")[2])
+                    assert owner == WHOSE[name], f"{asker}: {name} is {value}"
     assert {"ClusterName", "DBInstanceIdentifier", "LoadBalancer", "RuleName", "TargetGroup"} <= seen
 
 
@@ -201,7 +214,7 @@ def test_no_alarm_and_no_widget_looks_at_one_group_of_a_pair_only(deployed: Mapp
     for asker, metrics in everything_asked_for(deployed):
         groups: dict[tuple[str, str, str], set[str]] = {}
         for metric in metrics:
-            if "TargetGroup" in dict(metric.dimensions):
+            if metric.namespace == "AWS/ApplicationELB" and "TargetGroup" in dict(metric.dimensions):
                 group = metric.dimension("TargetGroup").partition(":")[0]
                 pair, colour = re.split(r"(?=Blue|Green)", group)[:2]
                 key = (metric.name, metric.statistic, pair)
@@ -269,10 +282,14 @@ def test_every_alarm_says_what_it_means_and_where_the_runbook_says_what_to_do(
 def test_every_alarm_says_what_missing_data_means_as_the_runbook_tells(
     deployed: Mapping[str, Template],
 ) -> None:
-    breaching = {"NoHealthyTask", "NoRunningTask", "DatabaseCpuHigh", "ReplicaCpuHigh", "CanaryFailed"}
+    breaching = {
+        *("NoHealthyTask", "NoRunningTask", "CanaryFailed"),
+        *("DatabaseCpuHigh", "ReplicaCpuHigh", "CacheCpuHigh", "DatabaseProxyUnavailable"),
+    }
     keeping = {
         *("DatabaseConnectionsHigh", "DatabaseStorageLow", "DatabaseMemoryLow"),
         *("ReplicaConnectionsHigh", "ReplicaStorageLow", "ReplicaMemoryLow", "ReplicaLagHigh"),
+        *("CacheMemoryHigh", "CacheEvictions", "CacheReplicationLag"),
         "CertificateExpiring",
     }
     for stack, logical_id, alarm in alarms_of(deployed):
@@ -298,7 +315,9 @@ EXPECTED = {
     *("NoRunningTask", "NoHealthyTask", "LoadBalancerErrors", "ErrorLines", "CertificateExpiring"),
     "WafBlockingSpike",
     *("DatabaseCpuHigh", "DatabaseConnectionsHigh", "DatabaseStorageLow", "DatabaseMemoryLow"),
+    *("CacheCpuHigh", "CacheMemoryHigh", "CacheEvictions", "CacheReplicationLag"),
     *("ReplicaCpuHigh", "ReplicaConnectionsHigh", "ReplicaStorageLow", "ReplicaMemoryLow", "ReplicaLagHigh"),
+    *("DatabaseProxyUnavailable", "DatabaseProxyPinned", "DatabaseProxyBorrowSlow", "DatabaseProxyRefusing"),
     *("DatabaseFailover", "BackupFailed", "DeploymentFailed", "PipelineFailed", "CanaryFailed"),
 }
 
@@ -649,11 +668,16 @@ def test_there_is_no_canary_without_its_section(templates: Synthesize, name: str
 # Runbook ----------------------------------------------------------------------------------------------------
 
 
+def descriptions(templates: Mapping[str, Template]) -> list[str]:
+    return [alarm["AlarmDescription"] for _, alarm in told_alarms(templates)]
+
+
 def test_every_section_of_the_runbook_has_three_commands_and_what_to_do(
     complete: Mapping[str, Template],
 ) -> None:
     sections = sections_of(RUNBOOK)
     linked = {alarm["AlarmDescription"].rpartition("#")[2] for _, alarm in told_alarms(complete)}
+    linked |= {each.rpartition("#")[2] for each in descriptions(cdn.templates("domain"))}
     for anchor in (*linked, "budget"):
         meaning, fence, rest = sections[anchor].partition("```sh\n")
         commands, _, advice = rest.partition("```")

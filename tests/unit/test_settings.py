@@ -109,6 +109,18 @@ def test_an_environment_is_named_by_its_file_alone(name: str) -> None:
         (r"^\[release\]", '[waf]\nrate_limit = "2000"\n[release]', r"waf.rate_limit: .*valid integer"),
         (r"^\[release\]", "[waf]\nmode = 1\n[release]", r"waf.mode: unknown key; allowed: rate_limit"),
         (r"^\[release\]", "waf = true\n[release]", r"database.waf: unknown key"),
+        (r"^\[release\]", "[cdn]\nlist_seconds = 0\n[release]", r"cdn.list_seconds: .*equal to 1, not 0"),
+        (r"^\[release\]", "[cdn]\nlist_seconds = 3601\n[release]", r"cdn.list_seconds: .*equal to 3600"),
+        (
+            r"^\[release\]",
+            '[cdn]\nprice_class = "50"\n[release]',
+            r"cdn.price_class: .*'100', '200' or 'all'",
+        ),
+        (
+            r"^\[release\]",
+            "[cdn]\nttl = 1\n[release]",
+            r"cdn.ttl: unknown key; allowed: list_seconds, price_class",
+        ),
         (
             r"^\[release\]",
             oidc(issuer="http://login.example.com"),
@@ -410,6 +422,22 @@ def test_a_section_without_keys_puts_a_web_acl_with_its_usual_limit_in_front(pro
     assert settings.load("local", project).waf is None
 
 
+def test_a_proxy_that_nobody_would_connect_to_is_refused(project: Path) -> None:
+    edit(project / "environments/dev.toml", r"^\[database\]", "[database]\nproxy = true")
+    assert settings.load("dev", project).database.proxy
+    for service in settings.load("dev", project).services:
+        manifest = project / f"services/{service.name}/service.toml"
+        edit(manifest, r"^database.*", 'database = "none"')
+        text = manifest.read_text()
+        manifest.write_text(
+            "".join(line for line in text.splitlines(True) if not line.startswith(("tables", "migrations")))
+        )
+    assert (
+        problems_of(project)
+        == "environments/dev.toml: database.proxy: no service uses the database; remove the key"
+    )
+
+
 def test_two_services_with_one_priority_contradict_each_other(project: Path) -> None:
     edit(project / "services/customer/service.toml", r"^priority.*", "priority = 100")
     assert "services.employee.priority: rule priority 100 is taken by customer" in problems_of(project)
@@ -476,23 +504,10 @@ def test_overrides_reach_single_values_of_a_manifest(project: Path) -> None:
     edit(
         project / "environments/dev.toml",
         r"^\[release\]",
-        "[services.customer.scaling]\nmax_tasks = 9\n[release]",
+        "[services.customer.scaling]\nmax_tasks = 7\n[release]",
     )
     scaling = settings.load("dev", project).services[0].scaling
-    assert (scaling.min_tasks, scaling.max_tasks) == (2, 9)
-
-
-def test_more_services_than_a_stack_holds_are_refused_with_the_number_that_fits(project: Path) -> None:
-    manifest = (project / "services/customer/service.toml").read_text()
-    for number in range(40):
-        folder = project / f"services/extra{number}"
-        folder.mkdir()
-        (folder / "Dockerfile").touch()
-        (folder / "service.toml").write_text(
-            manifest.replace("/*", f"/extra{number}").replace("priority = 200", f"priority = {300 + number}")
-        )
-    edit(project / "services/customer/service.toml", r"^priority.*", "priority = 900")
-    assert "CloudFormation allows 500; at most" in problems_of(project)
+    assert (scaling.min_tasks, scaling.max_tasks) == (2, 7)
 
 
 def test_paths_below_admin_are_restricted_without_being_told_to(project: Path) -> None:
@@ -516,27 +531,6 @@ def test_branches_have_the_names_that_git_allows(project: Path, branch: str) -> 
     delivery = settings.load("dev", project).delivery
     assert delivery is not None
     assert delivery.branch == branch
-
-
-@pytest.mark.parametrize(("extra", "refused"), [(11, False), (12, True)])
-def test_more_pipelines_than_compute_has_outputs_for_are_refused(
-    project: Path, extra: int, refused: bool
-) -> None:
-    manifest = (project / "services/customer/service.toml").read_text()
-    for number in range(extra):
-        folder = project / f"services/extra{number}"
-        folder.mkdir()
-        (folder / "Dockerfile").touch()
-        (folder / "service.toml").write_text(
-            manifest.replace("/*", f"/extra{number}")
-            .replace("priority = 200", f"priority = {300 + number}")
-            .replace('["/", "/suppliers", "/api/suppliers"]', f'["/extra{number}"]')
-        )
-    edit(project / "services/customer/service.toml", r"^priority.*", "priority = 900")
-    if refused:
-        assert "services with pipelines need about 212 outputs" in problems_of(project)
-    else:
-        assert settings.load("dev", project).delivery
 
 
 @pytest.mark.parametrize(
@@ -625,3 +619,64 @@ def test_a_health_check_that_only_a_task_itself_answers_is_no_check_of_a_release
     manifest.write_text(manifest.read_text().replace('"/admin/suppliers"', '"/health"'))
     paths = {service.name: service.check_paths for service in settings.load("prod", project).services}
     assert paths == {"customer": ("/", "/suppliers", "/api/suppliers"), "employee": ()}
+
+
+def test_cloudfront_in_front_has_values_to_start_from(project: Path) -> None:
+    edit(project / "environments/dev.toml", r"^\[release\]", "[cdn]\n[release]")
+    loaded = settings.load("dev", project)
+    assert loaded.cdn == settings.Cdn(list_seconds=10, price_class="100")
+    assert loaded.compute.cloudfront_prefix_list == "pl-3b927c52"
+
+
+def move(file: Path, region: str) -> None:
+    file.write_text(file.read_text().replace("us-east-1", region))
+
+
+@pytest.mark.parametrize(("section", "what"), [("tls", "certificate"), ("waf", "web ACL")])
+def test_what_cloudfront_has_in_one_region_only_is_refused_in_others_in_one_line(
+    project: Path, section: str, what: str
+) -> None:
+    file = project / "environments/prod.toml"
+    other = {"tls": "waf", "waf": "tls"}[section]
+    file.write_text(re.sub(rf"\[{other}\][^[]*", "", file.read_text()))
+    edit(file, r"^\[release\]", "[cdn]\n[release]")
+    move(file, "eu-west-3")
+    assert problems_of(project, "prod") == (
+        f"environments/prod.toml: {section}: the {what} of CloudFront has to be in us-east-1, not eu-west-3; remove "
+        f"[{section}] or [cdn], or set region = 'us-east-1'"
+    )
+
+
+def test_cloudfront_is_refused_where_its_addresses_are_not_known(project: Path) -> None:
+    file = project / "environments/dev.toml"
+    edit(file, r"^\[release\]", "[cdn]\n[release]")
+    move(file, "af-south-1")
+    assert "environments/dev.toml: cdn: CloudFront's address list of af-south-1 is not known" in problems_of(
+        project
+    )
+
+
+def test_signing_in_behind_cloudfront_needs_a_way_out(project: Path) -> None:
+    file = project / "environments/prod.toml"
+    edit(file, r"^controller.*", 'controller = "rolling"')
+    edit(file, r"^\[release\]", f"[cdn]\n{oidc()}")
+    assert settings.load("prod", project).cdn is not None
+    edit(file, r"^nat_gateways.*", "nat_gateways = 0\ninterface_endpoints = true")
+    assert problems_of(project, "prod") == (
+        "environments/prod.toml: access.oidc: behind CloudFront the load balancer reaches the provider by NAT gateways; "
+        "set network.nat_gateways to at least 1, or remove [access.oidc] or [cdn]"
+    )
+
+
+def test_more_restricted_paths_than_a_distribution_tells_apart_are_refused() -> None:
+    environment = settings.load("dev")
+    (restricted,) = (each for each in environment.services if each.access == "admin")
+    services = tuple(
+        restricted.model_copy(update={"name": f"s{number}", "priority": 1000 + 50 * number})
+        for number in range(38)
+    )
+    crowded = environment.model_copy(update={"cdn": settings.Cdn(), "services": services})
+    assert (
+        "cdn: the restricted services have 76 path patterns, a distribution tells 74 apart; use fewer or remove [cdn]"
+        in (list(settings._contradictions(crowded)))
+    )

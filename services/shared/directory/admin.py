@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
 import secrets
 from collections.abc import Mapping
 from typing import Any
@@ -14,6 +13,14 @@ from directory import openapi
 from directory.database import DatabaseAway
 from directory.model import FIELDS, MAX_ID, Entry
 from directory.public import api_get, api_list, represent
+from directory.sessions import (
+    CookieSessions,
+    Session,
+    SessionEnded,
+    Sessions,
+    SharedSessions,
+    refuse_other_sites,
+)
 from directory.store import EditConflict, RequestReused, page_from
 from directory.texts import Texts
 from directory.validation import Checked, Invalid, check
@@ -25,14 +32,12 @@ from directory.web import (
     entity_versions,
     form_of,
     html,
-    is_secure,
     json,
     json_of,
     language_of,
 )
 
 _NOTICES = ("added", "saved", "deleted", "gone")
-_TOKEN_LENGTH = 43
 _KEY_LENGTH = 200
 
 
@@ -84,38 +89,18 @@ def messages(t: Texts, errors: Mapping[str, Invalid], region: str) -> dict[str, 
     }
 
 
-def _refuse_other_sites(request: Request) -> None:
-    """A browser says where a request comes from; another site's is never meant."""
-    if request.headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
-        raise Problem(403)
-
-
-class _Csrf:
-    """A random token in a cookie that no other site can read or set, to be repeated in each form."""
-
-    def __init__(self, request: Request) -> None:
-        self._secure = is_secure(request.scope)
-        self._name = "__Host-csrf" if self._secure else "csrf"
-        sent = request.cookies.get(self._name, "")
-        self._known = sent if len(sent) == _TOKEN_LENGTH and sent.isascii() else ""
-        self.token = self._known or secrets.token_urlsafe(32)
-
-    def keep(self, response: Response) -> Response:
-        if not self._known:
-            response.set_cookie(
-                self._name, self.token, path="/", secure=self._secure, httponly=True, samesite="strict"
-            )
-        return response
-
-    def check(self, request: Request, form: Mapping[str, str]) -> None:
-        _refuse_other_sites(request)
-        if not self._known or not hmac.compare_digest(form.get("csrf", "").encode(), self._known.encode()):
-            raise Problem(403)
-
-
 def _number(text: str, high: int) -> int | None:
     return (
         int(text) if text.isascii() and text.isdecimal() and len(text) <= 10 and int(text) <= high else None
+    )
+
+
+def _sessions(context: Context) -> Sessions:
+    area = context.directory.editors.area
+    if context.cache is None:
+        return CookieSessions(area)
+    return SharedSessions(
+        context.cache, service=context.settings.service, plural=context.directory.plural, area=area
     )
 
 
@@ -123,34 +108,26 @@ class _AdminPages:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._addresses = context.directory.editors
+        self._sessions = _sessions(context)
 
-    def _done(self, request: Request, notice: str, entry_id: int = 0) -> Response:
+    async def _done(self, request: Request, notice: str, entry_id: int = 0) -> Response:
         """Back to the list, which tells once what was done."""
         if notice != "gone":
             request.scope["directory.change"] = True
         response = RedirectResponse(self._addresses.list, 303)
-        response.set_cookie(
-            "notice",
-            f"{notice}.{entry_id}",
-            max_age=60,
-            path=self._addresses.area,
-            httponly=True,
-            secure=is_secure(request.scope),
-            samesite="strict",
-        )
+        await self._sessions.leave_notice(request, response, f"{notice}.{entry_id}")
         return response
 
     async def list(self, request: Request) -> Response:
         context = self._context
         language = language_of(request.scope)
         listing, stale = await context.read_list(page_from(request.query_params))
-        sent = request.cookies.get("notice", "")
+        sent = await self._sessions.take_notice(request)
         notice = "" if stale else await self._notice(sent, context.texts[language])
         response = html(
             context.pages.list(language, listing, admin=True, stale=stale, notice=notice), language
         )
-        if sent:
-            response.delete_cookie("notice", path=self._addresses.area)
+        self._sessions.forget_notice(request, response)
         return response
 
     async def _notice(self, sent: str, t: Texts) -> str:
@@ -168,45 +145,55 @@ class _AdminPages:
 
     async def add_form(self, request: Request) -> Response:
         language = language_of(request.scope)
-        csrf = _Csrf(request)
+        session = await self._sessions.open(request)
         page = self._context.pages.form(
-            language, typed={}, csrf=csrf.token, request_key=secrets.token_urlsafe(16)
+            language, typed={}, csrf=session.token, request_key=secrets.token_urlsafe(16)
         )
-        return csrf.keep(html(page, language))
+        return self._sessions.keep(request, session, html(page, language))
 
     async def add(self, request: Request) -> Response:
         language = language_of(request.scope)
         form = await form_of(request)
-        csrf = _Csrf(request)
-        csrf.check(request, form)
+        session, ended = await self._confirmed(request, form)
         key = form.get("request", "")[:_KEY_LENGTH]
         checked = self._check(form)
         errors = messages(self._context.texts[language], checked.errors, self._context.settings.phone_region)
 
-        def again(status: int, *, errors: Mapping[str, str], key: str, unavailable: bool = False) -> Response:
+        def again(status: int, *, errors: Mapping[str, str], unavailable: bool = False) -> Response:
             page = self._context.pages.form(
                 language,
                 typed=checked.typed,
-                csrf=csrf.token,
+                csrf=session.token,
                 errors=errors,
                 request_key=key,
                 unavailable=unavailable,
+                ended=ended,
             )
-            return html(page, language, status=status, headers=_retry(unavailable))
+            answer = html(page, language, status=status, headers=_retry(unavailable))
+            return self._sessions.keep(request, session, answer)
 
+        if ended:
+            return again(403, errors={})
         if errors:
-            return again(422, errors=errors, key=key)
+            return again(422, errors=errors)
         try:
             entry, _ = await self._context.store.create(checked.fields, request=_form_request(key))
         except RequestReused:
             # Sent before with other content, then went back and changed it: a new supplier.
             entry, _ = await self._context.store.create(checked.fields)
         except DatabaseAway:
-            return again(503, errors={}, key=key, unavailable=True)
-        return self._done(request, "added", entry.id)
+            return again(503, errors={}, unavailable=True)
+        return await self._done(request, "added", entry.id)
 
     def _check(self, form: Mapping[str, str]) -> Checked:
         return check({f: form.get(f, "") for f in FIELDS}, region=self._context.settings.phone_region)
+
+    async def _confirmed(self, request: Request, form: Mapping[str, str]) -> tuple[Session, bool]:
+        """The form's session, and whether it was over: then the form is shown again, in a new one, and changes nothing."""
+        try:
+            return await self._sessions.confirm(request, form), False
+        except SessionEnded as ended:
+            return ended.session, True
 
     async def _entry(self, request: Request) -> Entry:
         entry = await self._context.store.get(request.path_params["id"])
@@ -217,23 +204,22 @@ class _AdminPages:
     async def update_form(self, request: Request) -> Response:
         language = language_of(request.scope)
         entry = await self._entry(request)
-        csrf = _Csrf(request)
+        session = await self._sessions.open(request)
         page = self._context.pages.form(
-            language, typed=entry.fields(), csrf=csrf.token, entry_id=entry.id, version=entry.version
+            language, typed=entry.fields(), csrf=session.token, entry_id=entry.id, version=entry.version
         )
-        return csrf.keep(html(page, language))
+        return self._sessions.keep(request, session, html(page, language))
 
     async def update(self, request: Request) -> Response:
         language = language_of(request.scope)
         t = self._context.texts[language]
         form = await form_of(request)
-        csrf = _Csrf(request)
-        csrf.check(request, form)
+        session, ended = await self._confirmed(request, form)
         entry_id, version = _number(form.get("id", ""), MAX_ID), _number(form.get("version", ""), MAX_ID)
         if entry_id is None or version is None:
             raise Problem(400)
         checked = self._check(form)
-        errors = messages(t, checked.errors, self._context.settings.phone_region)
+        errors = {} if ended else messages(t, checked.errors, self._context.settings.phone_region)
 
         def again(
             status: int,
@@ -245,15 +231,19 @@ class _AdminPages:
             page = self._context.pages.form(
                 language,
                 typed=checked.typed,
-                csrf=csrf.token,
+                csrf=session.token,
                 errors=errors,
                 entry_id=entry_id,
                 version=version,
                 conflict=conflict,
                 unavailable=unavailable,
+                ended=ended,
             )
-            return html(page, language, status=status, headers=_retry(unavailable))
+            answer = html(page, language, status=status, headers=_retry(unavailable))
+            return self._sessions.keep(request, session, answer)
 
+        if ended:
+            return again(403, version=version)
         if errors:
             return again(422, version=version)
         try:
@@ -264,28 +254,33 @@ class _AdminPages:
             return again(503, version=version, unavailable=True)
         if entry is None:
             raise Problem(404, text="conflict_gone")
-        return self._done(request, "saved", entry.id)
+        return await self._done(request, "saved", entry.id)
 
     async def remove_form(self, request: Request) -> Response:
         language = language_of(request.scope)
         entry = await self._entry(request)
-        csrf = _Csrf(request)
-        return csrf.keep(html(self._context.pages.remove(language, entry, csrf=csrf.token), language))
+        session = await self._sessions.open(request)
+        page = self._context.pages.remove(language, entry, csrf=session.token)
+        return self._sessions.keep(request, session, html(page, language))
 
     async def remove(self, request: Request) -> Response:
         language = language_of(request.scope)
         form = await form_of(request)
-        csrf = _Csrf(request)
-        csrf.check(request, form)
+        session, ended = await self._confirmed(request, form)
         version = _number(form["version"], MAX_ID) if "version" in form else None
         if "version" in form and version is None:
             raise Problem(400)
+        if ended:
+            page = self._context.pages.remove(
+                language, await self._entry(request), csrf=session.token, ended=True
+            )
+            return self._sessions.keep(request, session, html(page, language, status=403))
         try:
             deleted = await self._context.store.delete(request.path_params["id"], version=version)
         except EditConflict as conflict:
-            page = self._context.pages.remove(language, conflict.current, csrf=csrf.token, conflict=True)
+            page = self._context.pages.remove(language, conflict.current, csrf=session.token, conflict=True)
             return html(page, language, status=409)
-        return self._done(request, "deleted" if deleted else "gone")
+        return await self._done(request, "deleted" if deleted else "gone")
 
 
 def _retry(unavailable: bool) -> dict[str, str]:
@@ -302,7 +297,7 @@ class _AdminApi:
         self._path = context.directory.editors.api
 
     async def _fields(self, request: Request) -> dict[str, str]:
-        _refuse_other_sites(request)
+        refuse_other_sites(request)
         given = await json_of(request)
         t = self._context.texts[language_of(request.scope)]
         region = self._context.settings.phone_region
@@ -351,7 +346,7 @@ class _AdminApi:
         return json(represent(entry), headers={"ETag": entry.etag})
 
     async def delete(self, request: Request) -> Response:
-        _refuse_other_sites(request)
+        refuse_other_sites(request)
         wanted = request.headers.get("if-match", "").strip()
         entry_id = request.path_params["id"]
         version = None if wanted in ("", "*") else await self._version(entry_id, wanted)

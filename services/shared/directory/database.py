@@ -32,6 +32,14 @@ CONNECT_SECONDS = 2
 STATEMENT_SECONDS = 5.0
 RECYCLE_SECONDS = 300.0
 PROBE_SECONDS = 0.5
+# Every session the same, whatever the server's defaults are. A proxy says it itself to each connection it opens.
+SESSION = (
+    "SET SESSION time_zone='+00:00', sql_mode='STRICT_TRANS_TABLES,NO_ZERO_DATE,"
+    "NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION'"
+)
+# What a proxy answers when it has had no connection to the database to lend for a while:
+# https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/rds-proxy.troubleshooting.html
+NOTHING_TO_LEND = 9501
 
 _T = TypeVar("_T")
 Row = Sequence[Any]
@@ -101,6 +109,7 @@ def connect(settings: Settings) -> Database:
             credentials=credentials,
             tls_ca=settings.db_tls_ca,
             size=settings.pool_size,
+            proxy=settings.db_proxy,
         )
         if not settings.db_reader_host:
             return writer
@@ -126,6 +135,7 @@ def connect(settings: Settings) -> Database:
             credentials=FixedCredentials(url.username or "", url.password or ""),
             tls_ca=settings.db_tls_ca,
             size=settings.pool_size,
+            proxy=settings.db_proxy,
         )
     return Engine(url)
 
@@ -156,6 +166,7 @@ _AWAY = {
     2055,
     3168,
     4031,
+    NOTHING_TO_LEND,
 }
 _REFUSED = {1044, 1045, 1698}
 _BUSY = {1205, 1213}
@@ -170,6 +181,10 @@ class MySQL:
 
     The first failure to connect opens a breaker: requests then fail at once instead of queueing behind
     connection attempts, and one probe at a time looks for the database's return.
+
+    Behind a `proxy`, which lends a connection of the server's for one statement at a time, nothing is asked that
+    would keep one: no session variables, no prepared statements. It accepts connections while the database is
+    away, so there the breaker is opened by its having nothing to lend, and closed by an answer.
     """
 
     is_mysql = True
@@ -183,6 +198,7 @@ class MySQL:
         credentials: CredentialsSource,
         tls_ca: str = "",
         size: int = 5,
+        proxy: bool = False,
         name: str = "the database",
     ) -> None:
         self._name = name
@@ -190,6 +206,9 @@ class MySQL:
         self._credentials = credentials
         self._tls = ssl.create_default_context(cafile=tls_ca) if tls_ca else None
         self._size = size
+        self._proxy = proxy
+        # Prepared once a connection: a lookup then costs a third of what quoting its text does.
+        self._session: dict[str, Any] = {} if proxy else {"stmt_cache_size": 64, "init_command": SESSION}
         self._open = 0
         self._idle: deque[tuple[Any, float]] = deque()
         self._waiters: deque[asyncio.Future[None]] = deque()
@@ -219,8 +238,20 @@ class MySQL:
 
     async def probe(self) -> None:
         connection = await self._new_connection()
+        if self._proxy:
+            await self._answer_of(connection)
         self._away = False
         self._give_back(connection)
+
+    async def _answer_of(self, connection: Any) -> None:
+        try:
+            async with asyncio.timeout(STATEMENT_SECONDS):
+                await connection.cursor().execute("SELECT 1")
+        except BaseException as error:
+            self._discard(connection)
+            if isinstance(error, Exception):
+                raise DatabaseAway(f"no answer: {type(error).__name__}: {error}") from error
+            raise
 
     async def close(self) -> None:
         self._closed = True
@@ -254,7 +285,10 @@ class MySQL:
                 raise DatabaseAway(f"busy: {code}") from error
             if code in _AWAY or not isinstance(code, int) or connection._stream_broken:
                 self._drop_idle()
-                raise DatabaseAway(f"lost: {code}") from error
+                away = DatabaseAway(f"lost: {code}")
+                if code == NOTHING_TO_LEND:
+                    self._trip(away)
+                raise away from error
             reusable = True
             raise
         except Exception as error:
@@ -320,12 +354,7 @@ class MySQL:
                     ssl=self._tls,
                     charset="utf8mb4",
                     autocommit=True,
-                    # Prepared once a connection: a lookup then costs a third of what quoting its text does.
-                    stmt_cache_size=64,
-                    init_command=(
-                        "SET SESSION time_zone='+00:00', sql_mode='STRICT_TRANS_TABLES,NO_ZERO_DATE,"
-                        "NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION'"
-                    ),
+                    **self._session,
                 )
                 try:
                     async with asyncio.timeout(CONNECT_SECONDS):

@@ -32,6 +32,7 @@ class Journal:
         self._errors = 0
         self._requests = 0
         self._changes = 0
+        self._looked_up = {True: 0, False: 0}
         self._metrics_due = time.monotonic() + _METRIC_SECONDS
 
     def request(
@@ -71,10 +72,20 @@ class Journal:
         if len(self._latencies) >= _MOST_VALUES or time.monotonic() >= self._metrics_due:
             self._metrics()
 
+    def look_up(self, found: bool) -> None:
+        """A page of a list that the shared cache had, or had not."""
+        self._looked_up[found] += 1
+
     def _metrics(self) -> None:
         self._metrics_due = time.monotonic() + _METRIC_SECONDS
         if not self._requests:
             return
+        # For queries of the log; as metrics they would be charged, and the cache has its own.
+        looked_up = (
+            {"CacheHits": self._looked_up[True], "CacheMisses": self._looked_up[False]}
+            if any(self._looked_up.values())
+            else {}
+        )
         self.line(
             {
                 "_aws": {
@@ -98,9 +109,11 @@ class Journal:
                 "Requests": self._requests,
                 "Errors": self._errors,
                 "Changes": self._changes,
+                **looked_up,
             }
         )
         self._latencies = []
+        self._looked_up = {True: 0, False: 0}
         self._requests = self._errors = self._changes = 0
 
     def line(self, entry: dict[str, object]) -> None:

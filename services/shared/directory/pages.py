@@ -148,6 +148,7 @@ class Pages:
         request_key: str = "",
         conflict: Mapping[str, str] | None = None,
         unavailable: bool = False,
+        ended: bool = False,
     ) -> bytes:
         return self._render(
             language,
@@ -161,13 +162,14 @@ class Pages:
             request_key=request_key,
             conflict=conflict,
             unavailable=unavailable,
+            ended=ended,
         )
 
     def remove(
-        self, language: str, entry: Entry, *, csrf: str, conflict: bool = False, unavailable: bool = False
+        self, language: str, entry: Entry, *, csrf: str, conflict: bool = False, ended: bool = False
     ) -> bytes:
         return self._render(
-            language, "remove", admin=True, entry=entry, csrf=csrf, conflict=conflict, unavailable=unavailable
+            language, "remove", admin=True, entry=entry, csrf=csrf, conflict=conflict, ended=ended
         )
 
     def error(self, language: str, status: int, *, admin: bool, detail: str = "") -> bytes:

@@ -20,11 +20,11 @@ _CACHE_SECONDS = 0.6
 class RawPage:
     """A page whose ASGI messages are made once and sent many times."""
 
-    def __init__(self, body: bytes, language: str) -> None:
+    def __init__(self, body: bytes, language: str, cache: str) -> None:
         self._start = [
             (b"content-type", b"text/html; charset=utf-8"),
             (b"content-length", str(len(body)).encode()),
-            (b"cache-control", b"no-cache"),
+            (b"cache-control", cache.encode()),
             (b"content-language", language.encode()),
             (b"vary", b"Accept-Language"),
         ]
@@ -39,11 +39,12 @@ def routes(context: Context, *, home: bool = True, documents: str = "/api/openap
     """GET routes of one directory; `home` leaves out `/` where another service has it."""
     addresses = context.directory.readers
     rendered: SingleFlight[tuple[str, Page], RawPage] = SingleFlight(seconds=_CACHE_SECONDS)
+    cache = context.settings.public_cache
     document = openapi.document(context.directory, admin=False, path=documents)
 
     async def home_page(request: Request) -> Response:
         language = language_of(request.scope)
-        return html(context.pages.home(language), language, cache="no-cache")
+        return html(context.pages.home(language), language, cache=cache)
 
     async def list_page(request: Request) -> Any:
         scope = request.scope
@@ -52,7 +53,7 @@ def routes(context: Context, *, home: bool = True, documents: str = "/api/openap
 
         async def make() -> RawPage:
             listing, stale = await context.read_list(page)
-            return RawPage(context.pages.list(language, listing, admin=False, stale=stale), language)
+            return RawPage(context.pages.list(language, listing, admin=False, stale=stale), language, cache)
 
         return rendered.fresh((language, page)) or await rendered.get((language, page), make)
 
@@ -61,18 +62,18 @@ def routes(context: Context, *, home: bool = True, documents: str = "/api/openap
         entry = await context.store.get(request.path_params["id"])
         if entry is None:
             raise Problem(404)
-        return html(context.pages.entry(language, entry), language, cache="no-cache")
+        return html(context.pages.entry(language, entry), language, cache=cache)
 
     async def openapi_json(request: Request) -> Response:
-        return json(document)
+        return json(document, headers={"Cache-Control": cache})
 
     found = Routes()
     if home:
         found.add("GET", "/", home_page)
     found.add("GET", addresses.list, list_page)
     found.add("GET", f"{addresses.list}/{{id}}", entry_page)
-    found.add("GET", addresses.api, api_list(context))
-    found.add("GET", f"{addresses.api}/{{id}}", api_get(context))
+    found.add("GET", addresses.api, api_list(context, cache=cache))
+    found.add("GET", f"{addresses.api}/{{id}}", api_get(context, cache=cache))
     found.add("GET", documents, openapi_json)
     return found
 
@@ -84,20 +85,20 @@ def represent(entry: Entry) -> dict[str, object]:
     return {"id": entry.id, **entry.fields()}
 
 
-def api_list(context: Context) -> Any:
+def api_list(context: Context, *, cache: str = "no-cache") -> Any:
     async def list_json(request: Request) -> Response:
         listing, stale = await context.read_list(strict_page(request, context))
-        return json(represent_list(listing, stale))
+        return json(represent_list(listing, stale), headers={"Cache-Control": cache})
 
     return list_json
 
 
-def api_get(context: Context) -> Any:
+def api_get(context: Context, *, cache: str = "no-cache") -> Any:
     async def get_json(request: Request) -> Response:
         entry = await context.store.get(request.path_params["id"])
         if entry is None:
             raise Problem(404)
-        headers = {"ETag": entry.etag}
+        headers = {"ETag": entry.etag, "Cache-Control": cache}
         if str(entry.version) in entity_versions(request.headers.get("if-none-match", "")):
             return Response(status_code=304, headers=headers)
         return json(represent(entry), headers=headers)

@@ -7,9 +7,12 @@ from dataclasses import dataclass
 
 from directory import admin, public
 from directory.database import connect
+from directory.logs import Journal
 from directory.model import Directory
 from directory.pages import Pages
 from directory.settings import Settings
+from directory.shared_cache import SharedCache
+from directory.shared_lists import SharedLists
 from directory.store import Store
 from directory.texts import load
 from directory.web import Application, Context, Routes
@@ -30,20 +33,33 @@ class Part:
 
 
 def directory_service(settings: Settings, parts: Sequence[Part]) -> Application:
-    """One process that serves all the parts from one database."""
+    """One process that serves all the parts from one database, and with a shared cache where the settings name one."""
     database = connect(settings)
+    journal = Journal(settings.service, settings.environment)
+    cache = SharedCache(settings) if settings.cache_host else None
     routes = Routes()
     ready: set[str] = set()
     contexts: list[Context] = []
     for part in parts:
         directory = part.directory
         texts = load(changes=directory.texts)
+        lists = None
+        if cache is not None:
+            lists = SharedLists(
+                cache,
+                service=settings.service,
+                table=directory.table.name,
+                count=journal.look_up,
+                from_replica=bool(settings.db_reader_host),
+            )
         context = Context(
             settings=settings,
             directory=directory,
-            store=Store(directory, database),
+            store=Store(directory, database, changed=lists.announce_change if lists else None),
             pages=Pages(directory, texts, region=settings.phone_region),
             texts=texts,
+            cache=cache,
+            lists=lists,
         )
         contexts.append(context)
         owns_root = part.owns_root and not directory.standalone
@@ -59,5 +75,11 @@ def directory_service(settings: Settings, parts: Sequence[Part]) -> Application:
                 routes.update(admin.landing(directory.editors.list))
             ready.add(directory.editors.list)
     return Application(
-        settings, routes=routes, contexts=contexts, database=database, ready_paths=frozenset(ready)
+        settings,
+        routes=routes,
+        contexts=contexts,
+        database=database,
+        journal=journal,
+        ready_paths=frozenset(ready),
+        cache=cache,
     )

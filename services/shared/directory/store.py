@@ -6,7 +6,7 @@ import hashlib
 import re
 import time
 import unicodedata
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ from sqlalchemy import Executable, Integer, and_, bindparam, delete, func, inser
 from sqlalchemy.sql import ColumnElement
 
 from directory.cache import SingleFlight
-from directory.database import Database, Duplicate, Row, Statement
+from directory.database import Database, Duplicate, Parameters, Row, Statement, Written
 from directory.lookup import Lookups
 from directory.model import FIELDS, MAX_ID, SEARCHED, SORTS, Directory, Entry
 
@@ -99,8 +99,16 @@ class RequestReused(Exception):
 class Store:
     """The entries of one directory in one database."""
 
-    def __init__(self, directory: Directory, database: Database) -> None:
+    def __init__(
+        self,
+        directory: Directory,
+        database: Database,
+        *,
+        changed: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
+        """`changed` is awaited after each write that may have happened."""
         self._database = database
+        self._changed = changed
         self._table = directory.table
         c = directory.table.c
         self._columns = [c.id, *(c[field] for field in FIELDS), c.version]
@@ -151,7 +159,7 @@ class Store:
         key = hashlib.sha256(request.encode()).digest() if request else None
         digest = hashlib.sha256("\0".join(fields[f] for f in FIELDS).encode()).digest() if request else None
         try:
-            written = await self._database.write(self._insert, {**fields, "key": key, "digest": digest})
+            written = await self._write(self._insert, {**fields, "key": key, "digest": digest})
         except Duplicate:
             rows = await self._database.rows(self._by_request, {"key": key})
             if not rows:
@@ -173,9 +181,7 @@ class Store:
                 if current is None:
                     return None
                 expected = current.version
-            written = await self._database.write(
-                self._update, {**fields, "of_id": entry_id, "of_version": expected}
-            )
+            written = await self._write(self._update, {**fields, "of_id": entry_id, "of_version": expected})
             if written.rows:
                 return Entry(id=entry_id, **{f: fields[f] for f in FIELDS}, version=expected + 1)
             current = await self.get(entry_id)
@@ -189,9 +195,9 @@ class Store:
         if entry_id > MAX_ID:
             return False
         if version is None:
-            written = await self._database.write(self._delete, {"id": entry_id})
+            written = await self._write(self._delete, {"id": entry_id})
         else:
-            written = await self._database.write(self._delete_version, {"id": entry_id, "version": version})
+            written = await self._write(self._delete_version, {"id": entry_id, "version": version})
         self._total = (0, -_COUNT_SECONDS)
         if written.rows:
             return True
@@ -199,6 +205,14 @@ class Store:
         if current is None:
             return False
         raise EditConflict(current)
+
+    async def _write(self, statement: Statement, parameters: Parameters) -> Written:
+        try:
+            return await self._database.write(statement, parameters)
+        finally:
+            # Without an answer of the database too: then nobody knows whether it was written.
+            if self._changed is not None:
+                await self._changed()
 
     async def page(self, page: Page) -> Listing:
         started = time.time()

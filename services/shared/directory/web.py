@@ -23,6 +23,8 @@ from directory.logs import Journal
 from directory.model import MAX_ID, Directory
 from directory.pages import STYLE_HASH, Pages
 from directory.settings import Settings
+from directory.shared_cache import SharedCache
+from directory.shared_lists import SharedLists
 from directory.store import Listing, Page, Store
 from directory.texts import Texts, choose
 
@@ -90,16 +92,19 @@ class Context:
     pages: Pages
     texts: Mapping[str, Texts]
     last_known: LastKnown = field(default_factory=LastKnown)
+    cache: SharedCache | None = None
+    lists: SharedLists | None = None
 
     async def read_list(self, page: Page) -> tuple[Listing, bool]:
         """The list, and whether it is an old one because the database is away."""
         try:
-            listing = await self.store.page(page)
+            listing = await (self.lists.page(page, self.store.page) if self.lists else self.store.page(page))
         except DatabaseAway:
-            known = self.last_known.get(page)
-            if known is None:
+            of_others = await self.lists.last_known(page) if self.lists else None
+            known = [each for each in (self.last_known.get(page), of_others) if each is not None]
+            if not known:
                 raise
-            return known, True
+            return max(known, key=lambda each: each.read_at), True
         self.last_known.remember(listing)
         return listing, False
 
@@ -180,7 +185,9 @@ def language_of(scope: Scope) -> str:
 
 
 def is_secure(scope: Scope) -> bool:
-    """Whether the browser spoke TLS to the load balancer."""
+    """Whether the browser spoke TLS, to the load balancer or to what is in front of it."""
+    if "directory.public_https" in scope:
+        return True
     return (header(scope, b"x-forwarded-proto") or scope.get("scheme", "http")) == "https"
 
 
@@ -196,10 +203,12 @@ class Application:
         database: Database,
         journal: Journal | None = None,
         ready_paths: frozenset[str] = frozenset(),
+        cache: SharedCache | None = None,
     ) -> None:
         self.settings = settings
         self.contexts = contexts
         self.database = database
+        self._cache = cache
         self.readiness = Readiness(contexts)
         self.journal = journal or Journal(settings.service, settings.environment)
         self._pages = contexts[0].pages
@@ -240,12 +249,15 @@ class Application:
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
-        watch = asyncio.get_running_loop().create_task(self.readiness.watch())
+        loop = asyncio.get_running_loop()
+        tasks = [loop.create_task(self.readiness.watch())]
+        if self._cache is not None:
+            tasks.append(loop.create_task(self._cache.stay_connected()))
         await send({"type": "lifespan.startup.complete"})
         await receive()
-        watch.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await watch
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         await self.database.close()
         self.journal.close()
         await send({"type": "lifespan.shutdown.complete"})
@@ -256,6 +268,8 @@ class Application:
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = time.perf_counter()
         status = 0
+        if self.settings.public_https:
+            scope["directory.public_https"] = True
         added = self._secure_headers if is_secure(scope) else self._headers
 
         async def answer(message: MutableMapping[str, Any]) -> None:

@@ -152,6 +152,13 @@ ENVIRONMENT: list[Change] = [
     ("database.instance_class", "db.t4g", "database.instance_class: 'db.t4g' is no"),
     ("database.storage_gib", 19, "database.storage_gib: input should be greater than or equal to 20, not 19"),
     ("database.storage_gib", 65537, "database.storage_gib: input should be less than or equal to 65536"),
+    ("cache.replicas", 6, "cache.replicas: input should be less than or equal to 5, not 6"),
+    (
+        "cache.node_type",
+        "db.t4g.micro",
+        "'db.t4g.micro' is no cache node type; an example is cache.t4g.micro",
+    ),
+    ("cache.node_type", "cache.r6gd.xlarge", "keeps data on disks too, which a cache of lists does not need"),
     ("database.backup_days", 0, "database.backup_days: input should be greater than or equal to 1, not 0"),
     ("database.backup_days", 36, "database.backup_days: input should be less than or equal to 35"),
     (
@@ -244,6 +251,11 @@ ENVIRONMENT: list[Change] = [
         "database",
         {"cluster": True, "instance_class": "db.m6gd.large", "storage_gib": 400, "multi_az": False},
         "database: cluster = true has its standbys in other zones; remove multi_az = false",
+    ),
+    (
+        "database",
+        {"cluster": True, "instance_class": "db.m6gd.large", "storage_gib": 400, "proxy": True},
+        "database: cluster = true is reached by its own addresses; remove proxy",
     ),
     (
         "database",

@@ -56,7 +56,8 @@ def test_of_a_cluster_a_backup_is_a_snapshot_of_all_of_it() -> None:
             MasterUsername="directory_admin",
             MasterUserPassword="a-password-of-tests",
         )
-        name = backup.snapshot(Cluster(Moto(), "directory"), "suppliers-prod-20261122-101500", [].append)
+        said: list[str] = []
+        name = backup.snapshot(Cluster(Moto(), "directory"), "suppliers-prod-20261122-101500", said.append)
         (found,) = rds.describe_db_cluster_snapshots(DBClusterSnapshotIdentifier=name)["DBClusterSnapshots"]
     assert (found["DBClusterIdentifier"], found["Status"]) == ("directory", "available")
 

@@ -22,12 +22,16 @@ from ops.cost.model import Resource, World
 from ops.cost.prices import Allowance, Price, Prices
 from ops.cost.resources import ESTIMATORS, dashboard_metrics, markets, runs_per_month
 from ops.errors import OpsError
+from tests import cdn
 from tests.conftest import ENVIRONMENTS, Synthesize
 
 # A price list that no refresh changes, so that what is worked out by hand below stays true.
 PRICES = {
     "alb.hour": "0.0225",
     "alb.lcu_hour": "0.008",
+    "cloudfront.functions_million": "0.10",
+    "cloudfront.gb_first_10tb": "0.085",
+    "cloudfront.https_requests_10k": "0.0100",
     "cloudwatch.alarm_month": "0.10",
     "cloudwatch.composite_alarm_month": "0.50",
     "cloudwatch.container_insights_metric_month": "0.07",
@@ -53,6 +57,7 @@ PRICES = {
     "rds.mysql.db.t4g.medium.multi_az_hour": "0.129",
     "rds.mysql.db.t4g.medium.single_az_hour": "0.065",
     "rds.storage.gp3.multi_az_gb_month": "0.23",
+    "rds_proxy.vcpu_hour": "0.015",
     "rds.storage.gp3.single_az_gb_month": "0.115",
     "secretsmanager.api_10k": "0.05",
     "secretsmanager.secret_month": "0.40",
@@ -236,6 +241,36 @@ def compute(**service: Any) -> dict[str, Any]:
     )
 
 
+def test_cloudfront_is_paid_by_request_and_by_gb_and_the_way_to_it_is_free() -> None:
+    edge = stack(
+        Distribution=("AWS::CloudFront::Distribution", {}),
+        Function=("AWS::CloudFront::Function", {}),
+        Origin=("AWS::CloudFront::VpcOrigin", {}),
+        Pages=("AWS::CloudFront::CachePolicy", {}),
+        Balancer=("AWS::ElasticLoadBalancingV2::LoadBalancer", {"Scheme": "internal", "Subnets": ["a", "b"]}),
+    )
+    found = estimated(Compute=edge)
+    # 2,628,000 requests: 262.8 x 0.01; 50.1251 GB x 0.085 = 4.2606; 2.628 million x 0.10 = 0.2628
+    assert usd(found, "Distribution", "cloudfront.https_requests_10k") == "2.63"
+    assert usd(found, "Distribution", "cloudfront.gb_first_10tb") == "4.26"
+    assert usd(found, "Function", "cloudfront.functions_million") == "0.26"
+    keys = {line.key for line in found.lines if line.resource == "Balancer"}
+    assert keys == {"alb.hour", "alb.lcu_hour"}, "no public address, no transfer to the internet"
+    assert found.without_price == ()
+
+
+def test_an_environment_behind_cloudfront_has_no_cost_that_nobody_knows() -> None:
+    found = estimate("prod", cdn.templates("domain"), prices.load("us-east-1"), usage.load())
+    assert [each for each in found.without_price if "CloudFront" in each or "cloudfront" in each] == []
+    # 10 million requests, 1 TB and 2 million runs are free: 0.628 million x 0.10
+    edge = {line.key: str(line.usd) for line in found.lines if line.service == "CloudFront"}
+    assert edge == {
+        "cloudfront.https_requests_10k": "0.00",
+        "cloudfront.gb_first_10tb": "0.00",
+        "cloudfront.functions_million": "0.06",
+    }
+
+
 def test_a_compute_stack_costs_what_is_worked_out_by_hand() -> None:
     found = estimated(Compute=compute())
     lines = {(line.resource, line.key, line.basis): str(line.usd) for line in found.lines}
@@ -304,9 +339,9 @@ def test_a_region_without_prices_has_none_and_says_so() -> None:
 
 
 def test_an_unknown_type_is_told() -> None:
-    found = estimated(Other=stack(Cache=("AWS::ElastiCache::ReplicationGroup", {})))
+    found = estimated(Other=stack(Cache=("AWS::MemoryDB::Cluster", {})))
     assert found.without_price == (
-        "AWS::ElastiCache::ReplicationGroup is not priced: ops/cost/resources.py does not know the type",
+        "AWS::MemoryDB::Cluster is not priced: ops/cost/resources.py does not know the type",
     )
 
 
@@ -363,6 +398,42 @@ def test_what_security_and_observability_add_is_priced() -> None:
         "AWS::Backup::BackupPlan",
         "AWS::Budgets::Budget",
     }
+
+
+@pytest.mark.parametrize(
+    ("instance_class", "vcpus", "month"),
+    [
+        ("db.t4g.micro", 2, "21.90"),
+        ("db.m7g.large", 2, "21.90"),
+        ("db.r7g.xlarge", 4, "43.80"),
+        ("db.m7g.4xlarge", 16, "175.20"),
+    ],
+)
+def test_a_proxy_costs_by_the_vcpus_of_its_database_two_at_least(
+    instance_class: str, vcpus: int, month: str
+) -> None:
+    found = estimated(
+        Data=stack(
+            Instance=(
+                "AWS::RDS::DBInstance",
+                {"Engine": "mysql", "DBInstanceClass": instance_class, "AllocatedStorage": "5"},
+            ),
+            Other=(
+                "AWS::RDS::DBInstance",
+                {"Engine": "mysql", "DBInstanceClass": "db.m7g.48xlarge", "AllocatedStorage": "5"},
+            ),
+            Proxy=("AWS::RDS::DBProxy", {"DBProxyName": "suppliers-dev"}),
+            Targets=(
+                "AWS::RDS::DBProxyTargetGroup",
+                {"DBProxyName": {"Ref": "Proxy"}, "DBInstanceIdentifiers": [{"Ref": "Instance"}]},
+            ),
+        )
+    )
+    # 730 h x 0.015 a vCPU
+    assert usd(found, "Proxy", "rds_proxy.vcpu_hour") == month
+    (line,) = (each for each in found.lines if each.resource == "Proxy")
+    assert line.quantity == vcpus * 730
+    assert "AWS::RDS::DBProxyTargetGroup" in found.free
 
 
 def test_each_metric_of_an_alarm_is_charged_once_the_free_ones_are_used_up() -> None:

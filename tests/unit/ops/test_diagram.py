@@ -20,6 +20,7 @@ from ops.diagram.kinds import PLAIN, Kind, counted, kind_of
 from ops.diagram.overview import Overview, overview
 from ops.diagram.svg import Box, Canvas, shortened, width_of
 from ops.errors import OpsError
+from tests import cdn
 from tests.conftest import ENVIRONMENTS, Synthesize
 
 _SVG = "{http://www.w3.org/2000/svg}"
@@ -123,7 +124,7 @@ def test_things_are_counted_in_words(number: int, name: str, words: str) -> None
 
 
 def test_an_unknown_type_is_shown_by_its_own_name() -> None:
-    assert kind_of("AWS::ElastiCache::ReplicationGroup") == Kind("replication group", "RE", PLAIN, 70)
+    assert kind_of("AWS::DMS::ReplicationInstance") == Kind("replication instance", "RE", PLAIN, 70)
     assert kind_of("AWS::IAM::Role") is None
 
 
@@ -234,8 +235,9 @@ def crowded(templates: Synthesize) -> Overview:
     )
 
 
-def test_a_crowded_overview_keeps_its_cards_apart(crowded: Overview) -> None:
-    svg = overview_svg.draw(crowded)
+@pytest.mark.parametrize("edge", [False, True])
+def test_a_crowded_overview_keeps_its_cards_apart(crowded: Overview, edge: bool) -> None:
+    svg = overview_svg.draw(replace(crowded, edge=edge, public=not edge))
     frames = [box for box in cards(svg) if box.height > 400]
     boxes = [box for box in cards(svg) if box not in frames]
     covered = [
@@ -244,6 +246,19 @@ def test_a_crowded_overview_keeps_its_cards_apart(crowded: Overview) -> None:
     assert covered == []
     texts = {each.text for each in ElementTree.fromstring(svg).iter(f"{_SVG}text")}
     assert {*(each.name for each in crowded.services), "web ACL, 4 rules", "us-east-1f"} <= texts
+    assert ("CloudFront" in texts) is edge
+
+
+def test_cloudfront_is_drawn_in_front_of_an_internal_load_balancer() -> None:
+    found = overview(cdn.templates("domain"), "prod", "us-east-1")
+    assert found.edge
+    assert not found.public
+    assert {each.name for each in found.services if each.restricted} == {"employee"}
+    text = mermaid.of_overview(found)
+    assert (
+        'public(["The public<br>suppliers.example.com"]) --> edge["CloudFront<br>web ACL, 5 rules"]' in text
+    )
+    assert "edge -- VPC origin --> balancer" in text
 
 
 def test_mermaid_tells_the_same_as_the_picture(crowded: Overview) -> None:
@@ -251,6 +266,10 @@ def test_mermaid_tells_the_same_as_the_picture(crowded: Overview) -> None:
     assert 'balancer["Application Load Balancer<br>HTTPS 443 production' in text
     assert "service1 --> database" in text
     assert "service2 --> database" not in text
+    assert crowded.database is not None
+    behind = mermaid.of_overview(replace(crowded, database=replace(crowded.database, proxy=True)))
+    assert "service1 --> proxy" in behind
+    assert 'proxy["RDS Proxy"] --> database' in behind
     assert 'nat["6 NAT gateways"]' in text
 
 

@@ -240,6 +240,23 @@ def test_zones_that_the_account_lacks_are_missing() -> None:
     assert (found.remedy or "").startswith("environments/dev.toml: availability_zones from us-east-1a")
 
 
+@pytest.mark.usefixtures("signed_in")
+def test_zones_that_can_have_no_proxy_are_missing_where_one_is_asked_for() -> None:
+    assert "zones of the proxy" not in account().checks()
+    behind = changed(DEV, database=DEV.database.model_copy(update={"proxy": True}))
+    assert "zones of the proxy" in account(behind).checks()
+    names = {
+        zone["ZoneId"]: zone["ZoneName"]
+        for zone in account().clients.client("ec2").describe_availability_zones()["AvailabilityZones"]
+    }
+    fine = [name for zone_id, name in names.items() if zone_id != "use1-az3"]
+    zones = (fine[0], names["use1-az3"])
+    found = account(changed(behind, availability_zones=zones)).proxy_zones()
+    assert found.detail == f"{names['use1-az3']} (use1-az3) cannot have a proxy of the database"
+    assert (found.remedy or "").startswith("environments/dev.toml: ")
+    assert account(changed(behind, availability_zones=tuple(fine))).proxy_zones().state is State.OK
+
+
 def test_the_templates_need_the_bootstrap_version_that_is_asked_for(templates: Synthesize) -> None:
     rule = templates("dev")["Network"]["Rules"]["CheckBootstrapVersion"]["Assertions"][0]["Assert"]
     refused_versions = rule["Fn::Not"][0]["Fn::Contains"][0]

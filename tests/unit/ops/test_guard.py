@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
@@ -200,6 +201,28 @@ def test_other_changes_of_the_controller_are_not_in_the_way(
 ) -> None:
     plan = compared(Recorded(template=request.getfixturevalue(before)), request.getfixturevalue(after))
     assert plan.switches == ()
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [("internet-facing", "internal"), ("internal", "internet-facing")]
+)
+def test_a_load_balancer_that_exists_is_not_moved_behind_cloudfront_or_back(
+    codedeploy: Template, before: str, after: str
+) -> None:
+    def facing(scheme: str) -> Template:
+        template = copy.deepcopy(codedeploy)
+        for resource in template["Resources"].values():
+            if resource["Type"] == "AWS::ElasticLoadBalancingV2::LoadBalancer":
+                resource["Properties"]["Scheme"] = scheme
+        return template
+
+    plan = compared(Recorded(template=facing(before)), facing(after))
+    (switch,) = plan.switches
+    assert f"a load balancer that exists cannot change from {before} to {after}" in switch
+    assert "Remedy: leave [cdn] as it was; or destroy the environment and deploy it anew" in switch
+    with pytest.raises(OpsError, match="deploying would fail half way, so nothing was deployed"):
+        guard.refuse(plan)
+    assert compared(Recorded(template=facing(after)), facing(after)).switches == ()
 
 
 # Swapped.

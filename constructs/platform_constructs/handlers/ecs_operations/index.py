@@ -1,7 +1,7 @@
 """CloudFormation custom resources that do to ECS what its own resource types cannot.
 
 `Custom::OneOffTask` runs a task to its end and fails, with the end of its log, when the task fails.
-`Custom::MinimumTasks` lifts a new service to its minimum, and never lowers a count.
+`Custom::MinimumTasks` lifts new services to their minimums, and never lowers a count.
 `Custom::CodeDeployRelease` makes `cdk deploy` of a changed service a CodeDeploy deployment: CloudFormation cannot
 move a service with the CODE_DEPLOY controller to another task definition
 (https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-ecs-service.html). The stack
@@ -14,6 +14,7 @@ import json
 import time
 import urllib.request
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, TypeVar
 
 import boto3
@@ -100,23 +101,29 @@ def run_one_off_task(properties: Mapping[str, Any], context: Any) -> None:
 
 
 def lift_to_minimum(properties: Mapping[str, Any], context: Any) -> None:
-    """Set the desired count to the minimum if it is lower, and wait until that many tasks run."""
+    """Set each desired count to its minimum if it is lower, and wait until that many tasks run of all services."""
     ecs: Any = boto3.client("ecs")
-    cluster, service, minimum = properties["Cluster"], properties["Service"], int(properties["Minimum"])
+    cluster = properties["Cluster"]
+    minimums = {each["Service"]: int(each["Minimum"]) for each in properties["Services"]}
 
-    def described() -> Mapping[str, Any]:
+    def described(service: str) -> Mapping[str, Any]:
         found = ecs.describe_services(cluster=cluster, services=[service])["services"]
         if not found:
             raise OperationFailed(f"there is no service {service}")
         return dict(found[0])
 
-    if described()["desiredCount"] < minimum:
-        ecs.update_service(cluster=cluster, service=service, desiredCount=minimum)
-    _wait(
-        context,
-        f"{service} did not reach {minimum} running tasks in time",
-        lambda: True if described()["runningCount"] >= minimum else None,
-    )
+    def reached(service: str, minimum: int) -> bool | None:
+        return True if described(service)["runningCount"] >= minimum else None
+
+    for service, minimum in minimums.items():
+        if described(service)["desiredCount"] < minimum:
+            ecs.update_service(cluster=cluster, service=service, desiredCount=minimum)
+    for service, minimum in minimums.items():
+        _wait(
+            context,
+            f"{service} did not reach {minimum} running tasks in time",
+            partial(reached, service, minimum),
+        )
 
 
 def release_by_codedeploy(properties: Mapping[str, Any], context: Any) -> None:

@@ -12,7 +12,7 @@ import os
 import ssl
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
@@ -34,12 +34,18 @@ class VisitFailed(Exception):
 
 @dataclass(frozen=True)
 class Site:
-    """Where the site is: its name and scheme, and the addresses of its load balancer, one a zone."""
+    """Where the site is: its name and scheme, and the addresses of its load balancer, one a zone.
+
+    `edge` is the name of what is in front of the load balancer, by HTTPS; empty where nothing is. `headers` are what the
+    load balancer takes those by who may administer.
+    """
 
     scheme: str
     host: str
     port: int
     addresses: Sequence[str]
+    edge: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 def handler(event: Mapping[str, Any], context: object) -> None:
@@ -50,12 +56,21 @@ def handler(event: Mapping[str, Any], context: object) -> None:
             host=os.environ["HOST"],
             port=int(os.environ["PORT"]),
             addresses=_addresses(os.environ["LOAD_BALANCER"]),
+            edge=os.environ.get("EDGE", ""),
+            headers=json.loads(os.environ.get("HEADERS", "{}")),
         )
     )
 
 
 def visit(site: Site) -> None:
-    """Home and list by every address, then add, look and delete; raises `VisitFailed` at the first thing wrong."""
+    """Home and list as everybody sees them and by every address, then add, look and delete.
+
+    Raises `VisitFailed` at the first thing wrong.
+    """
+    if site.edge:
+        everybody = Site("https", site.edge, 443, (site.edge,))
+        for path in ("/", "/suppliers"):
+            _ask(everybody, site.edge, "GET", path, 200)
     for address in site.addresses:
         for path in ("/", "/suppliers"):
             _ask(site, address, "GET", path, 200)
@@ -89,7 +104,12 @@ def _ask(
 ) -> bytes:
     started = time.perf_counter()
     connection = _connection(site, address)
-    headers = {"Host": site.host, "User-Agent": "canary", "Content-Type": "application/json"}
+    headers = {
+        "Host": site.host,
+        "User-Agent": "canary",
+        "Content-Type": "application/json",
+        **site.headers,
+    }
     try:
         connection.request(method, path, json.dumps(body) if body else None, headers)
         answer = connection.getresponse()

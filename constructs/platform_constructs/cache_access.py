@@ -1,0 +1,35 @@
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_iam as iam
+from constructs import Construct
+
+from platform_constructs.permissions import allow
+from platform_constructs.shared_cache import CACHE_PORT, SharedCache
+
+# Certificates of ElastiCache are Amazon's public ones: the authorities that the images' system trusts.
+_AUTHORITIES = "/etc/ssl/certs/ca-certificates.crt"
+
+
+class CacheAccess(Construct):
+    """The shared cache as tasks of another stack see it: where it is, and who may sign in as whom."""
+
+    def __init__(self, scope: Construct, construct_id: str, *, cache: SharedCache) -> None:
+        super().__init__(scope, construct_id)
+        self._cache = cache
+        self.client_security_group = ec2.SecurityGroup.from_security_group_id(
+            self, "Clients", cache.client_security_group.security_group_id, mutable=False
+        )
+
+    def environment(self, service: str) -> dict[str, str]:
+        """Environment variables of a service that signs in as its own user."""
+        return {
+            "CACHE_HOST": self._cache.host,
+            "CACHE_PORT": str(CACHE_PORT),
+            "CACHE_NAME": self._cache.name,
+            "CACHE_USER": self._cache.users[service].ref,
+            "CACHE_TLS_CA": _AUTHORITIES,
+        }
+
+    def grant_connect(self, service: str, role: iam.IRole) -> None:
+        """Allow signing in to the cache as the service's own user, and no other."""
+        for arn in (self._cache.arn, self._cache.users[service].attr_arn):
+            allow(role, "elasticache:Connect", on=arn)

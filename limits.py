@@ -1,0 +1,282 @@
+"""What an environment may grow to: AWS's limits, what the services need of each, and the one line that says so.
+
+Each figure of AWS has its page beside it. What a stack needs is counted from the settings, so that it is told when they
+are loaded; tests compare the counts with the templates. docs/scale.md works out what comes beyond.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from aws_cdk import App
+
+    from settings import Environment, Service
+
+# Per template: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html
+RESOURCES_PER_STACK = 500
+OUTPUTS_PER_STACK = 200
+TEMPLATE_BYTES = 1_000_000
+# https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-limits.html
+TARGET_GROUPS_PER_LOAD_BALANCER = 100
+# Without the default rules, over all listeners (same page).
+RULES_PER_LOAD_BALANCER = 100
+CONDITION_VALUES_PER_RULE = 5
+# Over all target groups; raised when asked, as are the rules.
+TARGETS_PER_LOAD_BALANCER = 1000
+# Of a subnet's 256, AWS keeps 5; each task has one:
+# https://docs.aws.amazon.com/vpc/latest/userguide/subnet-sizing.html
+ADDRESSES_PER_SUBNET = 251
+# Endpoints, functions, one-off tasks.
+_OTHER_ADDRESSES = 30
+# All variables of a function, names and values:
+# https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
+FUNCTION_VARIABLES_BYTES = 4096
+# The check of new tasks has others than its paths.
+_OTHER_VARIABLES_BYTES = 512
+
+# What the Compute stack holds of its own with every option on, and for each service.
+COMPUTE_RESOURCES_SHARED = 40
+COMPUTE_RESOURCES_PER_SERVICE = 20
+COMPUTE_RESOURCES_PER_MIGRATION = 2
+COMPUTE_RESOURCES_PER_CODEDEPLOY = 3
+# CloudFront in front adds these, its access logs and its function among them.
+COMPUTE_RESOURCES_CDN = 20
+COMPUTE_OUTPUTS_CDN = 2
+# The rights of so many services share a policy of the function that operates on them.
+SERVICES_PER_POLICY = 6
+COMPUTE_OUTPUTS_SHARED = 16
+COMPUTE_OUTPUTS_PER_SERVICE = 6
+COMPUTE_OUTPUTS_PER_PIPELINE = 2
+DELIVERY_RESOURCES_SHARED = 10
+DELIVERY_RESOURCES_PER_SERVICE = 19
+DELIVERY_RESOURCES_PER_MIGRATION = 4
+
+# What a task's pool holds at most (services/shared/directory/settings.py); in a release, old and new tasks run.
+CONNECTIONS_PER_TASK = 5
+SIDES_OF_A_RELEASE = 2
+# Preparing the database, rotating passwords, and people.
+CONNECTIONS_KEPT = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limit:
+    """So much is allowed of something, of which the services of an environment need some each."""
+
+    what: str
+    allowed: int
+    owner: str
+    needed: Callable[[Environment, Sequence[Service]], int]
+
+    def problem(self, environment: Environment) -> tuple[int, str] | None:
+        """How many services fit, and the line that says so; None if all do."""
+        services = environment.services
+        needed = self.needed(environment, services)
+        if needed <= self.allowed:
+            return None
+        fit = max(
+            (count for count in range(len(services)) if self._fits(environment, services[:count])), default=0
+        )
+        return fit, (
+            f"services: {len(services)} services need {needed} {self.what}, {self.owner} {self.allowed}; "
+            f"{fit} of them fit: split the others off to an environment of their own (docs/scale.md)"
+        )
+
+    def _fits(self, environment: Environment, services: Sequence[Service]) -> bool:
+        return self.needed(environment, services) <= self.allowed
+
+
+def rules(environment: Environment, service: Service) -> int:
+    """The rules of a service on both listeners, those that forbid included."""
+    if service.access == "public":
+        return 2
+    room = CONDITION_VALUES_PER_RULE - len(service.path_patterns)
+    return sum(1 - (-len(cidrs) // room) for cidrs in (environment.admin_cidrs, environment.test_admin_cidrs))
+
+
+def compute_resources(environment: Environment, services: Sequence[Service]) -> int:
+    """The resources of the Compute stack with these services; at most, as not every option is on."""
+    codedeploy = environment.release.controller == "codedeploy"
+    migrating = sum(each.migrations for each in services)
+    return (
+        COMPUTE_RESOURCES_SHARED
+        + (COMPUTE_RESOURCES_CDN if environment.cdn else 0)
+        + COMPUTE_RESOURCES_PER_MIGRATION * migrating
+        + -(-migrating // SERVICES_PER_POLICY)
+        + (-(-len(services) // SERVICES_PER_POLICY) if codedeploy else 0)
+        + sum(
+            COMPUTE_RESOURCES_PER_SERVICE
+            + rules(environment, each)
+            + (COMPUTE_RESOURCES_PER_CODEDEPLOY if codedeploy else 0)
+            # A policy of the task's role, rules that admit to the endpoints, policies of scaling.
+            + (each.database != "none" or environment.access.exec)
+            + 2 * environment.network.interface_endpoints
+            + (each.scaling.target_memory_percent is not None)
+            + (each.scaling.target_requests_per_target is not None)
+            for each in services
+        )
+    )
+
+
+def compute_outputs(environment: Environment, services: Sequence[Service]) -> int:
+    """The outputs of the Compute stack: what people and commands read, and what the other stacks do."""
+    pipelines = environment.delivery is not None
+    codedeploy = environment.release.controller == "codedeploy"
+    each = (
+        COMPUTE_OUTPUTS_PER_SERVICE
+        + (COMPUTE_OUTPUTS_PER_PIPELINE if pipelines else 0)
+        # The application, and for a pipeline the group.
+        + (codedeploy + (codedeploy and pipelines))
+    )
+    migrating = sum(service.migrations for service in services)
+    shared = COMPUTE_OUTPUTS_SHARED + (COMPUTE_OUTPUTS_CDN if environment.cdn else 0)
+    return shared + each * len(services) + (migrating if pipelines else 0)
+
+
+def delivery_resources(environment: Environment, services: Sequence[Service]) -> int:
+    """The resources of the Delivery stack; 0 without pipelines."""
+    if environment.delivery is None:
+        return 0
+    migrating = sum(each.migrations for each in services)
+    return (
+        DELIVERY_RESOURCES_SHARED
+        + DELIVERY_RESOURCES_PER_SERVICE * len(services)
+        + DELIVERY_RESOURCES_PER_MIGRATION * migrating
+    )
+
+
+def _tasks(services: Sequence[Service]) -> int:
+    return SIDES_OF_A_RELEASE * sum(each.scaling.most_tasks for each in services)
+
+
+def _release_check_bytes(environment: Environment, services: Sequence[Service]) -> int:
+    if environment.release.controller == "rolling":
+        return 0
+    prefix = f"suppliers-{environment.name}-compute"
+    paths = {f"{prefix}-{each.name}": list(each.check_paths) for each in services}
+    return _OTHER_VARIABLES_BYTES + len(json.dumps(paths))
+
+
+LIMITS: tuple[Limit, ...] = (
+    Limit(
+        what="target groups",
+        allowed=TARGET_GROUPS_PER_LOAD_BALANCER,
+        owner="a load balancer holds",
+        needed=lambda _, services: 2 * len(services),
+    ),
+    Limit(
+        what="listener rules",
+        allowed=RULES_PER_LOAD_BALANCER,
+        owner="a load balancer holds",
+        needed=lambda environment, services: sum(rules(environment, each) for each in services),
+    ),
+    Limit(
+        what="targets for all the tasks of a release",
+        allowed=TARGETS_PER_LOAD_BALANCER,
+        owner="a load balancer holds",
+        needed=lambda _, services: _tasks(services),
+    ),
+    Limit(
+        what="addresses in each zone for all the tasks of a release",
+        allowed=ADDRESSES_PER_SUBNET,
+        owner="an application subnet has",
+        needed=lambda environment, services: (
+            _OTHER_ADDRESSES - (-_tasks(services) // len(environment.availability_zones))
+        ),
+    ),
+    Limit(
+        what="resources in the Compute stack",
+        allowed=RESOURCES_PER_STACK,
+        owner="CloudFormation allows",
+        needed=compute_resources,
+    ),
+    Limit(
+        what="outputs of the Compute stack",
+        allowed=OUTPUTS_PER_STACK,
+        owner="CloudFormation allows",
+        needed=compute_outputs,
+    ),
+    Limit(
+        what="resources in the Delivery stack",
+        allowed=RESOURCES_PER_STACK,
+        owner="CloudFormation allows",
+        needed=delivery_resources,
+    ),
+    Limit(
+        what="bytes for the paths that a release is checked by",
+        allowed=FUNCTION_VARIABLES_BYTES,
+        owner="the variables of a function hold",
+        needed=_release_check_bytes,
+    ),
+)
+
+
+def connections(environment: Environment) -> int:
+    """Connections to the database while every service is released at once with all tasks it may have."""
+    tasks = sum(each.scaling.most_tasks for each in environment.services if each.database != "none")
+    return CONNECTIONS_KEPT + tasks * CONNECTIONS_PER_TASK * SIDES_OF_A_RELEASE
+
+
+def exceeded(environment: Environment) -> Iterator[str]:
+    """A line for the limit that the fewest services fit in, and one for the database, where they are exceeded."""
+    problems = [problem for limit in LIMITS if (problem := limit.problem(environment))]
+    if problems:
+        yield min(problems)[1]
+    database = environment.database
+    needed = connections(environment)
+    if needed > database.connection_limit:
+        tasks = (needed - CONNECTIONS_KEPT) // (CONNECTIONS_PER_TASK * SIDES_OF_A_RELEASE)
+        yield (
+            f"database: {tasks} tasks with {CONNECTIONS_PER_TASK} connections each, twice in a release, and "
+            f"{CONNECTIONS_KEPT} for upkeep need {needed} connections, {database.instance_class!r} is set to "
+            f"{database.connection_limit}; choose a larger instance_class, lower max_tasks of services, or split them "
+            "over several environments (docs/scale.md)"
+        )
+
+
+def synth(app: App) -> None:
+    """`app.synth()`, but a template that is too large for CloudFormation ends the program with a line."""
+    failure: RuntimeError | None = None
+    try:
+        app.synth()
+    except RuntimeError as error:
+        failure = error
+    problems = [*_refused(str(failure)), *too_large(Path(app.outdir))]
+    if problems:
+        sys.exit("\n".join(problems))
+    if failure is not None:
+        raise failure
+
+
+def too_large(assembly: Path) -> Iterator[str]:
+    """A line for each limit of CloudFormation that a template of an assembly exceeds."""
+    for file in sorted(assembly.glob("*.template.json")):
+        stack, content = file.name.partition(".")[0], file.read_bytes()
+        template = json.loads(content)
+        for what, count, allowed in (
+            ("resources", len(template.get("Resources", {})), RESOURCES_PER_STACK),
+            ("outputs", len(template.get("Outputs", {})), OUTPUTS_PER_STACK),
+            ("bytes", len(content), TEMPLATE_BYTES),
+        ):
+            if count > allowed:
+                yield _too_large(stack, what, count, allowed)
+
+
+def _refused(message: str) -> Iterator[str]:
+    """CDK writes no template with more resources."""
+    found = re.search(r"Number of resources in stack '(\w+)': (\d+) is greater", message)
+    if found:
+        yield _too_large(found[1], "resources", int(found[2]), RESOURCES_PER_STACK)
+
+
+def _too_large(stack: str, what: str, count: int, allowed: int) -> str:
+    return (
+        f"{stack}: the template has {count} {what}, CloudFormation allows {allowed}; split the services over several "
+        "environments (docs/scale.md)"
+    )
