@@ -70,7 +70,6 @@ class MysqlCluster(RelationalDatabase):
             vpc_security_group_ids=[self._security_group.security_group_id],
             publicly_accessible=False,
             db_cluster_parameter_group_name=self._parameter_group.bind_to_cluster().parameter_group_name,
-            enable_iam_database_authentication=True,
             # The engine's audit plugin would need an option group, which such a cluster cannot have.
             enable_cloudwatch_logs_exports=["error", "general", "slowquery"],
             monitoring_interval=60,
@@ -86,6 +85,12 @@ class MysqlCluster(RelationalDatabase):
             deletion_protection=props.deletion_protection,
         )
         cluster.apply_removal_policy(removal_policy)
+        acknowledge(
+            cluster,
+            "CKV_AWS_162",
+            "CloudFormation documents signing in by IAM for clusters of Aurora only, and its linter refuses it here; nobody "
+            "signs in so: every user has a password of its own that rotates.",
+        )
         if not props.deletion_protection:
             acknowledge(
                 cluster,

@@ -41,7 +41,7 @@ def test_a_cluster_is_as_private_and_encrypted_as_an_instance(
     instance = only(of_type(templates("prod")["Data"], "AWS::RDS::DBInstance"))
     for name in (
         *("Engine", "EngineVersion", "KmsKeyId", "Port", "PubliclyAccessible", "StorageEncrypted"),
-        *("EnableIAMDatabaseAuthentication", "BackupRetentionPeriod", "DeletionProtection"),
+        *("BackupRetentionPeriod", "DeletionProtection"),
         *("PreferredBackupWindow", "PreferredMaintenanceWindow", "CopyTagsToSnapshot", "MonitoringInterval"),
         *("MasterUserPassword", "AutoMinorVersionUpgrade"),
     ):
