@@ -230,12 +230,13 @@ def exceeded(environment: Environment) -> Iterator[str]:
         yield min(problems)[1]
     database = environment.database
     needed = connections(environment)
-    if needed > database.connection_limit:
+    # A proxy lends the database's connections to whoever has a transaction.
+    if needed > database.connection_limit and not database.proxy:
         tasks = (needed - CONNECTIONS_KEPT) // (CONNECTIONS_PER_TASK * SIDES_OF_A_RELEASE)
         yield (
             f"database: {tasks} tasks with {CONNECTIONS_PER_TASK} connections each, twice in a release, and "
             f"{CONNECTIONS_KEPT} for upkeep need {needed} connections, {database.instance_class!r} is set to "
-            f"{database.connection_limit}; choose a larger instance_class, lower max_tasks of services, or split them "
+            f"{database.connection_limit}; choose a larger instance_class, set proxy = true, lower max_tasks of services, or split them "
             "over several environments (docs/scale.md)"
         )
 

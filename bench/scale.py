@@ -89,8 +89,8 @@ def table(kind: str, medians: Mapping[int, float]) -> Table:
     """Each size's CPU time, what a further service cost since the size before, and how it lies to the fitted line."""
     slope, intercept = statistics.linear_regression(list(medians), list(medians.values()))
     found = Table(
-        title=f"Synthesis of dev {kind}: {intercept:.1f} s + {slope:.2f} s a service, runs each: {KINDS[kind][1]}",
-        min_width=70,
+        title=f"Synthesis of dev {kind}: {intercept:.1f} s + {slope:.2f} s a service",
+        min_width=76,
     )
     for column in ("services", "CPU s", "CPU s a further service", "to the line"):
         found.add_column(column, justify="right")

@@ -326,7 +326,7 @@ def test_a_schedule_changes_the_bounds_at_its_start_and_back_at_its_end(
     ] == [
         ("night-start", "cron(30 22 ? * FRI,SUN *)", "Europe/Berlin", 1, 2),
         ("night-end", "cron(0 6 ? * SAT,MON *)", "Europe/Berlin", 2, 4),
-        ("sale", "cron(0 9 24 11 ? 2026)", "UTC", 4, 9),
+        ("sale", "cron(0 9 24 11 ? 2026)", "UTC", 4, 8),
     ]
 
 
@@ -410,9 +410,21 @@ def test_the_database_is_prepared_before_a_service_that_uses_it_changes(
     resources = templates(name)["Compute"]["Resources"]
     preparations = of_type(templates(name)["Compute"], "Custom::OneOffTask")
     assert len(preparations) == sum(service.migrations for service in settings.load(name).services)
-    for resource in resources.values():
-        if resource["Type"] == "AWS::ECS::Service":
-            assert set(preparations) <= set(resource["DependsOn"])
+    made = settings.load(name).compute
+    for service in made.services:
+        owners = [
+            each.name for each in made.services if each.migrations and service in made.prepared_users(each)
+        ]
+        assert owners
+        (resource,) = (
+            each
+            for logical_id, each in resources.items()
+            if each["Type"] == "AWS::ECS::Service"
+            and logical_id.startswith(f"{service.name.capitalize()}Service")
+        )
+        for owner in owners:
+            (preparation,) = (each for each in preparations if each.startswith(f"OperationsPrepare{owner}"))
+            assert preparation in resource["DependsOn"]
 
 
 @pytest.mark.parametrize("name", ENVIRONMENTS)
@@ -450,7 +462,7 @@ def test_whoever_reads_credentials_may_decrypt_them_and_nothing_else(
             assert "Key" in str(decrypting["Resource"]["Fn::GetStackOutput"]["OutputName"])
             readers += 1
     services = settings.load(name).services
-    assert readers == len(services) + sum(each.migrations for each in services), "services and prepare tasks"
+    assert readers == len(services) + 1, "services, and the role of all prepare tasks"
 
 
 def test_a_folder_below_services_becomes_a_whole_microservice(

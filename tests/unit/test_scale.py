@@ -166,9 +166,12 @@ def test_the_alarm_to_get_up_for_hears_of_every_alarm_of_what_customers_see(made
     assert re.findall(r'ALARM\("([^"]+)"\)', composites[whole]) == [f"{whole}1", f"{whole}2"]
     # Three of a release and four of a service; each once.
     assert max(Counter(heard).values()) == 1
-    assert (
-        sum("-service-0" in each or "customer-" in each or "employee-" in each for each in heard) >= 7 * COUNT
-    )
+    for service in made.environment.services:
+        # As ids are written in kebab case: service-001 is service001.
+        ours = [
+            each for each in heard if re.search(rf"-{service.name.replace('-', '')}-(release|alarms)-", each)
+        ]
+        assert len(ours) == 7, service.name
     actions = {
         each["AlarmName"]: each.get("AlarmActions", [])
         for each in of_type(template, "AWS::CloudWatch::CompositeAlarm").values()
@@ -313,9 +316,17 @@ def test_more_tasks_than_the_database_takes_connections_of_are_refused(
         settings.load("dev", project)
     assert str(error.value) == (
         "environments/dev.toml: database: 13 tasks with 5 connections each, twice in a release, and 8 for upkeep need "
-        "138 connections, 'db.t4g.small' is set to 128; choose a larger instance_class, lower max_tasks of services, or "
+        "138 connections, 'db.t4g.small' is set to 128; choose a larger instance_class, set proxy = true, lower max_tasks of services, or "
         "split them over several environments (docs/scale.md)"
     )
+
+
+def test_a_proxy_lends_connections_so_that_more_tasks_may_have_some(project: Path) -> None:
+    manifest, dev = project / "services/customer/service.toml", project / "environments/dev.toml"
+    manifest.write_text(manifest.read_text().replace("max_tasks = 4", "max_tasks = 20"))
+    dev.write_text(dev.read_text().replace("[database]\n", "[database]\nproxy = true\n"))
+    environment = settings.load("dev", project)
+    assert limits.connections(environment) > environment.database.connection_limit
 
 
 def test_a_task_holds_as_many_connections_as_its_pool() -> None:
