@@ -22,8 +22,12 @@ FOLLOWED = ("SET AUTOCOMMIT", "SET NAMES")
 
 @pytest.fixture(scope="module")
 def behind(mysql: MySQLServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """An employee's service that takes its database for a proxy."""
-    environment = {"DATABASE_URL": mysql.url("employee"), "DB_PROXY": "true"}
+    """An employee's service that takes its database for a proxy, under a user that no other service has."""
+    mysql.run(
+        f"CREATE USER lent@'%' IDENTIFIED BY '{PASSWORD}'",
+        "GRANT SELECT, INSERT, UPDATE, DELETE ON suppliers.suppliers TO lent@'%'",
+    )
+    environment = {"DATABASE_URL": mysql.url("lent"), "DB_PROXY": "true"}
     with running("employee", tmp_path_factory.mktemp("proxy") / "log", environment=environment) as service:
         yield service
 
@@ -48,17 +52,18 @@ def use(service: Service) -> list[object]:
     return answers
 
 
-def asked(mysql: MySQLServer, service: Service) -> tuple[set[str], list[str]]:
+def asked(mysql: MySQLServer, service: Service, user: str) -> tuple[set[str], list[str]]:
     """The commands and statements that a service's work consists of, new connections included."""
     mysql.run("SET GLOBAL log_output='TABLE'", "TRUNCATE mysql.general_log", "SET GLOBAL general_log=1")
     try:
-        for (number,) in mysql.run("SELECT id FROM information_schema.processlist WHERE user='employee'"):
+        for (number,) in mysql.run(f"SELECT id FROM information_schema.processlist WHERE user='{user}'"):
             mysql.run(f"KILL {number}")
         use(service)
     finally:
         mysql.run("SET GLOBAL general_log=0")
     rows = mysql.run(
-        "SELECT command_type, CONVERT(argument USING utf8mb4) FROM mysql.general_log WHERE user_host LIKE '%employee%'"
+        "SELECT command_type, CONVERT(argument USING utf8mb4) FROM mysql.general_log "
+        f"WHERE user_host LIKE '%{user}%'"
     )
     return {str(command) for command, _ in rows}, [str(text) for command, text in rows if command == "Query"]
 
@@ -66,7 +71,7 @@ def asked(mysql: MySQLServer, service: Service) -> tuple[set[str], list[str]]:
 def test_nothing_is_asked_that_would_keep_a_connection(
     mysql_only: Site, mysql: MySQLServer, behind: Service
 ) -> None:
-    commands, statements = asked(mysql, behind)
+    commands, statements = asked(mysql, behind, "lent")
     assert commands == {"Connect", "Query"}
     setting = [text for text in statements if text.upper().lstrip().startswith("SET")]
     assert not [text for text in setting if not text.upper().startswith(FOLLOWED)]
@@ -79,7 +84,7 @@ def test_nothing_is_asked_that_would_keep_a_connection(
 def test_without_a_proxy_statements_are_prepared_and_the_session_is_set(
     mysql_only: Site, mysql: MySQLServer
 ) -> None:
-    commands, statements = asked(mysql, mysql_only.employee)
+    commands, statements = asked(mysql, mysql_only.employee, "employee")
     assert {"Prepare", "Execute"} <= commands
     assert [text for text in statements if text.startswith("SET SESSION time_zone")]
 
