@@ -164,9 +164,7 @@ def fill(server: MySQLServer, count: int) -> None:
 
 def slap(server: MySQLServer, query: str) -> float:
     """The database's own rate for a query, over a socket inside its container; 0 where the tool is missing."""
-    found = docker(
-        "exec", server.container, "sh", "-c", "command -v mariadb-slap || command -v mysqlslap || true"
-    )
+    found = docker("exec", server.container, "sh", "-c", "command -v mysqlslap || true")
     if not found:
         return 0.0
     output = docker(

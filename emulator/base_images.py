@@ -2,19 +2,20 @@
 
 Pulled from the public registry where it is reachable. Where it is not, images of the same names are built
 from Debian's packages, so that the Dockerfiles are the same on both kinds of machine. The one that stands
-in for mysql:8.4 is MariaDB behind the official image's variables: good for tests of ours, no proof about
-MySQL itself; it carries the label `emulator.stand-in`.
+in for mysql:8.4 is Oracle's MySQL of the long-term release after 8.4, behind the official image's variables;
+it carries the label `emulator.stand-in`.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 import platform
 import shutil
 import socket
-import subprocess
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from emulator import engine
@@ -27,21 +28,27 @@ IMAGES = {
     "debian:trixie-slim": "debian",
     "python:3.13-slim-trixie": "python",
     "mysql:8.4": "mysql",
+    # Built when a stack or a test asks for it, in the same way everywhere.
+    "emulator/valkey:8.1": "valkey",
 }
-# Built when a stack or a test asks for it, in the same way everywhere.
+# Only Debian's unstable suite has it: https://tracker.debian.org/pkg/mysql-9.7
+MYSQL_ROOT = "emulator/mysql-root"
+_MYSQL_PACKAGES = ("mysql-server-core", "mysql-client-core", "mysql-common", "passwd", "openssl")
 CACHE_IMAGE = "emulator/valkey:8.1"
 # Debian itself is only needed to build the others.
 NEEDED = ("python:3.13-slim-trixie", "mysql:8.4")
 RECIPES = Path(__file__).resolve().parent / "images"
 REACHABLE_SECONDS = 3.0
 STAND_IN_LABEL = "emulator.stand-in"
+# What a stand-in was built from: it is built anew when that has changed since.
+RECIPE_LABEL = "emulator.recipe"
 
 Say = Callable[[str], None]
 
 
 def ensure(say: Say = print) -> None:
     """Return with every needed image present under its short and its public name."""
-    missing = [name for name in NEEDED if not (exists(name) and exists(f"{PUBLIC}/{name}"))]
+    missing = [name for name in NEEDED if not (is_current(name) and exists(f"{PUBLIC}/{name}"))]
     if not missing:
         return
     if registry_is_reachable():
@@ -55,7 +62,7 @@ def ensure(say: Say = print) -> None:
 
 def ensure_cache(say: Say = print) -> None:
     """Return with the image of the cache present; 15 s the first time."""
-    if exists(CACHE_IMAGE):
+    if is_current(CACHE_IMAGE):
         return
     base = "debian:trixie-slim"
     if not exists(base):
@@ -64,17 +71,30 @@ def ensure_cache(say: Say = print) -> None:
             pull(base)
         else:
             _build_debian(say)
-    say(f"building {CACHE_IMAGE}")
-    client = engine.client()
-    run(
-        [client.path, "build", "-q", "-t", CACHE_IMAGE, RECIPES / "valkey"],
-        env={**os.environ, **client.environment},
-        seconds=300,
-        doing=f"building {CACHE_IMAGE}",
-    )
+    _build(CACHE_IMAGE, say)
+
+
+def is_current(name: str) -> bool:
+    """Whether an image is present: the official one, or a stand-in of today's recipe."""
+    labels = f'{{{{index .Config.Labels "{STAND_IN_LABEL}"}}}} {{{{index .Config.Labels "{RECIPE_LABEL}"}}}}'
+    try:
+        found = run(["docker", "image", "inspect", "--format", labels, name], seconds=20, doing=name)
+    except EmulatorError:
+        return False
+    stand_in, _, recipe = found.rstrip("\n").rpartition(" ")
+    return recipe == _recipe(name) if stand_in or recipe else True
+
+
+def _recipe(name: str) -> str:
+    content = hashlib.sha256()
+    for folder in ("debian", IMAGES[name]):
+        for file in sorted((RECIPES / folder).iterdir()):
+            content.update(file.read_bytes())
+    return content.hexdigest()[:12]
 
 
 def exists(reference: str) -> bool:
+    """Whether Docker has an image."""
     return succeeds(["docker", "image", "inspect", "--format", "{{.Id}}", reference])
 
 
@@ -99,30 +119,42 @@ def build_all(say: Say) -> None:
             f"no image registry is reachable, and base images are only built on Debian as root: "
             f"load {', '.join(NEEDED)} into Docker (docker load), then try again"
         )
-    _build_debian(say)
-    builds = []
-    for name in NEEDED:
-        if not exists(name):
-            say(f"building {name}")
-            builds.append((name, _start_build(name)))
-    for name, build in builds:
-        output, _ = build.communicate(timeout=900)
-        if build.returncode:
-            words = [line.strip() for line in output.splitlines() if line.strip()]
-            raise EmulatorError(f"building {name}: {' | '.join(words[-2:])}")
+    if shutil.which("mmdebstrap") is None:
+        engine.install(("mmdebstrap",), say)
+    with ThreadPoolExecutor() as builders:
+        builds = [builders.submit(build, say) for build in (_build_python, _build_mysql)]
+    for build in builds:
+        build.result()
     for name in NEEDED:
         _tag(name, f"{PUBLIC}/{name}")
 
 
-def _start_build(name: str) -> subprocess.Popen[str]:
+def _build_python(say: Say) -> None:
+    _build_debian(say)
+    _build("python:3.13-slim-trixie", say)
+
+
+def _build_mysql(say: Say) -> None:
+    if not is_current("mysql:8.4"):
+        say(f"building {MYSQL_ROOT}")
+        _import_root("sid", MYSQL_ROOT, packages=_MYSQL_PACKAGES)
+    _build("mysql:8.4", say)
+
+
+def _build(name: str, say: Say) -> None:
+    if is_current(name):
+        return
+    say(f"building {name}")
     client = engine.client()
-    return subprocess.Popen(
-        [client.path, "build", "-q", "-t", name, str(RECIPES / IMAGES[name])],
+    run(
+        [
+            *(client.path, "build", "-q", "-t", name),
+            *("--label", f"{RECIPE_LABEL}={_recipe(name)}"),
+            RECIPES / IMAGES[name],
+        ],
         env={**os.environ, **client.environment},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        stdin=subprocess.DEVNULL,
-        text=True,
+        seconds=900,
+        doing=f"building {name}",
     )
 
 
@@ -132,27 +164,32 @@ def _build_debian(say: Say) -> None:
         if shutil.which("mmdebstrap") is None:
             engine.install(("mmdebstrap",), say)
         say(f"building {name}")
-        with tempfile.TemporaryDirectory() as folder:
-            archive = Path(folder) / "root.tar"
-            run(
-                ["bash", RECIPES / "debian" / "make-root.sh", "trixie", archive],
-                seconds=600,
-                doing=f"building {name}",
-            )
-            run(
-                [
-                    *("docker", "import"),
-                    *("-c", 'CMD ["bash"]'),
-                    *("-c", "ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
-                    *("-c", f"LABEL {STAND_IN_LABEL}=debian-packages"),
-                    *("--platform", f"linux/{_architecture()}"),
-                    archive,
-                    name,
-                ],
-                seconds=300,
-                doing=f"importing {name}",
-            )
+        _import_root("trixie", name)
     _tag(name, f"{PUBLIC}/{name}")
+
+
+def _import_root(suite: str, name: str, *, packages: Sequence[str] = ()) -> None:
+    """Make an image of nothing but Debian's packages."""
+    with tempfile.TemporaryDirectory() as folder:
+        archive = Path(folder) / "root.tar"
+        run(
+            ["bash", RECIPES / "debian" / "make-root.sh", suite, archive, *packages],
+            seconds=600,
+            doing=f"building {name}",
+        )
+        run(
+            [
+                *("docker", "import"),
+                *("-c", 'CMD ["bash"]'),
+                *("-c", "ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
+                *("-c", f"LABEL {STAND_IN_LABEL}=debian-packages"),
+                *("--platform", f"linux/{_architecture()}"),
+                archive,
+                name,
+            ],
+            seconds=300,
+            doing=f"importing {name}",
+        )
 
 
 def _architecture() -> str:

@@ -65,6 +65,47 @@ _SAME_NAME = (
     "StorageType",
 )
 
+# What the master user is granted, by itself and by a role:
+# https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/UsingWithRDS.MasterAccounts.html
+_ROLE = "rds_superuser_role"
+_PRIVILEGES = (
+    *(
+        "SELECT",
+        "INSERT",
+        "UPDATE",
+        "DELETE",
+        "CREATE",
+        "DROP",
+        "RELOAD",
+        "PROCESS",
+        "REFERENCES",
+        "INDEX",
+        "ALTER",
+    ),
+    *("SHOW DATABASES", "CREATE TEMPORARY TABLES", "LOCK TABLES", "EXECUTE", "REPLICATION SLAVE"),
+    *(
+        "REPLICATION CLIENT",
+        "CREATE VIEW",
+        "SHOW VIEW",
+        "CREATE ROUTINE",
+        "ALTER ROUTINE",
+        "CREATE USER",
+        "EVENT",
+    ),
+    *("TRIGGER", "CREATE ROLE", "DROP ROLE"),
+)
+# SET_USER_ID of the page was replaced in MySQL 8.4 by SET_ANY_DEFINER and ALLOW_NONEXISTENT_DEFINER:
+# https://dev.mysql.com/doc/refman/8.4/en/privileges-provided.html
+_DYNAMIC_PRIVILEGES = (
+    *("APPLICATION_PASSWORD_ADMIN", "ROLE_ADMIN", "SET_ANY_DEFINER", "ALLOW_NONEXISTENT_DEFINER"),
+    "XA_RECOVER_ADMIN",
+)
+# https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/Appendix.MySQL.CommonDBATasks.privilege-model.html
+_NOT_ON_MYSQL = (
+    *("INSERT", "UPDATE", "DELETE", "CREATE", "DROP", "ALTER", "INDEX", "CREATE VIEW", "CREATE ROUTINE"),
+    *("ALTER ROUTINE", "TRIGGER", "EVENT"),
+)
+
 _lock = threading.Lock()
 _versions: dict[str, str] = {}
 
@@ -161,6 +202,8 @@ def _run_container(
         kwargs["command"] = [
             *(kwargs.get("command") or []),
             *replication.server_options(address),
+            # Rights on all schemas but mysql.
+            "--partial-revokes=ON",
             f"--ssl-cert={TLS_FOLDER}/server.pem",
             f"--ssl-key={TLS_FOLDER}/server.key",
             f"--ssl-ca={TLS_FOLDER}/ca.pem",
@@ -403,27 +446,19 @@ def _as_root(host: str, port: int, password: str) -> Any:
 def _grant_master(
     host: str, port: int, master_user: str, master_pass: str, db_id: str, engine: str = ""
 ) -> None:
-    """Give the master user what RDS gives it, privilege by privilege: servers of this protocol differ in names.
-
-    https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/UsingWithRDS.MasterAccounts.html
-    """
-    import pymysql
-    from ministack.services import rds
-
+    """Give the master user what RDS gives it, and no more: tables of the schema mysql are only read."""
     connection = _as_root(host, port, master_pass)
     try:
         with connection.cursor() as cursor:
-            cursor.execute("CREATE USER IF NOT EXISTS %s@'%%' IDENTIFIED BY %s", (master_user, master_pass))
             cursor.execute("SELECT VERSION()")
-            version = str(cursor.fetchone()[0])
-            _versions[host] = version
-            privileges = [item.strip() for item in rds._MYSQL_MASTER_PRIVILEGES.split(",")]
-            privileges += rds._mysql_master_extra_privileges(engine or "", version)
-            for privilege in privileges:
-                try:
-                    cursor.execute(f"GRANT {privilege} ON *.* TO %s@'%%' WITH GRANT OPTION", (master_user,))
-                except pymysql.MySQLError as error:
-                    logger.debug("%s has no privilege %s: %s", db_id, privilege, error)
+            _versions[host] = str(cursor.fetchone()[0])
+            cursor.execute("CREATE USER IF NOT EXISTS %s@'%%' IDENTIFIED BY %s", (master_user, master_pass))
+            cursor.execute(f"CREATE ROLE IF NOT EXISTS {_ROLE}")
+            for grantee in (_ROLE, f"{connection.escape(master_user)}@'%'"):
+                for privileges in (_PRIVILEGES, _DYNAMIC_PRIVILEGES):
+                    cursor.execute(f"GRANT {', '.join(privileges)} ON *.* TO {grantee} WITH GRANT OPTION")
+                cursor.execute(f"REVOKE {', '.join(_NOT_ON_MYSQL)} ON mysql.* FROM {grantee}")
+            cursor.execute(f"GRANT {_ROLE} TO %s@'%%'", (master_user,))
     finally:
         connection.close()
 

@@ -67,23 +67,20 @@ def follow(source: dict[str, Any], replica: dict[str, Any], authorities: str) ->
         (f"ALTER USER {_USER}@'%%' IDENTIFIED BY %s", (password,)),
         (f"GRANT REPLICATION SLAVE ON *.* TO {_USER}@'%%'", ()),
     )
-    old_words = "mariadb" in _version(replica, str(replica["_MasterUserPassword"])).lower()
-    verb, side = ("MASTER", "MASTER") if old_words else ("REPLICATION SOURCE", "SOURCE")
     _run(
         replica,
         str(replica["_MasterUserPassword"]),
         (
-            f"CHANGE {verb} TO {side}_HOST = %s, {side}_PORT = %s, {side}_USER = %s, {side}_PASSWORD = %s, "
-            f"{side}_CONNECT_RETRY = 1, {side}_SSL = 1, {side}_SSL_CA = %s",
+            "CHANGE REPLICATION SOURCE TO SOURCE_HOST = %s, SOURCE_PORT = %s, SOURCE_USER = %s, "
+            "SOURCE_PASSWORD = %s, SOURCE_CONNECT_RETRY = 1, SOURCE_SSL = 1, SOURCE_SSL_CA = %s",
             (host, port, _USER, password, authorities),
         ),
     )
     # The copy says itself at which place of the log it was taken.
-    position = "--master-data=1" if old_words else "--source-data=1"
     container = rds._get_docker().containers.get(replica["_docker_container_id"])
     script = (
         f"mysqldump --host={host} --port={port} --user=root --ssl-ca={authorities} --all-databases "
-        f"--single-transaction --routines --triggers --flush-privileges {position} > {_COPY} "
+        f"--single-transaction --routines --triggers --flush-privileges --source-data=1 --set-gtid-purged=OFF > {_COPY} "
         f"&& mysql --user=root < {_COPY}; done=$?; rm -f {_COPY}; exit $done"
     )
     done = container.exec_run(["sh", "-c", script], environment={"MYSQL_PWD": root})
@@ -122,8 +119,3 @@ def _run(instance: dict[str, Any], password: str, *statements: tuple[str, Sequen
             return cursor.fetchall()
     finally:
         connection.close()
-
-
-def _version(instance: dict[str, Any], password: str) -> str:
-    ((version,),) = _run(instance, password, ("SELECT VERSION()", ()))
-    return str(version)

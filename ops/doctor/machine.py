@@ -142,7 +142,7 @@ def images() -> Finding:
     """Whether the images that the emulator starts from are there."""
     if not engine.answers():
         return unchecked("base images", "no Docker engine answers")
-    absent = [name for name in base_images.NEEDED if not base_images.exists(name)]
+    absent = [name for name in base_images.NEEDED if not base_images.is_current(name)]
     if absent:
         return warning(
             "base images",

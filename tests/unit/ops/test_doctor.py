@@ -157,7 +157,7 @@ def test_a_docker_engine_that_does_not_answer_is_missing(monkeypatch: pytest.Mon
 
 def test_base_images_that_are_not_there_are_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine, "answers", lambda: True)
-    monkeypatch.setattr(base_images, "exists", lambda name: not name.startswith("mysql"))
+    monkeypatch.setattr(base_images, "is_current", lambda name: not name.startswith("mysql"))
     found = machine.images()
     assert (found.state, found.remedy) == (State.WARNING, "make images")
     assert found.detail.startswith("mysql:8.4 not there yet")
