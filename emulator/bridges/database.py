@@ -453,6 +453,10 @@ def _grant_master(
             cursor.execute("SELECT VERSION()")
             _versions[host] = str(cursor.fetchone()[0])
             cursor.execute("CREATE USER IF NOT EXISTS %s@'%%' IDENTIFIED BY %s", (master_user, master_pass))
+            # The image gave its first user all of the first schema.
+            cursor.execute("SELECT db FROM mysql.db WHERE user = %s", (master_user,))
+            for (schema,) in cursor.fetchall():
+                cursor.execute(f"REVOKE ALL PRIVILEGES ON `{schema}`.* FROM %s@'%%'", (master_user,))
             cursor.execute(f"CREATE ROLE IF NOT EXISTS {_ROLE}")
             for grantee in (_ROLE, f"{connection.escape(master_user)}@'%'"):
                 for privileges in (_PRIVILEGES, _DYNAMIC_PRIVILEGES):

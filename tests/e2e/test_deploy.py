@@ -148,23 +148,24 @@ def test_the_administration_is_reached_from_named_networks_only_however_it_is_sp
         assert ask(path, INSIDE)[0] == 404, path
 
 
-def test_the_customer_service_has_no_way_to_write(checkout: Checkout, deployed: str) -> None:
+def _signed_in(checkout: Checkout, user: str) -> pymysql.Connection[pymysql.cursors.Cursor]:
+    """A connection to the database as the user whose secret's name contains `user`."""
     secrets = checkout.aws().client("secretsmanager")
-    names = {secret["Name"]: secret["ARN"] for secret in secrets.list_secrets()["SecretList"]}
-    arns = [arn for name, arn in names.items() if "CustomerUser" in name]
-    (credentials,) = (json.loads(secrets.get_secret_value(SecretId=arn)["SecretString"]) for arn in arns)
-    endpoint = checkout.outputs()["suppliers-local-data"]["DatabaseEndpoint"]
-    host, _, port = endpoint.partition(":")
-    authority = checkout.folder / f".local/emulator-{checkout.port}/tls/ca.pem"
-    with pymysql.connect(
+    (arn,) = (each["ARN"] for each in secrets.list_secrets()["SecretList"] if user in each["Name"])
+    credentials = json.loads(secrets.get_secret_value(SecretId=arn)["SecretString"])
+    host, _, port = checkout.outputs()["suppliers-local-data"]["DatabaseEndpoint"].partition(":")
+    return pymysql.connect(
         host=host,
         port=int(port),
         user=credentials["username"],
         password=credentials["password"],
         database="suppliers",
-        ssl={"ca": str(authority)},
-    ) as connection:
-        cursor = connection.cursor()
+        ssl={"ca": str(checkout.folder / f".local/emulator-{checkout.port}/tls/ca.pem")},
+    )
+
+
+def test_the_customer_service_has_no_way_to_write(checkout: Checkout, deployed: str) -> None:
+    with _signed_in(checkout, "CustomerUser") as connection, connection.cursor() as cursor:
         cursor.execute("SELECT COUNT(*) FROM suppliers")
         assert cursor.fetchone()
         for statement in (
@@ -174,6 +175,33 @@ def test_the_customer_service_has_no_way_to_write(checkout: Checkout, deployed: 
         ):
             with pytest.raises(pymysql.err.OperationalError, match="denied"):
                 cursor.execute(statement)
+
+
+def test_the_server_is_mysql_and_its_administrator_may_do_what_amazon_rds_lets_one_do(
+    checkout: Checkout, deployed: str
+) -> None:
+    """https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/UsingWithRDS.MasterAccounts.html"""
+    with _signed_in(checkout, "DatabaseAdministrator") as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT VERSION(), @@version_comment")
+        assert "MariaDB" not in str(cursor.fetchone())
+        cursor.execute("SHOW GRANTS")
+        grants = [str(row[0]) for row in cursor.fetchall()]
+        assert any(grant.startswith("GRANT `rds_superuser_role`@`%` TO") for grant in grants)
+        assert not [grant for grant in grants if re.search(r"ALL PRIVILEGES|SUPER\b|FILE|SHUTDOWN", grant)]
+        for refused in (
+            "SET GLOBAL max_connections = 5",
+            "SET GLOBAL gtid_purged = ''",
+            "SET SESSION sql_log_bin = 0",
+            "INSERT INTO mysql.user (host, user) VALUES ('%', 'smuggled')",
+            "CREATE TABLE mysql.smuggled (id INT)",
+            "SELECT 'x' INTO OUTFILE '/tmp/smuggled'",
+            "SHUTDOWN",
+        ):
+            with pytest.raises(pymysql.MySQLError, match="denied"):
+                cursor.execute(refused)
+        cursor.execute("CREATE USER passing@'%' IDENTIFIED BY 'p4ssing-by' REQUIRE SSL")
+        cursor.execute("GRANT SELECT ON suppliers.suppliers TO passing@'%'")
+        cursor.execute("DROP USER passing@'%'")
 
 
 def test_the_operator_sees_what_runs(checkout: Checkout, deployed: str) -> None:
