@@ -82,6 +82,6 @@ def _news(line: str) -> str | None:
 
 
 def _with_tools(environment: Mapping[str, str]) -> dict[str, str]:
-    # cdk.json says "python3 app.py": that is the interpreter this runs with, and the node beside it.
+    # The interpreter that this runs with, and the node beside it.
     path = os.pathsep.join((str(Path(sys.executable).parent), environment.get("PATH", os.defpath)))
     return {**environment, "PATH": path, "NO_COLOR": "1"}
