@@ -2,7 +2,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from aws_cdk import Duration, Fn, RemovalPolicy, Stack
+from aws_cdk import Duration, Fn, RemovalPolicy, Size, Stack
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_ecs as ecs
@@ -27,6 +27,11 @@ from platform_constructs.target_group_pair import TargetGroupPair
 # The server inside finishes requests under way within 25 s; the platform kills it after this.
 _STOP_TIMEOUT = Duration.seconds(30)
 _USER = "10001:10001"
+# Users come before log lines: a log that is not taken away must not stop a task. Said here, as the default is a setting
+# of the account (`defaultLogDriverMode`), and was blocking until June 2025. What the buffer cannot hold is lost: 25 MiB
+# are minutes of a busy task.
+# https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_LogConfiguration.html
+_LOG_BUFFER = Size.mebibytes(25)
 # Where the agent of ECS Exec writes: the rest of the file system stays read-only. AWS supports the agent on writable
 # file systems only; this is how users run it nevertheless: https://github.com/aws/containers-roadmap/issues/1359
 _AGENT_FOLDERS = {"agent-state": "/var/lib/amazon", "agent-log": "/var/log/amazon"}
@@ -217,7 +222,12 @@ class Microservice(Construct):
             command=list(command) if command else None,
             environment={**environment, "SERVICE_NAME": props.name},
             docker_labels={"version": self._image.version},
-            logging=ecs.LogDrivers.aws_logs(log_group=self.log_group, stream_prefix=self.log_prefix),
+            logging=ecs.LogDrivers.aws_logs(
+                log_group=self.log_group,
+                stream_prefix=self.log_prefix,
+                mode=ecs.AwsLogDriverMode.NON_BLOCKING,
+                max_buffer_size=_LOG_BUFFER,
+            ),
             port_mappings=[ecs.PortMapping(container_port=props.container_port)] if serves else None,
             user=_USER,
             readonly_root_filesystem=True,

@@ -43,6 +43,9 @@ def test_every_container_runs_with_the_least_that_fargate_lets_it_have(
             # (tests/services/test_images.py).
             assert "DockerSecurityOptions" not in container
             assert container["LogConfiguration"]["LogDriver"] == "awslogs"
+            # Without it the account decides: https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_LogConfiguration.html
+            options = container["LogConfiguration"]["Options"]
+            assert (options["mode"], options["max-buffer-size"]) == ("non-blocking", f"{25 * 2**20}b")
 
 
 @pytest.mark.parametrize("service", NAMES)

@@ -203,6 +203,7 @@ def running(
     wait: bool = True,
     environment: dict[str, str] | None = None,
     command: Sequence[str] = (),
+    pass_fds: Sequence[int] = (),
 ) -> Iterator[Service]:
     """A service as a process of its own, stopped at the end."""
     port = free_port()
@@ -221,7 +222,11 @@ def running(
     }
     with log.open("wb") as output:
         process = subprocess.Popen(
-            list(command) or [sys.executable, "-m", name], env=env, stdout=output, stderr=subprocess.STDOUT
+            list(command) or [sys.executable, "-m", name],
+            env=env,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            pass_fds=pass_fds,
         )
     service = Service(f"http://127.0.0.1:{port}", process, log)
     try:

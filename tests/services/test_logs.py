@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import array
+import fcntl
 import json
+import os
+import sys
+import termios
+import time
 import uuid
+from pathlib import Path
 from typing import Any
 
-from tests.services.harness import VALID, Service, Site, eventually
+from tests.services.harness import VALID, Service, Site, eventually, running
 
 TRACE = "Root=1-67891233-abcdef012345678912345678"
 
@@ -72,3 +79,33 @@ def test_a_change_is_marked_and_names_the_employee_by_the_id_of_the_sign_in(site
     assert (created["change"], created["employee"]) == (1, identity["X-Amzn-Oidc-Identity"])
     assert deleted["change"] == 1
     assert "employee" not in deleted
+
+
+def test_a_service_answers_while_nobody_takes_its_log_away(tmp_path: Path) -> None:
+    """As a log driver does that cannot send: the pipe is full after some hundred requests."""
+    read_end, write_end = os.pipe()
+    launcher = f"exec {sys.executable} -m customer >&{write_end} 2>&1"
+    address = "sqlite:///" + str(tmp_path / "suppliers.db")
+    with os.fdopen(write_end, "wb"), os.fdopen(read_end, "rb") as unread:
+        pipe = fcntl.fcntl(unread, fcntl.F_GETPIPE_SZ)
+        command = ["bash", "-c", launcher]
+        environment = {"DATABASE_URL": address}
+        with running(
+            "customer", tmp_path / "log", environment=environment, command=command, pass_fds=(write_end,)
+        ) as service:
+            slowest = 0.0
+            for _ in range(pipe // 100):
+                started = time.monotonic()
+                assert service.client.get("/").status_code == 200
+                slowest = max(slowest, time.monotonic() - started)
+            assert slowest < 1
+            assert _waiting(unread) > pipe - 4096
+            began = time.monotonic()
+            assert service.stop() == 0
+            assert time.monotonic() - began < 5
+
+
+def _waiting(pipe: Any) -> int:
+    answer = array.array("i", [0])
+    fcntl.ioctl(pipe, termios.FIONREAD, answer)
+    return answer[0]

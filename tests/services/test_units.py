@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import re
+import threading
 import time
 from collections.abc import Sequence
 
@@ -16,7 +17,7 @@ from sqlalchemy import bindparam, select
 
 from directory.cache import SingleFlight
 from directory.database import DatabaseAway, Statement
-from directory.logs import Journal, exception_text
+from directory.logs import Journal, Output, exception_text
 from directory.lookup import Lookups
 from directory.model import Entry
 from directory.settings import Settings, SettingsError
@@ -214,6 +215,38 @@ def test_a_metric_line_never_holds_more_values_than_the_format_allows() -> None:
 
     metrics = [line for line in journal_lines(write) if "_aws" in line]
     assert [len(line["Latency"]) for line in metrics] == [100, 100, 50]
+
+
+def test_whoever_logs_never_waits_for_the_log_to_be_taken_away() -> None:
+    """The pipe takes 64 KiB and nobody reads it."""
+    read_end, write_end = os.pipe()
+    output = Output("customer", write_end, most_lines=2000)
+    line, count = b'{"message": "' + b"x" * 200 + b'"}', 20_000
+    started = time.monotonic()
+    for _ in range(count):
+        output.add(line)
+        output.flush()
+    assert time.monotonic() - started < 5
+    reader = threading.Thread(target=output.close)
+    reader.start()
+    with os.fdopen(read_end) as log:
+        lines = [json.loads(next(log))]
+        while "lost" not in lines[-1]:
+            lines.append(json.loads(next(log)))
+    reader.join()
+    os.close(write_end)
+    assert 2000 <= len(lines) - 1 < count
+    assert len(lines) - 1 + lines[-1]["lost"] == count
+    assert lines[-1]["level"] == "WARNING"
+
+
+def test_a_log_that_nobody_can_read_any_more_ends_no_service() -> None:
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    journal = Journal("customer", "test", descriptor=write_end)
+    journal.line({"message": "x"})
+    journal.close()
+    os.close(write_end)
 
 
 def test_an_error_is_logged_by_type_and_place_without_its_message() -> None:

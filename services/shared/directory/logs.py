@@ -6,10 +6,14 @@ https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedd
 from __future__ import annotations
 
 import asyncio
+import atexit
+import contextlib
 import logging
 import os
+import threading
 import time
 import traceback
+from collections import deque
 
 import orjson
 
@@ -17,16 +21,94 @@ NAMESPACE = "Directory"
 _FLUSH_SECONDS = 0.2
 _METRIC_SECONDS = 10.0
 _MOST_VALUES = 100
+# Some minutes of a busy task, some MB of its memory.
+_MOST_LINES = 10_000
+_LINES_A_WRITE = 500
+# How long an ending process waits for its last lines to be taken: its stop has 30 s, requests under way 20 of them.
+_LAST_SECONDS = 2.0
+
+
+class Output:
+    """Writes lines in a thread of its own, so that nobody who has one waits until the log is taken away.
+
+    A write to a full pipe blocks until somebody reads. As many lines as `most_lines` wait for that; more are lost, and
+    once the log is read again it says how many.
+    """
+
+    def __init__(self, service: str, descriptor: int, *, most_lines: int = _MOST_LINES) -> None:
+        self._service = service
+        self._descriptor = descriptor
+        self._most_lines = most_lines
+        self._lines: deque[bytes] = deque()
+        self._lost = 0
+        self._lost_told = 0
+        self._patience = _LAST_SECONDS
+        self._thread: threading.Thread | None = None
+        self._ready = threading.Event()
+        self._written = threading.Event()
+        self._lock = threading.Lock()
+
+    def add(self, line: bytes) -> None:
+        """A line to write at the next flush."""
+        if len(self._lines) < self._most_lines:
+            self._lines.append(line)
+        else:
+            self._lost += 1
+
+    def flush(self) -> None:
+        """Write what was added, without waiting for it."""
+        with self._lock:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._write_on, name="log", daemon=True)
+                self._thread.start()
+                atexit.register(self.close)
+            self._written.clear()
+            self._ready.set()
+
+    def close(self) -> None:
+        """Wait a moment until all is written, but once only."""
+        self.flush()
+        if not self._written.wait(self._patience):
+            self._patience = 0.0
+
+    def _write_on(self) -> None:
+        while self._ready.wait():
+            self._ready.clear()
+            while lines := self._next():
+                # Whoever read is gone for good; the service is not.
+                with contextlib.suppress(OSError):
+                    self._write(b"\n".join(lines) + b"\n")
+            with self._lock:
+                if not self._lines:
+                    self._written.set()
+
+    def _next(self) -> list[bytes]:
+        lines = [self._lines.popleft() for _ in range(min(len(self._lines), _LINES_A_WRITE))]
+        lost = self._lost - self._lost_told
+        if lost and not self._lines:
+            self._lost_told += lost
+            entry = {
+                "time": round(time.time(), 3),
+                "level": "WARNING",
+                "message": "lines were lost, as nothing took the log away",
+                "service": self._service,
+                "lost": lost,
+            }
+            lines.append(orjson.dumps(entry))
+        return lines
+
+    def _write(self, data: bytes) -> None:
+        while data:
+            data = data[os.write(self._descriptor, data) :]
 
 
 class Journal:
-    """Lines for standard output, written in batches so that a request does not wait for a write."""
+    """Lines for standard output, written in batches beside the requests, of which none waits for a write."""
 
     def __init__(self, service: str, environment: str, *, descriptor: int = 1) -> None:
         self._service = service
         self._environment = environment
-        self._descriptor = descriptor
-        self._lines: list[bytes] = []
+        self._output = Output(service, descriptor)
         self._scheduled = False
         self._latencies: list[float] = []
         self._errors = 0
@@ -117,7 +199,7 @@ class Journal:
         self._requests = self._errors = self._changes = 0
 
     def line(self, entry: dict[str, object]) -> None:
-        self._lines.append(orjson.dumps(entry))
+        self._output.add(orjson.dumps(entry))
         if not self._scheduled:
             try:
                 loop = asyncio.get_running_loop()
@@ -129,15 +211,11 @@ class Journal:
 
     def flush(self) -> None:
         self._scheduled = False
-        lines, self._lines = self._lines, []
-        if lines:
-            data = b"\n".join(lines) + b"\n"
-            while data:
-                data = data[os.write(self._descriptor, data) :]
+        self._output.flush()
 
     def close(self) -> None:
         self._metrics()
-        self.flush()
+        self._output.close()
 
 
 class JournalHandler(logging.Handler):

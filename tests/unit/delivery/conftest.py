@@ -50,6 +50,8 @@ def definition(image: str, *, label: str | None = None, revision: int = 7) -> di
                 "awslogs-group": "/suppliers-dev-compute/customer",
                 "awslogs-region": "us-east-1",
                 "awslogs-stream-prefix": "customer",
+                "mode": "non-blocking",
+                "max-buffer-size": "26214400b",
             },
         },
         "systemControls": [],
