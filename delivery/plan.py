@@ -58,7 +58,7 @@ def find_running(ecs: Any, target: Target) -> str | None:
     if not services or services[0]["status"] != "ACTIVE":
         raise DeliveryError(f"there is no service {target.ecs_service} in {target.cluster}: deploy it first")
     definition = ecs.describe_task_definition(taskDefinition=_serving(services[0]))["taskDefinition"]
-    return running_version(definition, container=target.service, repository_uri=target.repository_uri)
+    return running_version(definition, container=target.service)
 
 
 def is_pushed(ecr: Any, target: Target, version: str) -> bool:

@@ -7,6 +7,9 @@ from typing import Any
 
 from delivery.errors import DeliveryError
 
+# The same code tells it to the check of a release; it needs nothing but boto3.
+from platform_constructs.handlers.release_check.index import running_version as version_of_container
+
 # What ECS adds to a registered task definition and refuses in a new one:
 # https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_TaskDefinition.html
 _SET_BY_ECS = frozenset(
@@ -39,17 +42,7 @@ def with_image(definition: Mapping[str, Any], *, container: str, image: str, ver
     return {**registered, "containerDefinitions": containers}
 
 
-def running_version(definition: Mapping[str, Any], *, container: str, repository_uri: str) -> str | None:
-    """The version of the image: its tag in the pipeline's repository, else what its label says.
-
-    The label is set where `cdk deploy` names an image of its own repository. It is stale where ECS put another
-    image into a copy of the task definition, as native releases do; those images have the version as their tag.
-    """
-    for each in definition["containerDefinitions"]:
-        if each["name"] == container:
-            repository, _, tag = str(each["image"]).rpartition(":")
-            if repository == repository_uri:
-                return tag
-            label: str | None = each.get("dockerLabels", {}).get(VERSION_LABEL)
-            return label
-    return None
+def running_version(definition: Mapping[str, Any], *, container: str) -> str | None:
+    """The version that a task definition runs; None where nothing says it."""
+    named = [each for each in definition["containerDefinitions"] if each["name"] == container]
+    return version_of_container(named[0]) if named else None

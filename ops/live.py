@@ -12,6 +12,7 @@ from ops.aws import Clients, each
 from ops.deployment import DeployedService, Deployment
 from ops.errors import OpsError
 from ops.routes import Traffic, traffic_of
+from platform_constructs.handlers.release_check.index import running_version as version_of_container
 
 # What one request takes: the API references of DescribeServices and DescribeTasks.
 SERVICES_PER_CALL = 10
@@ -120,7 +121,7 @@ def serving(record: Record) -> str:
 
 
 class Versions:
-    """The version that a task definition runs, by the label that its image was built with; each asked for once."""
+    """The version that a task definition runs; each asked for once."""
 
     def __init__(self, clients: Clients) -> None:
         self._clients = clients
@@ -152,10 +153,8 @@ def short(text: str) -> str:
 
 
 def version(definition: Record) -> str:
-    """The version label of a task definition's first container, or its revision."""
-    container = definition["containerDefinitions"][0]
-    label = (container.get("dockerLabels") or {}).get("version")
-    return str(label or f"revision {definition['revision']}")
+    """The version that a task definition's first container runs, or its revision where nothing says it."""
+    return version_of_container(definition["containerDefinitions"][0]) or f"revision {definition['revision']}"
 
 
 def rules(clients: Clients, deployment: Deployment, *listeners: str) -> list[Rule]:

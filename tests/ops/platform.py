@@ -51,6 +51,8 @@ class Platform:
     database: dict[str, Any] = field(default_factory=dict)
     alarms: list[dict[str, Any]] = field(default_factory=list)
     versions: dict[str, str] = field(default_factory=dict)
+    # By task definition, the version that a pipeline pushed; the label is then what the revision before had.
+    pushed: dict[str, str] = field(default_factory=dict)
     inactive: set[str] = field(default_factory=set)
     page_size: int = 100
 
@@ -239,6 +241,7 @@ class Platform:
             arn = f"{ECS}:task-definition/{arn}:3"
         family, _, revision = arn.rpartition("/")[2].partition(":")
         service = family.removeprefix("suppliers-dev-compute-").partition("-")[0]
+        tag = self.pushed.get(arn)
         return {
             "taskDefinition": {
                 "taskDefinitionArn": arn,
@@ -248,7 +251,8 @@ class Platform:
                 "containerDefinitions": [
                     {
                         "name": service,
-                        "image": f"{ACCOUNT}.dkr.ecr.us-east-1.amazonaws.com/cdk-container-assets:abc",
+                        "image": f"{ACCOUNT}.dkr.ecr.us-east-1.amazonaws.com/"
+                        + (f"suppliers-dev/{service}:{tag}" if tag else "cdk-container-assets:abc"),
                         "dockerLabels": {"version": self.versions.get(arn, f"{service}-{revision}")},
                         "logConfiguration": {
                             "logDriver": "awslogs",

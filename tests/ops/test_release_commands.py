@@ -297,6 +297,28 @@ def test_rollback_of_a_service_that_ecs_releases_updates_it(run: Run) -> None:
     assert asked["service"] == ecs_name("customer")
 
 
+def test_a_release_of_ecs_by_a_pipeline_is_told_by_the_tag_of_its_image(run: Run) -> None:
+    """ECS copies the revision before with another image, so that the label stays behind."""
+    platform = Platform(controller="ECS")
+    serving = task_definition("customer", 8)
+    platform.versions[serving] = "customer-seven"
+    platform.pushed[serving] = "customer-eight"
+    platform.records["customer"]["taskDefinition"] = serving
+    platform.records["customer"]["deployments"][0]["taskDefinition"] = serving
+    platform.tasks[0]["taskDefinitionArn"] = serving
+    account = ecs_account(platform, {7: "SUCCESSFUL", 8: "SUCCESSFUL"})
+    (shown, _) = json.loads(run(account, "status", "--json").stdout)["services"]
+    assert shown["version"] == "customer-eight"
+    past = json.loads(run(account, "releases", "customer", "--json").stdout)
+    assert [release["version"] for release in past] == ["customer-eight", "customer-seven"]
+    versions = {task["version"] for task in json.loads(run(account, "tasks", "customer", "--json").stdout)}
+    assert versions == {"customer-eight", "customer-seven"}
+    assert "customer-eight" in run(account, "rollback", "customer", "--dry-run").stdout
+    run(account, "rollback", "customer")
+    (asked,) = account.requests("ecs:UpdateService")
+    assert asked["taskDefinition"] == task_definition("customer", 7)
+
+
 def test_rollback_stops_a_release_of_ecs_that_is_under_way(run: Run) -> None:
     account = ecs_account(Platform(controller="ECS"), {6: "SUCCESSFUL", 7: "IN_PROGRESS"})
     run(account, "rollback", "customer")

@@ -59,7 +59,7 @@ class Aws:
 
     def describe_task_definition(self, **request: Any) -> Any:
         assert request == {"taskDefinition": TASK_DEFINITION}
-        containers = [{"image": self.image, "dockerLabels": {"version": self.label}}]
+        containers = [{"name": "customer", "image": self.image, "dockerLabels": {"version": self.label}}]
         return {
             "taskDefinition": {"family": "suppliers-dev-compute-customer", "containerDefinitions": containers}
         }

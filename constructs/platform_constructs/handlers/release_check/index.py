@@ -19,8 +19,6 @@ import boto3
 _ATTEMPTS = 5
 _PAUSE_SECONDS = 2.0
 _TIMEOUT_SECONDS = 5.0
-# Where `cdk bootstrap` puts images: cdk-<qualifier>-container-assets-<account>-<region>.
-_CDK_REPOSITORY = "-container-assets-"
 _VERSION_HEADER = "X-Service-Version"
 
 
@@ -51,19 +49,26 @@ def check(task_definition: str) -> None:
     paths = json.loads(os.environ["PATHS"]).get(found["family"])
     if paths is None:
         raise CheckFailed(f"nothing is known about {found['family']}")
-    version = _version(found["containerDefinitions"][0])
+    version = running_version(found["containerDefinitions"][0])
+    if version is None:
+        raise CheckFailed(f"{found['family']}: neither tag nor label of its image says which version it is")
     addresses = _addresses()
     for path in paths:
         _until_answered(addresses, path, version)
 
 
-def _version(container: Mapping[str, Any]) -> str:
-    # A pipeline tags its images with their version; `cdk deploy` names them otherwise and labels the container. A
-    # label alone would not do: a native release by a pipeline changes the image and leaves the label behind.
+def running_version(container: Mapping[str, Any]) -> str | None:
+    """The version that a container runs; the builds of the pipelines and the operators' commands ask here too.
+
+    A pipeline's repository has the service's name, as the container has, and its tags are versions. `cdk deploy` names
+    its images otherwise and labels the container. The label alone would not do: a release by ECS itself changes the
+    image and leaves the label behind.
+    """
     repository, _, tag = str(container["image"]).rpartition(":")
-    if _CDK_REPOSITORY in repository:
-        return str(container["dockerLabels"]["version"])
-    return tag
+    if repository.rpartition("/")[2] == container["name"]:
+        return tag
+    label: str | None = (container.get("dockerLabels") or {}).get("version")
+    return label
 
 
 def _until_answered(addresses: Sequence[str], path: str, version: str) -> None:
