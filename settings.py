@@ -57,8 +57,13 @@ CLOUDFRONT_PREFIX_LISTS: Mapping[str, str] = {
 # https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/cloudfront-limits.html
 CLOUDFRONT_BEHAVIORS = 75
 
-# CloudFormation waits an hour for a custom resource; linear shifting takes 10 minutes, starting tasks some.
-CODEDEPLOY_BAKE_MINUTES = 40
+# Who waits for a release waits an hour: CloudFormation for the custom resource that starts CodeDeploy, a pipeline for
+# its action that releases by ECS (for CodeDeploy it would wait 5 days, CloudFormation for ECS 36 hours). Shifting takes
+# at most 10 minutes of it, starting tasks some.
+# https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-cloudformation-customresource.html
+# https://docs.aws.amazon.com/codepipeline/latest/userguide/limits.html
+# https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-properties-ecs-service-linearconfiguration.html
+AWAITED_BAKE_MINUTES = 40
 
 # What CloudWatch Logs offers:
 # https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html
@@ -1182,10 +1187,14 @@ def _cdn_contradictions(environment: Environment) -> Iterator[str]:
 
 def _release_contradictions(environment: Environment) -> Iterator[str]:
     release = environment.release
-    if release.controller == "codedeploy" and release.bake_minutes > CODEDEPLOY_BAKE_MINUTES:
+    waiting = {"codedeploy": "CloudFormation"}
+    if environment.delivery is not None:
+        waiting["ecs"] = "a pipeline"
+    if release.controller in waiting and release.bake_minutes > AWAITED_BAKE_MINUTES:
+        pipelines = " and pipelines" if release.controller == "ecs" else ""
         yield (
-            f"release.bake_minutes: with controller 'codedeploy' at most {CODEDEPLOY_BAKE_MINUTES}, not "
-            f"{release.bake_minutes}: a deployment must end within the hour that CloudFormation waits"
+            f"release.bake_minutes: with controller {release.controller!r}{pipelines} at most {AWAITED_BAKE_MINUTES}, "
+            f"not {release.bake_minutes}: a release must end within the hour that {waiting[release.controller]} waits"
         )
     for service in environment.services:
         # Such a service keeps the capacity it was created with: an update cannot change it

@@ -329,9 +329,12 @@ class Microservice(Construct):
     ) -> ecs.FargateService:
         props = self._props
         native = props.controller == "ecs"
-        shifts = native and props.strategy != "all-at-once"
+        # As CodeDeploy's own configurations shift.
+        minutes = {"canary": 5, "linear": 1}.get(props.strategy)
         shift = (
-            ecs.TrafficShiftConfig(step_percent=10, step_bake_time=Duration.minutes(5)) if shifts else None
+            ecs.TrafficShiftConfig(step_percent=10, step_bake_time=Duration.minutes(minutes))
+            if native and minutes
+            else None
         )
         strategies = {
             "all-at-once": ecs.DeploymentStrategy.BLUE_GREEN,

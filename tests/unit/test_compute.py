@@ -31,6 +31,14 @@ def with_controller(project: Path, controller: str, strategy: str = "canary") ->
     return settings.load("dev", project)
 
 
+def shifting_minutes(configuration: Mapping[str, Any]) -> float:
+    """https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-properties-ecs-service-linearconfiguration.html"""
+    linear = configuration.get("LinearConfiguration", {"StepPercent": 100, "StepBakeTimeInMinutes": 0})
+    canary = configuration.get("CanaryConfiguration", {"CanaryBakeTimeInMinutes": 0})
+    steps = -(-100 // linear["StepPercent"]) - 1
+    return float(steps * linear["StepBakeTimeInMinutes"] + canary["CanaryBakeTimeInMinutes"])
+
+
 def rules_by_priority(template: Mapping[str, Any], listener: str) -> dict[int, Any]:
     return {
         rule["Properties"]["Priority"]: rule["Properties"]
@@ -394,6 +402,7 @@ def test_native_releases_shift_weights_between_the_pair(
         configuration = service["DeploymentConfiguration"]
         assert configuration["Strategy"] == expected
         assert configuration["BakeTimeInMinutes"] == 5
+        assert shifting_minutes(configuration) <= 10, "settings.AWAITED_BAKE_MINUTES leaves no more"
         assert configuration["Alarms"]["Enable"] is True
         (balancer,) = service["LoadBalancers"]
         assert balancer["AdvancedConfiguration"]["ProductionListenerRule"]

@@ -372,6 +372,18 @@ def test_a_bake_time_that_cloudformation_would_not_wait_for_is_refused(project: 
     assert "release.bake_minutes: with controller 'codedeploy' at most 40, not 41" in problems_of(project)
 
 
+def test_a_bake_time_that_a_pipeline_would_not_wait_for_is_refused(project: Path) -> None:
+    file = project / "environments/dev.toml"
+    edit(file, r"^controller.*", 'controller = "ecs"')
+    edit(file, r"^bake_minutes.*", "bake_minutes = 41")
+    assert problems_of(project) == (
+        "environments/dev.toml: release.bake_minutes: with controller 'ecs' and pipelines at most 40, not 41: a release "
+        "must end within the hour that a pipeline waits"
+    )
+    edit(file, r'^\[delivery\]\nsource = "codecommit"', "")
+    assert settings.load("dev", project).release.bake_minutes == 41
+
+
 def test_more_networks_than_a_native_release_can_move_are_refused(project: Path) -> None:
     edit(project / "environments/dev.toml", r"^controller.*", 'controller = "ecs"')
     edit(
