@@ -13,7 +13,7 @@ from typing import Any
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from delivery import migration, plan, scan
+from delivery import accepted, base_image, migration, plan, scan
 from delivery.appspec import appspec, to_yaml
 from delivery.errors import DeliveryError
 from delivery.target import Target
@@ -23,7 +23,7 @@ from platform_constructs import build_context
 SERVICES = Path("services")
 OUTPUT = Path("release")
 
-Client = Callable[[str], Any]
+Client = Callable[..., Any]
 
 
 def plan_release(variables: Mapping[str, str], client: Client) -> None:
@@ -35,6 +35,7 @@ def plan_release(variables: Mapping[str, str], client: Client) -> None:
         version=version,
         running=plan.find_running(client("ecs"), target),
         pushed=plan.is_pushed(client("ecr"), target, version),
+        base_image=build_context.base_image(SERVICES),
     )
     OUTPUT.mkdir(exist_ok=True)
     (OUTPUT / "release.env").write_text(decided.as_shell(), encoding="utf-8")
@@ -44,11 +45,20 @@ def plan_release(variables: Mapping[str, str], client: Client) -> None:
 
 
 def check_image(variables: Mapping[str, str], client: Client) -> None:
-    """Stop a release whose image has findings of HIGH or above."""
+    """Stop a release whose image has findings of HIGH or above that have a fix and are not accepted."""
     target = Target.from_environment(variables)
-    counts = scan.check(client("ecr"), target, _version(variables))
-    found = ", ".join(f"{count} {severity}" for severity, count in counts.items()) or "nothing"
-    print(f"{target.service}: the scan found {found}")
+    result = scan.check(client("ecr"), target, _version(variables), accepted=accepted.read())
+    found = ", ".join(f"{count} {severity}" for severity, count in result.counts.items()) or "nothing"
+    print("\n".join([f"{target.service}: the scan found {found}", *result.remarks]))
+
+
+def pull_base(variables: Mapping[str, str], client: Client) -> None:
+    """Pull the image that the build starts from, signed in where that allows more."""
+    image = build_context.base_image(SERVICES)
+    if image is None:
+        print("the Dockerfile decides what it starts from")
+        return
+    base_image.pull(image, lambda: client("ecr-public", region_name=base_image.REGION))
 
 
 def write_files(variables: Mapping[str, str], client: Client) -> None:
@@ -74,6 +84,7 @@ def migrate_database(variables: Mapping[str, str], client: Client) -> None:
 
 COMMANDS: Mapping[str, Callable[[Mapping[str, str], Client], None]] = {
     "plan": plan_release,
+    "pull-base": pull_base,
     "check-image": check_image,
     "write": write_files,
     "migrate": migrate_database,

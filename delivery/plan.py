@@ -21,6 +21,7 @@ class Plan:
     release: bool
     build: bool
     reason: str
+    base_image: str | None = None
 
     def as_shell(self) -> str:
         """Assignments for the build's shell."""
@@ -29,12 +30,15 @@ class Plan:
             "IMAGE": self.image,
             "RELEASE": "yes" if self.release else "no",
             "BUILD": "yes" if self.build else "no",
+            "BASE_IMAGE": self.base_image or "",
             "REASON": self.reason,
         }
         return "".join(f"export {name}={shlex.quote(value)}\n" for name, value in values.items())
 
 
-def decide(target: Target, *, version: str, running: str | None, pushed: bool) -> Plan:
+def decide(
+    target: Target, *, version: str, running: str | None, pushed: bool, base_image: str | None = None
+) -> Plan:
     """Release what does not run yet; build what the registry does not hold yet."""
     release = running != version
     if not release:
@@ -49,6 +53,7 @@ def decide(target: Target, *, version: str, running: str | None, pushed: bool) -
         release=release,
         build=release and not pushed,
         reason=reason,
+        base_image=base_image,
     )
 
 

@@ -6,6 +6,7 @@ from aws_cdk import aws_codebuild as codebuild
 from aws_cdk import aws_codepipeline as codepipeline
 from aws_cdk import aws_codepipeline_actions as actions
 from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_ecr as ecr
 from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
@@ -29,11 +30,11 @@ _TEST = {
 _IMAGE = {
     "pre_build": ["python -m delivery plan", ". release/release.env"],
     "build": [
-        'if [ "$BUILD" = yes ]; then'
-        ' aws ecr get-login-password | docker login --username AWS --password-stdin "${REPOSITORY_URI%%/*}"'
+        'if [ "$RELEASE" = yes ]; then'
+        ' aws ecr get-login-password | docker login --username AWS --password-stdin "${REPOSITORY_URI%%/*}"; fi',
+        'if [ "$BUILD" = yes ]; then python -m delivery pull-base'
         # Attestations would make an index of the image, which the scan does not support.
-        " && BUILDX_NO_DEFAULT_ATTESTATIONS=1 docker build"
-        ' --build-arg "PYTHON_IMAGE=$(cat release/context/shared/base-image)"'
+        " && BUILDX_NO_DEFAULT_ATTESTATIONS=1 docker build ${BASE_IMAGE:+--build-arg=PYTHON_IMAGE=$BASE_IMAGE}"
         ' --build-arg "VERSION=$VERSION" --tag "$IMAGE" --file "release/context/$SERVICE/Dockerfile" release/context'
         ' && docker push "$IMAGE"; fi',
         'if [ "$RELEASE" = yes ]; then python -m delivery check-image; fi',
@@ -170,12 +171,15 @@ class ServicePipeline(Construct):
         role = project.build_role
         self._repository.grant_pull_push(role)
         self._repository.grant(role, "ecr:DescribeImages", "ecr:DescribeImageScanFindings")
+        # What the images start from: https://docs.aws.amazon.com/AmazonECR/latest/public/public-registry-auth.html
+        ecr.PublicGalleryAuthorizationToken.grant_read(role)
         allow(role, "ecs:DescribeServices", on=self._service_arn)
         allow(role, "ecs:DescribeTaskDefinition", on="*")
         acknowledge(
             role,
             "IAM5[Resource::*]",
-            "Signing in to the registry (ecr:GetAuthorizationToken) and reading task definitions "
+            "Signing in to the registry (ecr:GetAuthorizationToken), signing in to the public one "
+            "(ecr-public:GetAuthorizationToken, sts:GetServiceBearerToken) and reading task definitions "
             "(ecs:DescribeTaskDefinition) know no resource.",
         )
         return actions.CodeBuildAction(

@@ -118,8 +118,10 @@ WILDCARDS = (
         "Delivery/*/ImageRole",
         "*",
         "ecr:GetAuthorizationToken",
+        "ecr-public:GetAuthorizationToken",
+        "sts:GetServiceBearerToken",
         "ecs:DescribeTaskDefinition",
-        because="both know no resource",
+        because="signing in, to the public registry too, and definitions know no resource",
     ),
     _allowed(
         "Delivery/*/MigrateRole",

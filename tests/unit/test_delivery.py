@@ -324,6 +324,21 @@ def test_no_role_may_pass_other_roles_than_those_of_its_service(templates: Synth
     assert passing == 3
 
 
+@pytest.mark.parametrize("name", WITH_PIPELINES)
+def test_only_the_build_of_images_signs_in_to_the_public_registry(templates: Synthesize, name: str) -> None:
+    """https://docs.aws.amazon.com/cli/latest/reference/ecr-public/get-login-password.html"""
+    for statement in statements_of(templates(name)["Delivery"], "Delivery/Customer/ImageRole/"):
+        if "ecr-public:GetAuthorizationToken" in statement["Action"]:
+            assert "sts:GetServiceBearerToken" in statement["Action"]
+            break
+    else:
+        pytest.fail("the image's build cannot sign in")
+    for role in ("TestRole", "MigrateRole", "DeployRole", "Role"):
+        for service in ("Customer", "Employee"):
+            statements = statements_of(templates(name)["Delivery"], f"Delivery/{service}/{role}/")
+            assert "ecr-public" not in json.dumps(statements)
+
+
 def test_a_new_image_can_be_pulled_by_the_services_task(templates: Synthesize) -> None:
     for service in ("Customer", "Employee"):
         statements = statements_of(templates("dev")["Delivery"], f"Delivery/{service}ExecutionRole/")
@@ -359,10 +374,6 @@ def test_the_build_does_what_the_plan_says_and_stops_at_the_first_failure(
     ]
     (tmp_path / "release").mkdir()
 
-    base_image = tmp_path / "release/context/shared/base-image"
-    base_image.parent.mkdir(parents=True)
-    base_image.write_text("python:3\n")
-
     def run(plan: str, *, failing: str = "none") -> tuple[int, list[str]]:
         (tmp_path / "release/release.env").write_text(
             "".join(f"export {line}\n" for line in (*plan.split(), "IMAGE=registry/customer:v", "VERSION=v"))
@@ -385,26 +396,34 @@ def test_the_build_does_what_the_plan_says_and_stops_at_the_first_failure(
         )
         return done.returncode, calls.read_text().splitlines()
 
-    status, calls = run("RELEASE=yes BUILD=yes")
+    status, calls = run("RELEASE=yes BUILD=yes BASE_IMAGE=python:3")
     assert status == 0
     # The two sides of the pipe that signs in run at once.
     login = {"aws ecr get-login-password", "docker login --username AWS --password-stdin registry"}
     assert login <= set(calls)
     assert [call for call in calls if call not in login] == [
         "python -m delivery plan",
-        "docker build --build-arg PYTHON_IMAGE=python:3 --build-arg VERSION=v --tag registry/customer:v"
+        "python -m delivery pull-base",
+        "docker build --build-arg=PYTHON_IMAGE=python:3 --build-arg VERSION=v --tag registry/customer:v"
         " --file release/context/customer/Dockerfile release/context",
         "docker push registry/customer:v",
         "python -m delivery check-image",
         "python -m delivery write",
     ]
+    # Where the Dockerfile decides what it starts from.
+    _, calls = run("RELEASE=yes BUILD=yes BASE_IMAGE=")
+    assert any(call.startswith("docker build --build-arg VERSION=v ") for call in calls)
+    # The check can ask the image for newer packages, so the build can pull it.
     status, calls = run("RELEASE=yes BUILD=no")
-    assert (status, calls) == (
+    assert (status, [call for call in calls if call not in login]) == (
         0,
         ["python -m delivery plan", "python -m delivery check-image", "python -m delivery write"],
     )
+    assert login <= set(calls)
     status, calls = run("RELEASE=no BUILD=no")
     assert (status, calls) == (0, ["python -m delivery plan", "python -m delivery write"])
+    status, calls = run("RELEASE=yes BUILD=yes", failing="pull-base")
+    assert (status, [call for call in calls if call.startswith("docker build")]) == (1, [])
     status, calls = run("RELEASE=yes BUILD=yes", failing="docker build")
     assert status == 1
     assert not any(call.startswith("docker push") or "write" in call for call in calls)

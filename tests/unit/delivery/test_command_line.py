@@ -94,8 +94,25 @@ def test_ecs_gets_the_image_of_each_container(version: str, controller: str) -> 
 
 
 def test_a_clean_image_passes(version: str, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("delivery").mkdir()
+    Path("delivery/accepted_findings.toml").write_text(
+        "[[accepted]]\nid = 'CVE-1'\nuntil = 2099-01-01\nreason = 'x'\n"
+    )
     assert main(["check-image"], {**VARIABLES, "VERSION": version}, clients(OLD)) == 0
-    assert "customer: the scan found nothing" in capsys.readouterr().out
+    said = capsys.readouterr().out.splitlines()
+    assert said[0] == "customer: the scan found nothing"
+    assert said[1].startswith(
+        "delivery/accepted_findings.toml: CVE-1: the image of customer has no such finding"
+    )
+
+
+def test_the_builds_start_from_what_the_sources_say(version: str) -> None:
+    assert main(["plan"], VARIABLES, clients(OLD)) == 0
+    assert "export BASE_IMAGE=''" in Path("release/release.env").read_text()
+    assert main(["pull-base"], {}, clients(OLD)) == 0
+    Path("services/shared/base-image").write_text("python:3\n")
+    assert main(["plan"], VARIABLES, clients(OLD)) == 0
+    assert "export BASE_IMAGE=python:3\n" in Path("release/release.env").read_text()
 
 
 @pytest.mark.parametrize("command", ["plan", "check-image", "write", "migrate"])
