@@ -28,6 +28,8 @@ TARGET_GROUPS_PER_LOAD_BALANCER = 100
 # Without the default rules, over all listeners (same page).
 RULES_PER_LOAD_BALANCER = 100
 CONDITION_VALUES_PER_RULE = 5
+# https://docs.aws.amazon.com/elasticloadbalancing/latest/application/rule-condition-types.html
+CONDITION_WILDCARDS_PER_RULE = 5
 # Over all target groups; raised when asked, as are the rules.
 TARGETS_PER_LOAD_BALANCER = 1000
 # Of a subnet's 256, AWS keeps 5; each task has one:
@@ -38,6 +40,11 @@ _OTHER_ADDRESSES = 30
 # All variables of a function, names and values:
 # https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
 FUNCTION_VARIABLES_BYTES = 4096
+# https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-quotas.html
+TASK_DEFINITION_BYTES = 64 * 1024
+# Of the task that prepares a database, all but the users; and of a user, all but its name and tables.
+_OTHER_DEFINITION_BYTES = 8 * 1024
+_USER_BYTES = 250
 # The check of new tasks has others than its paths.
 _OTHER_VARIABLES_BYTES = 512
 
@@ -163,6 +170,18 @@ def _release_check_bytes(environment: Environment, services: Sequence[Service]) 
     return _OTHER_VARIABLES_BYTES + len(json.dumps(paths))
 
 
+def _preparation_bytes(environment: Environment, services: Sequence[Service]) -> int:
+    compute = environment.model_copy(update={"services": tuple(services)}).compute
+    users = (compute.prepared_users(each) for each in services if each.migrations)
+    return _OTHER_DEFINITION_BYTES + max(
+        (
+            sum(_USER_BYTES + len(json.dumps([user.name, *user.tables])) for user in prepared)
+            for prepared in users
+        ),
+        default=0,
+    )
+
+
 LIMITS: tuple[Limit, ...] = (
     Limit(
         what="target groups",
@@ -207,6 +226,12 @@ LIMITS: tuple[Limit, ...] = (
         allowed=RESOURCES_PER_STACK,
         owner="CloudFormation allows",
         needed=delivery_resources,
+    ),
+    Limit(
+        what="bytes for the task that prepares their users in the database, their tables named",
+        allowed=TASK_DEFINITION_BYTES,
+        owner="a task definition holds",
+        needed=_preparation_bytes,
     ),
     Limit(
         what="bytes for the paths that a release is checked by",

@@ -239,6 +239,17 @@ def _path_pattern(value: str) -> str:
     return value
 
 
+def _within_a_rule(patterns: tuple[str, ...]) -> tuple[str, ...]:
+    # A service's patterns are one condition of each of its rules.
+    wildcards = sum(pattern.count("*") + pattern.count("?") for pattern in patterns)
+    if wildcards > limits.CONDITION_WILDCARDS_PER_RULE:
+        raise ValueError(
+            f"{wildcards} wildcards (* and ?) are more than a rule of a load balancer may have, which is "
+            f"{limits.CONDITION_WILDCARDS_PER_RULE}"
+        )
+    return patterns
+
+
 def _email(value: str) -> str:
     if len(value) > 254 or not re.fullmatch(r"[!-?A-~]+@[!-?A-~]+\.[!-?A-~]+", value):
         raise ValueError(f"{value!r} is no email address")
@@ -712,7 +723,7 @@ class Service(_Section):
 
     name: str = Field(pattern=r"^[a-z][a-z0-9-]{0,15}$")
     enabled: bool = True
-    path_patterns: Annotated[tuple[PathPattern, ...], EachOnce] = Field(
+    path_patterns: Annotated[tuple[PathPattern, ...], EachOnce, AfterValidator(_within_a_rule)] = Field(
         min_length=1, max_length=4, strict=False
     )
     priority: int = Field(ge=1, le=49_000)

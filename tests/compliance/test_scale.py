@@ -133,6 +133,16 @@ def test_the_counts_of_the_settings_are_those_of_the_templates(made: Made) -> No
         assert found <= predicted <= found + slack
 
 
+def test_a_task_that_prepares_users_keeps_the_limit_of_task_definitions(made: Made) -> None:
+    (needed,) = (
+        each.needed(made.environment, made.environment.services)
+        for each in limits.LIMITS
+        if each.allowed == limits.TASK_DEFINITION_BYTES
+    )
+    definitions = of_type(made.templates["Compute"], "AWS::ECS::TaskDefinition").values()
+    assert max(len(json.dumps(each)) for each in definitions) < needed < limits.TASK_DEFINITION_BYTES
+
+
 def test_security_groups_keep_their_limits(made: Made) -> None:
     sides: Counter[tuple[str, str]] = Counter()
     for template in made.templates.values():
@@ -268,10 +278,18 @@ def sixty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> settings.Environme
 def with_services(environment: settings.Environment, count: int) -> settings.Environment:
     services = list(environment.services[:count])
     if count and environment.services[0].check_paths:
-        # Longer paths and more tasks than anybody has, so that their limits are met here too.
+        # Longer paths, more tasks and more tables than anybody has, so that their limits are met here too.
         scaling = environment.services[0].scaling.model_copy(update={"max_tasks": 20})
-        longer = [{"release_check_paths": (f"/{each.name}" * 9,), "scaling": scaling} for each in services]
-        services = [each.model_copy(update=more) for each, more in zip(services, longer, strict=True)]
+        tables = ("suppliers", *(f"table_{number:02d}_{'x' * 50}" for number in range(40)))
+        longer = [
+            {
+                "release_check_paths": (f"/{each.name}" * 9,),
+                "scaling": scaling,
+                "tables": () if each.database == "none" else tables,
+            }
+            for each in services
+        ]
+        services = [each.model_copy(update=change) for each, change in zip(services, longer, strict=True)]
     return environment.model_copy(update={"services": tuple(services)})
 
 

@@ -336,6 +336,12 @@ MANIFEST: list[Change] = [
     ("path_patterns", "/*", "path_patterns: input should be a valid list"),
     ("path_patterns", [], "path_patterns: list should have at least 1 item"),
     ("path_patterns", ["/a", "/b", "/c", "/d", "/e"], "path_patterns: list should have at most 4"),
+    (
+        "path_patterns",
+        ["/a/*/b/*", "/c/*/d/*", "/e/*/f/*", "/g*/*?"],
+        "path_patterns: 9 wildcards (* and ?) are more than a rule of a load balancer may have, which is 5",
+    ),
+    ("path_patterns", ["/a/*", "/b/*", "/c/*", "/d/*/??"], "path_patterns: 6 wildcards (* and ?) are more"),
     ("path_patterns", ["suppliers"], "path_patterns.0: 'suppliers' is no path pattern; it starts with /"),
     ("path_patterns", ["/a[b]"], "path_patterns.0: '/a[b]' is no path pattern"),
     ("path_patterns", ["/a b"], "path_patterns.0: '/a b' is no path pattern"),
