@@ -17,7 +17,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from ops import stacks
+from ops import priorities, stacks
 from ops.aws import Clients, account
 from ops.errors import OpsError
 from ops.refusals import says, told_by_aws
@@ -90,7 +90,8 @@ class Plan:
     """What deploying a template does to the rules of a stack; nothing of it where nothing is deployed.
 
     `switches` names what CloudFormation cannot change: services that would change their release controller, a load
-    balancer that would change between internal and internet-facing; each with the way to do it.
+    balancer that would change between internal and internet-facing, rules that would take a number which another one
+    still has; each with the way to do it.
     """
 
     stack: str
@@ -184,7 +185,10 @@ def plan(deployed: Deployed, template: Template) -> Plan:
         deployed.stack,
         deployed=True,
         findings=tuple(_Comparison(deployed, template).findings()),
-        switches=tuple(_switches(deployed.template, template)),
+        switches=(
+            *_switches(deployed.template, template),
+            *priorities.taken(Blueprint(deployed.template), Blueprint(template), deployed.physical_ids),
+        ),
     )
 
 

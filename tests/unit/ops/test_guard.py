@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import FrozenInstanceError
@@ -17,10 +18,10 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 import settings
-from ops import cdk, deploy, guard
+from ops import cdk, deploy, guard, priorities
 from ops.__main__ import app
 from ops.errors import OpsError
-from ops.routes import CREATE_ONLY, Blueprint, references, traffic_of
+from ops.routes import CREATE_ONLY, RULE, Blueprint, references, traffic_of
 from tests.conftest import Synthesize, Template, synthesize
 from tests.unit.ops.recorded import ACCOUNT, Recorded
 
@@ -193,6 +194,83 @@ def test_a_service_that_exists_cannot_change_to_or_from_codedeploy(
     assert json.loads(guard.as_json(plan))["refused"] is True
     with pytest.raises(OpsError, match="deploying would fail half way, so nothing was deployed"):
         guard.refuse(plan)
+
+
+# Numbers of rules.
+
+
+def renumbered(template: Template, **firsts: int) -> Template:
+    """A template whose services have these priorities."""
+
+    def change(resources: dict[str, Any]) -> None:
+        for logical_id, resource in resources.items():
+            for name, first in firsts.items():
+                if resource["Type"] == RULE and logical_id.startswith(name.capitalize()):
+                    was = {"customer": 200, "employee": 100}[name]
+                    resource["Properties"]["Priority"] += first - was
+
+    return changed(template, change)
+
+
+def renamed(template: Template) -> Template:
+    """The administration's folder under another name, which makes all its resources anew."""
+    text = json.dumps(template).replace("Employee", "Staff").replace('"employee"', '"staff"')
+    return dict(json.loads(text))
+
+
+def numbers_told(template: Template, after: Template) -> dict[str, int]:
+    """By service, the free number that a refusal names."""
+    plan = compared(Recorded(template=template), after)
+    found = [
+        re.search(r"^(\w+): its rule .* Remedy: set priority = (\d+) for", each) for each in plan.switches
+    ]
+    assert all(found)
+    if found:
+        with pytest.raises(OpsError, match="deploying would fail half way, so nothing was deployed"):
+            guard.refuse(plan)
+    return {each[1]: int(each[2]) for each in found if each}
+
+
+def test_a_service_that_takes_over_the_number_of_one_that_goes_is_refused(codedeploy: Template) -> None:
+    after = renamed(codedeploy)
+    told = numbers_told(codedeploy, after)
+    assert told == {"staff": 101}
+    moved = renamed(renumbered(codedeploy, employee=told["staff"]))
+    assert numbers_told(codedeploy, moved) == {}
+
+
+def test_services_that_swap_their_numbers_are_refused_and_told_two_that_work(codedeploy: Template) -> None:
+    told = numbers_told(codedeploy, renumbered(codedeploy, customer=100, employee=200))
+    assert told == {"customer": 101, "employee": 201}
+    assert numbers_told(codedeploy, renumbered(codedeploy, **told)) == {}
+
+
+def test_a_number_that_only_a_refusal_of_requests_holds_is_taken_too(codedeploy: Template) -> None:
+    """The administration's last number, 149, answers 403."""
+    told = numbers_told(codedeploy, renumbered(codedeploy, customer=149, employee=300))
+    assert told == {"customer": 150}
+
+
+def test_free_numbers_may_be_taken_and_kept(codedeploy: Template) -> None:
+    assert numbers_told(codedeploy, codedeploy) == {}
+    assert numbers_told(codedeploy, renumbered(codedeploy, customer=201, employee=101)) == {}
+
+
+def test_the_number_of_a_rule_that_was_never_made_is_free(codedeploy: Template) -> None:
+    before, after = Blueprint(codedeploy), Blueprint(renamed(codedeploy))
+    made = {each for each in before.resources if not each.startswith("Employee")}
+    assert list(priorities.taken(before, after, made)) == []
+
+
+def test_on_a_listener_that_is_made_anew_every_number_is_free(codedeploy: Template) -> None:
+    def anew(resources: dict[str, Any]) -> None:
+        for resource in resources.values():
+            if resource["Type"] == "AWS::ElasticLoadBalancingV2::LoadBalancer":
+                resource["Properties"]["Name"] = "another"
+
+    after = Blueprint(changed(renamed(codedeploy), anew))
+    before = Blueprint(codedeploy)
+    assert list(priorities.taken(before, after, before.resources)) == []
 
 
 @pytest.mark.parametrize(("before", "after"), [("codedeploy", "codedeploy"), ("rolling", "native")])
