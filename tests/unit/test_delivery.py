@@ -24,6 +24,46 @@ SERVICES = ("customer", "employee")
 CONNECTION = "arn:aws:codeconnections:us-east-1:123456789012:connection/01234567-89ab-cdef-0123-456789abcdef"
 GITHUB = f'source = "github"\nrepository = "company/microservices"\nbranch = "live"\nconnection_arn = "{CONNECTION}"'
 
+# What each action does with AWS, by provider; of a connection both names of the service, as either may be asked for.
+# https://docs.aws.amazon.com/codepipeline/latest/userguide/how-to-custom-role.html, and the reference of each action:
+# .../action-reference-CodeCommit.html, -CodestarConnectionSource.html, -CodeBuild.html, -ECSbluegreen.html, -ECS.html
+RIGHTS = {
+    "CodeCommit": {
+        "codecommit:GetBranch",
+        "codecommit:GetCommit",
+        "codecommit:UploadArchive",
+        "codecommit:GetUploadArchiveStatus",
+        "codecommit:CancelUploadArchive",
+    },
+    "CodeStarSourceConnection": {"codestar-connections:UseConnection", "codeconnections:UseConnection"},
+    "CodeBuild": {"codebuild:BatchGetBuilds", "codebuild:StartBuild"},
+    "CodeDeployToECS": {
+        "codedeploy:CreateDeployment",
+        "codedeploy:GetDeployment",
+        "codedeploy:GetApplication",
+        "codedeploy:GetApplicationRevision",
+        "codedeploy:RegisterApplicationRevision",
+        "codedeploy:GetDeploymentConfig",
+        "ecs:RegisterTaskDefinition",
+        "iam:PassRole",
+    },
+    # Its revision has the tags of the one before:
+    # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/supported-iam-actions-tagging.html
+    "ECS": {
+        "ecs:DescribeServices",
+        "ecs:DescribeTaskDefinition",
+        "ecs:DescribeTasks",
+        "ecs:ListTasks",
+        "ecs:RegisterTaskDefinition",
+        "ecs:TagResource",
+        "ecs:UpdateService",
+        "iam:PassRole",
+    },
+    "Manual": set(),
+}
+# What the store of artifacts asks of whoever reads it: its bucket and its key.
+READING = {"s3:GetObject", "s3:GetObjectVersion", "s3:GetBucketVersioning", "kms:Decrypt"}
+
 Dev = Callable[..., settings.Environment]
 
 
@@ -337,6 +377,54 @@ def test_only_the_build_of_images_signs_in_to_the_public_registry(templates: Syn
         for service in ("Customer", "Employee"):
             statements = statements_of(templates(name)["Delivery"], f"Delivery/{service}/{role}/")
             assert "ecr-public" not in json.dumps(statements)
+
+
+@pytest.mark.parametrize(
+    ("source", "controller"), [("codecommit", "codedeploy"), ("codecommit", "ecs"), ("github", "rolling")]
+)
+def test_each_action_has_the_rights_that_its_page_names(
+    dev: Dev, tmp_path: Path, source: str, controller: str
+) -> None:
+    lines = {"source": GITHUB} if source == "github" else {}
+    template = synthesize(
+        dev(controller=f'controller = "{controller}"', **lines)
+        if controller != "codedeploy"
+        else settings.load("dev"),
+        tmp_path / "out",
+    )["Delivery"]
+    providers = set()
+    for service, pipeline in pipelines_of(template).items():
+        own = f"Delivery/{service.capitalize()}"
+        roles = {
+            resource["Metadata"]["aws:cdk:path"].split("/")[2]: logical_id
+            for logical_id, resource in by_path(template, f"{own}/").items()
+            if resource["Type"] == "AWS::IAM::Role"
+        }
+        for action in (action for stage in pipeline["Stages"] for action in stage["Actions"]):
+            provider = action["ActionTypeId"]["Provider"]
+            providers.add(provider)
+            role = "DeployRole" if action.get("RoleArn") else "Role"
+            if action.get("RoleArn"):
+                assert action["RoleArn"]["Fn::GetAtt"][0] == roles[role]
+            given = actions_allowed(statements_of(template, f"{own}/{role}/"))
+            assert RIGHTS[provider] <= given, (service, provider)
+            if action.get("InputArtifacts") and provider != "CodeBuild":
+                assert given >= READING
+        for project in ("Test", "Image", "Migrate"):
+            if f"{project}Role" in roles:
+                # https://docs.aws.amazon.com/codebuild/latest/userguide/setting-up-service-role.html
+                given = actions_allowed(statements_of(template, f"{own}/{project}Role/"))
+                assert given >= {*READING, "logs:CreateLogStream", "logs:PutLogEvents"}
+    assert len(providers) == 3
+
+
+def actions_allowed(statements: list[Any]) -> set[str]:
+    found: set[str] = set()
+    for statement in statements:
+        assert statement["Effect"] == "Allow"
+        actions = statement["Action"]
+        found |= {actions} if isinstance(actions, str) else set(actions)
+    return found
 
 
 def test_a_new_image_can_be_pulled_by_the_services_task(templates: Synthesize) -> None:

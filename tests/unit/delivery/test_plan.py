@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import subprocess
 
+import boto3
 import pytest
+from moto import mock_aws
 
 from delivery import plan
 from delivery.errors import DeliveryError
 from delivery.target import Target
-from tests.unit.delivery.conftest import REPOSITORY, VARIABLES, Ecr, Ecs, definition
+from tests.unit.delivery.conftest import REGISTRY, REPOSITORY, VARIABLES, Ecr, Ecs, definition
 
 OLD, NEW = "1" * 64, "2" * 64
 
@@ -59,6 +61,23 @@ def test_the_version_with_the_traffic_is_that_of_the_primary_task_set(target: Ta
 def test_without_task_sets_it_is_that_of_the_service(target: Target) -> None:
     ecs = Ecs({"new": definition(f"{REPOSITORY}:{NEW}")}, {"status": "ACTIVE", "taskDefinition": "new"})
     assert plan.find_running(ecs, target) == NEW
+
+
+@pytest.mark.parametrize(("push", "released"), [(OLD, False), (NEW, True)])
+def test_the_first_push_after_cdk_deploy_releases_what_changed_and_nothing_else(
+    target: Target, monkeypatch: pytest.MonkeyPatch, push: str, released: bool
+) -> None:
+    """`cdk deploy` ran an image of its own repository, and the pipeline's is empty."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+    assets = f"{REGISTRY}/cdk-hnb659fds-container-assets-000000000000-us-east-1:{'a' * 64}"
+    ecs = Ecs({"first": definition(assets, label=OLD)}, {"status": "ACTIVE", "taskDefinition": "first"})
+    with mock_aws():
+        ecr = boto3.client("ecr", region_name="us-east-1")
+        ecr.create_repository(repositoryName=target.repository_name)
+        pushed = plan.is_pushed(ecr, target, push)
+    decided = plan.decide(target, version=push, running=plan.find_running(ecs, target), pushed=pushed)
+    assert (decided.release, decided.build) == (released, released)
 
 
 @pytest.mark.parametrize("service", [None, {"status": "INACTIVE", "taskDefinition": "x"}])
