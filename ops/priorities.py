@@ -54,7 +54,7 @@ def taken(before: Blueprint, after: Blueprint, made: Container[str]) -> Iterator
             (route, holder)
             for route in service.routes
             if route.listener not in anew
-            and (holder := held.get((route.listener, route.priority))) is not None
+            and (holder := held.get((route.listener, route.priority or 0))) is not None
             and holder.logical_id != route.logical_id
         ]
         if not conflicts:
