@@ -6,7 +6,7 @@ BIN := $(CURDIR)/.venv/bin
 export PATH := $(BIN):$(CURDIR)/node_modules/.bin:$(PATH)
 .DEFAULT_GOAL := help
 
-PYTHON_SOURCES := app.py checks.py limits.py settings.py stacks constructs delivery ops emulator services tests bench
+PYTHON_SOURCES := app.py checks.py database_classes.py limits.py settings.py stacks constructs delivery ops emulator services tests bench
 
 # Every target with a line of help.
 .PHONY: $(shell grep -oE "^[a-z]+:" Makefile | tr -d :)

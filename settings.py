@@ -21,6 +21,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 import limits
+from database_classes import FAMILIES, memory_gib, offers_cluster, offers_insights, offers_instance
 from platform_constructs.cron_expression import CronExpression
 
 ROOT = Path(__file__).parent
@@ -65,6 +66,10 @@ CLOUDFRONT_BEHAVIORS = 75
 # https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-properties-ecs-service-linearconfiguration.html
 AWAITED_BAKE_MINUTES = 40
 
+# AWS's rotation function clones a user under its name and _clone, in 16 characters:
+# https://github.com/aws-samples/aws-secrets-manager-rotation-lambdas/blob/master/SecretsManagerRDSMySQLRotationMultiUser/lambda_function.py
+_DATABASE_USER_CHARACTERS = 10
+
 # What CloudWatch Logs offers:
 # https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html
 LOG_RETENTION_DAYS = (
@@ -72,21 +77,6 @@ LOG_RETENTION_DAYS = (
     *(365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653),
 )
 
-# GiB of memory a database instance size has in each family, or class of it; above xlarge it doubles with the number:
-# https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/Concepts.DBInstanceClass.Summary.html
-_DATABASE_MEMORY_GIB = {
-    "t": {"micro": 1, "small": 2, "medium": 4, "large": 8, "xlarge": 16},
-    "m": {"large": 8, "xlarge": 16},
-    "r": {"large": 16, "xlarge": 32},
-    "c6gd": {"medium": 2, "large": 4, "xlarge": 8},
-    "x2iedn": {"xlarge": 128},
-}
-# What a Multi-AZ DB cluster is offered in; of the medium size there is the one only:
-# https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/multi-az-db-clusters-concepts.html
-_CLUSTER_CLASSES = (
-    *("c6gd", "m5d", "m6gd", "m6id", "m6idn"),
-    *("r5d", "r6gd", "r6id", "r6idn", "x2iedn"),
-)
 _CLUSTER_ZONES = 3
 # The IOPS of a cluster's storage must be told, which gp3 takes from 400 GiB on only; its 12,000 are half of the upper one.
 # https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/CHAP_Storage.html#gp3-storage
@@ -259,6 +249,11 @@ def _email(value: str) -> str:
 def _instance_class(value: str) -> str:
     if not re.fullmatch(r"db\.[a-z0-9]+\.[a-z0-9]+", value):
         raise ValueError(f"{value!r} is no database instance class; an example is db.t4g.small")
+    if not memory_gib(value):
+        raise ValueError(
+            f"{value!r} is not offered for MySQL 8.4; allowed: sizes of {', '.join(f'db.{each}' for each in FAMILIES)}, "
+            "such as db.t4g.small"
+        )
     return value
 
 
@@ -270,15 +265,6 @@ def _cache_node_type(value: str) -> str:
             f"{value!r} keeps data on disks too, which a cache of lists does not need; an example is cache.r7g.large"
         )
     return value
-
-
-def _memory_gib(instance_class: str) -> float:
-    """Memory of an instance class of the families t, m and r, or of one known by its name; 0 if it is of another one."""
-    _, family, size = instance_class.split(".")
-    of_family = _DATABASE_MEMORY_GIB.get(family[0], {}) if family[1:2].isdecimal() else {}
-    sizes = _DATABASE_MEMORY_GIB.get(family, of_family)
-    multiple = re.fullmatch(r"(\d+)xlarge", size)
-    return sizes["xlarge"] * int(multiple[1]) if sizes and multiple else sizes.get(size, 0)
 
 
 def _retention(value: int) -> int:
@@ -385,25 +371,26 @@ class Database(_Section):
     @property
     def connection_limit(self) -> int:
         """Connections the server accepts: as set, else 64 for each GiB of memory of its instance class."""
-        return self.max_connections or round(_CONNECTIONS_PER_GIB * _memory_gib(self.instance_class))
+        return self.max_connections or round(_CONNECTIONS_PER_GIB * memory_gib(self.instance_class))
 
-    @model_validator(mode="after")
-    def _known_memory(self) -> Self:
-        if self.max_connections is None and not _memory_gib(self.instance_class):
-            raise ValueError(
-                f"max_connections is missing; it cannot be derived from instance_class {self.instance_class!r}"
-            )
-        return self
+    @property
+    def insights(self) -> bool:
+        """Whether AWS offers Database Insights for the instance class."""
+        return offers_insights(self.instance_class)
 
     @model_validator(mode="after")
     def _possible_cluster(self) -> Self:
         if not self.cluster:
+            if not offers_instance(self.instance_class):
+                raise ValueError(
+                    f"instance_class {self.instance_class!r} is offered with cluster = true only"
+                )
             return self
-        _, family, size = self.instance_class.split(".")
-        if family not in _CLUSTER_CLASSES or (size == "medium" and family != "c6gd"):
+        if not offers_cluster(self.instance_class):
+            families = ", ".join(f"db.{name}" for name, each in FAMILIES.items() if each.cluster)
             raise ValueError(
-                f"cluster = true is not offered with instance_class {self.instance_class!r}; allowed: "
-                f"{', '.join(f'db.{each}' for each in _CLUSTER_CLASSES)}, such as db.m6gd.large (medium: db.c6gd only)"
+                f"cluster = true is not offered with instance_class {self.instance_class!r}; allowed: {families}, such as "
+                "db.m6gd.large"
             )
         least, most = _CLUSTER_STORAGE_GIB
         if not least <= self.storage_gib <= most:
@@ -1130,6 +1117,18 @@ def _contradictions(environment: Environment) -> Iterator[str]:
             f"database.cluster: its three instances are in {_CLUSTER_ZONES} zones; name at least as many in "
             f"availability_zones, not {len(zones)}"
         )
+    if environment.backup is not None and not environment.protected:
+        yield (
+            "backup: a vault with snapshots in it cannot be deleted, which an environment without protected = true must "
+            "be; set protected = true or remove [backup]"
+        )
+    for user in environment.database_users:
+        if len(user) > _DATABASE_USER_CHARACTERS:
+            yield (
+                f"services.{user}: a service with a database has a name of at most {_DATABASE_USER_CHARACTERS} characters, "
+                f"not {len(user)}: the rotation of its password alternates between it and a user called "
+                f"{user.replace('-', '_')}_clone; rename the folder"
+            )
     if environment.database.proxy and not environment.database_users:
         yield "database.proxy: no service uses the database; remove the key"
     if environment.release.approval and environment.delivery is None:

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from emulator import lifecycle, report
 from emulator.instance import Instance
-from ops import cdk, guard, leftovers, smoke, stack_policy, stateful
+from ops import cdk, guard, leftovers, smoke, stack_policy, stacks, stateful
 from ops.aws import Clients, account
 from ops.endpoint import Endpoint
 from ops.errors import OpsError
@@ -160,12 +160,31 @@ def _guard(
         environment=variables,
         detail=progress.detail,
     )
+    users_before_proxy(connected, environment)
     plan = guard.check(connected, environment, guard.TEMPLATE)
     guard.refuse(plan)
     lost = stateful.check(connected, environment, guard.TEMPLATE, accepted=accepted)
     stateful.refuse(lost, environment)
     for line in (*guard.report(plan), *stateful.report(lost, environment)):
         progress.detail(line)
+
+
+def users_before_proxy(connected: Clients, environment: Environment) -> None:
+    """Refuse a proxy in a deployment before whose end its users do not exist.
+
+    A target is available when the proxy signs in to it as the users in its secrets, and CloudFormation waits for that:
+    https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_TargetHealth.html
+    The users are made when the services are deployed for the first time, after the stack that holds the proxy.
+    """
+    if not environment.database.proxy:
+        return
+    with told_by_aws(environment.name):
+        found = stacks.status(connected.client("cloudformation"), f"suppliers-{environment.name}-compute")
+    if found in stacks.NOTHING_DEPLOYED:
+        raise OpsError(
+            f"{environment.name}: database.proxy: a proxy waits for its users, whom the first deployment of the services "
+            "makes: deploy with proxy = false, then switch it on"
+        )
 
 
 def _instances() -> Iterator[Instance]:

@@ -65,6 +65,7 @@ class DataStack(Stack):
                 backup=Duration.days(database.backup_days),
                 deletion_protection=database.deletion_protection,
                 read_replica=database.read_replicas > 0,
+                insights=database.insights,
                 keep=protected,
             ),
         )

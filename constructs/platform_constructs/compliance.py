@@ -20,13 +20,20 @@ def acknowledge(scope: IConstruct, rule: str | Sequence[str], reason: str) -> No
     """Accept the findings of one rule below `scope`, for a reason a stranger can judge, in every pack that knows it.
 
     The rule is its exact id without the pack: AwsSolutions numbers its rules (`EC23`), the other packs of cdk-nag share
-    names (`S3BucketReplicationEnabled`), Checkov's are of the resource itself (`CKV_AWS_18`); several where they are
+    names (`S3BucketReplicationEnabled`), Checkov's are of the resource itself (`CKV_AWS_18`), and so are cfn-lint's
+    (`cfn-lint::E3691`), another pack is named with the rule (`CloudFormation-Validate::E9006`); several where they are
     names of the same. A finding about a part is named with it (`IAM5[Resource::*]`). Call it on the smallest
     construct, beside the code that causes the finding; one that meets no finding fails the tests.
     """
     for name in [rule] if isinstance(rule, str) else rule:
         if name.startswith("CKV_"):
             _skip(scope, name, reason)
+            continue
+        if name.startswith("cfn-lint::"):
+            _ignore(scope, name.removeprefix("cfn-lint::"))
+            continue
+        if "::" in name:
+            Validations.of(scope).acknowledge(Acknowledgment(id=name, reason=reason))
             continue
         packs = _NUMBERED if re.fullmatch(r"[A-Z]+\d+", name.partition("[")[0]) else _NAMED
         Validations.of(scope).acknowledge(
@@ -48,6 +55,12 @@ def acknowledge_provider(scope: IConstruct, name: str) -> None:
 def readable_account(stack: Stack) -> str:
     """The account as cdk-nag writes it in the id of a finding."""
     return "<AWS::AccountId>" if Token.is_unresolved(stack.account) else stack.account
+
+
+def _ignore(scope: IConstruct, rule: str) -> None:
+    # https://github.com/aws-cloudformation/cfn-lint#resource-based-metadata
+    resource = cast(CfnResource, scope if CfnResource.is_cfn_resource(scope) else scope.node.default_child)
+    resource.add_metadata("cfn-lint", {"config": {"ignore_checks": [rule]}})
 
 
 def _skip(scope: IConstruct, rule: str, reason: str) -> None:

@@ -1,6 +1,7 @@
 from typing import cast
 
 from aws_cdk import Duration, Stack
+from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_sam as sam
 from aws_cdk import aws_secretsmanager as secretsmanager
@@ -50,6 +51,19 @@ class CredentialRotation(secretsmanager.SecretRotation):
         )
         # CDK names the function by its construct alone: two environments of one account would take one name.
         application = cast(sam.CfnApplication, self.node.default_child)
-        application.add_property_override(
-            "Parameters.functionName", f"{Stack.of(self).stack_name}-{name}-rotation"
+        self.name = name
+        self._function_name = f"{Stack.of(self).stack_name}-{name}-rotation"
+        application.add_property_override("Parameters.functionName", self._function_name)
+
+    def metric_errors(self, period: Duration) -> cloudwatch.Metric:
+        """Steps of a rotation that failed; Secrets Manager tries them again some times.
+
+        https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html
+        """
+        return cloudwatch.Metric(
+            namespace="AWS/Lambda",
+            metric_name="Errors",
+            dimensions_map={"FunctionName": self._function_name},
+            statistic="Sum",
+            period=period,
         )

@@ -7,6 +7,7 @@ from aws_cdk import aws_rds as rds
 from constructs import Construct
 
 from platform_constructs.alarm_topic import AlarmTopic
+from platform_constructs.credential_rotation import CredentialRotation
 from platform_constructs.operator_alarm import OperatorAlarm
 from platform_constructs.relational_database import DatabaseServer, RelationalDatabase
 
@@ -86,6 +87,7 @@ class DatabaseAlarms(Construct):
                 topic=topic,
             ),
         ]
+        self.alarms += [self._rotation(each, topic) for each in database.rotations]
         if len(database.servers) > 1:
             self.alarms += [self._lag(each, topic) for each in database.servers]
         replica = database.replica
@@ -123,6 +125,21 @@ class DatabaseAlarms(Construct):
                 source_type=source,
                 event_categories=list(categories),
             )
+
+    def _rotation(self, rotation: CredentialRotation, topic: AlarmTopic) -> OperatorAlarm:
+        return OperatorAlarm(
+            self,
+            f"{rotation.node.id}Failed",
+            section="RotationFailed",
+            metric=rotation.metric_errors(_FIVE_MINUTES),
+            says=f"The password of the database user {rotation.name} could not be changed",
+            comparison="above",
+            threshold=0,
+            periods=1,
+            # A function that was not called reports nothing.
+            missing="fine",
+            topic=topic,
+        )
 
     def _lag(self, server: DatabaseServer, topic: AlarmTopic) -> OperatorAlarm:
         return OperatorAlarm(

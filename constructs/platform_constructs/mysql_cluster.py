@@ -50,12 +50,13 @@ class MysqlCluster(RelationalDatabase):
         # At most 52 characters, to which Amazon RDS adds -instance-1 to 3; a name that CloudFormation makes up is longer.
         self.identifier = Stack.of(self).stack_name
         removal_policy = RemovalPolicy.SNAPSHOT if props.keep else RemovalPolicy.DESTROY
+        monitoring_role = self._monitoring_role()
         cluster = rds.CfnDBCluster(
             self,
             "Cluster",
             db_cluster_identifier=self.identifier,
             engine="mysql",
-            engine_version=rds.MysqlEngineVersion.VER_8_4_9.mysql_full_version,
+            engine_version=self._engine.engine_version.full_version if self._engine.engine_version else None,
             db_cluster_instance_class=props.instance_class,
             storage_type="gp3",
             allocated_storage=props.storage_gib,
@@ -73,7 +74,7 @@ class MysqlCluster(RelationalDatabase):
             # The engine's audit plugin would need an option group, which such a cluster cannot have.
             enable_cloudwatch_logs_exports=["error", "general", "slowquery"],
             monitoring_interval=60,
-            monitoring_role_arn=self._monitoring_role().role_arn,
+            monitoring_role_arn=monitoring_role.role_arn,
             performance_insights_enabled=True,
             performance_insights_kms_key_id=encryption_key.key_arn,
             performance_insights_retention_period=7,
@@ -85,6 +86,9 @@ class MysqlCluster(RelationalDatabase):
             deletion_protection=props.deletion_protection,
         )
         cluster.apply_removal_policy(removal_policy)
+        # Amazon RDS uses the role as soon as there is an instance, so its rights come first.
+        cluster.node.add_dependency(monitoring_role)
+        self._track_version(cluster)
         acknowledge(
             cluster,
             "CKV_AWS_162",

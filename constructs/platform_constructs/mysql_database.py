@@ -43,6 +43,7 @@ class MysqlDatabase(RelationalDatabase):
             encryption_key=encryption_key,
             props=props,
         )
+        monitoring_role = self._monitoring_role()
         server: dict[str, Any] = {
             "instance_type": ec2.InstanceType(props.instance_class.removeprefix("db.")),
             "vpc": vpc,
@@ -60,14 +61,16 @@ class MysqlDatabase(RelationalDatabase):
             "auto_minor_version_upgrade": True,
             "copy_tags_to_snapshot": True,
             "preferred_maintenance_window": MAINTENANCE_WINDOW,
-            "deletion_protection": props.deletion_protection,
             "cloudwatch_logs_exports": ["error", "general", "slowquery", "audit"],
-            "monitoring_role": self._monitoring_role(),
+            "monitoring_role": monitoring_role,
             "monitoring_interval": Duration.seconds(60),
-            "enable_performance_insights": True,
-            "performance_insight_encryption_key": encryption_key,
-            "performance_insight_retention": rds.PerformanceInsightRetention.DEFAULT,
         }
+        if props.insights:
+            server |= {
+                "enable_performance_insights": True,
+                "performance_insight_encryption_key": encryption_key,
+                "performance_insight_retention": rds.PerformanceInsightRetention.DEFAULT,
+            }
         instance = rds.DatabaseInstance(
             self,
             "Instance",
@@ -79,15 +82,18 @@ class MysqlDatabase(RelationalDatabase):
             backup_retention=props.backup,
             preferred_backup_window=BACKUP_WINDOW,
             delete_automated_backups=not props.keep,
+            deletion_protection=props.deletion_protection,
             removal_policy=RemovalPolicy.SNAPSHOT if props.keep else RemovalPolicy.DESTROY,
             **server,
         )
+        self._track_version(instance)
         replica = self._replica(instance, server) if props.read_replica else None
         for each in filter(None, (instance, replica)):
-            if props.deletion_protection:
-                continue
+            # Amazon RDS uses the role as soon as there is an instance, so its rights come first.
+            each.node.add_dependency(monitoring_role)
+        if not props.deletion_protection:
             acknowledge(
-                each,
+                instance,
                 ("RDS10", "RDSInstanceDeletionProtectionEnabled"),
                 "By setting (database.deletion_protection): an environment that holds sample data only and "
                 "is destroyed and made again at will.",
@@ -128,6 +134,8 @@ class MysqlDatabase(RelationalDatabase):
             multi_az=False,
             # Holds nothing that the instance does not, and Amazon RDS takes no last snapshot of a replica.
             removal_policy=RemovalPolicy.DESTROY,
+            # Or it could not be switched off again where the instance is protected.
+            deletion_protection=False,
             **server,
         )
         # What a replica in the same region has from its source must not be said of it:
@@ -152,6 +160,12 @@ class MysqlDatabase(RelationalDatabase):
             ("RDS3", "RDSMultiAZSupport", "CKV_AWS_157"),
             "A further copy of an instance that has its standby: while this one is away, its readers are served by the "
             "instance.",
+        )
+        acknowledge(
+            replica,
+            ("RDS10", "RDSInstanceDeletionProtectionEnabled"),
+            "It holds nothing that the instance does not, which is protected by setting; switching it off "
+            "(database.read_replicas) must delete it.",
         )
         acknowledge(
             replica,

@@ -119,6 +119,20 @@ class ZonedVpc(Construct):
                     rule_number=first_rule + number,
                     rule_action=ec2.Action.ALLOW,
                 )
+        # Between servers of one cluster or cache in several zones; their own ports are among these.
+        for number, subnet in enumerate(self.vpc.select_subnets(subnet_group_name="Data").subnets, start=500):
+            for name, direction in (
+                ("Ingress", ec2.TrafficDirection.INGRESS),
+                ("Egress", ec2.TrafficDirection.EGRESS),
+            ):
+                acl.add_entry(
+                    f"Between{name}{number}",
+                    cidr=ec2.AclCidr.ipv4(subnet.ipv4_cidr_block),
+                    traffic=_EPHEMERAL,
+                    direction=direction,
+                    rule_number=number,
+                    rule_action=ec2.Action.ALLOW,
+                )
 
     def _log_flows(self, key: kms.IKey, removal_policy: RemovalPolicy) -> None:
         group = logs.LogGroup(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -13,16 +14,41 @@ from tests.resources import of_type, only
 def test_the_database_is_private_encrypted_and_doubled(templates: Synthesize, name: str) -> None:
     instance = only(of_type(templates(name)["Data"], "AWS::RDS::DBInstance"))
     assert instance["Engine"] == "mysql"
-    assert instance["EngineVersion"].startswith("8.4.")
+    assert instance["EngineVersion"] == "8.4", "a release would be refused once the living one is newer"
+    assert instance["AutoMinorVersionUpgrade"] is True
     assert instance["MultiAZ"] is True
     assert instance["StorageEncrypted"] is True
     assert instance["KmsKeyId"]
     assert instance["PubliclyAccessible"] is False
     assert instance["EnableIAMDatabaseAuthentication"] is True
     assert instance["MonitoringInterval"] == 60
-    assert instance["EnablePerformanceInsights"] is True
     assert {"error", "slowquery"} <= set(instance["EnableCloudwatchLogsExports"])
     assert instance["BackupRetentionPeriod"] == settings.load(name).database.backup_days
+
+
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_insights_are_asked_for_where_aws_offers_them(templates: Synthesize, name: str) -> None:
+    """https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_DatabaseInsights.Engines.html"""
+    instance = only(of_type(templates(name)["Data"], "AWS::RDS::DBInstance"))
+    burstable = re.fullmatch(r"db\.t[234]g?\.(micro|small)", instance["DBInstanceClass"])
+    assert instance.get("EnablePerformanceInsights", False) is not bool(burstable)
+    assert ("PerformanceInsightsKMSKeyId" in instance) is not bool(burstable)
+
+
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_a_failed_rotation_is_told(templates: Synthesize, name: str) -> None:
+    functions = {
+        each["Parameters"]["functionName"]
+        for each in of_type(templates(name)["Data"], "AWS::Serverless::Application").values()
+    }
+    watched = {
+        alarm["Dimensions"][0]["Value"]
+        for alarm in of_type(templates(name)["Observability"], "AWS::CloudWatch::Alarm").values()
+        if alarm.get("MetricName") == "Errors" and alarm["Namespace"] == "AWS/Lambda"
+    }
+    assert watched == functions
+    # https://docs.aws.amazon.com/lambda/latest/api/API_CreateFunction.html
+    assert all(re.fullmatch(r"[A-Za-z0-9-_]{1,64}", each) for each in functions)
 
 
 @pytest.mark.parametrize("name", ENVIRONMENTS)

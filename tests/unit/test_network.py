@@ -61,8 +61,13 @@ def test_only_the_application_subnets_reach_the_data_subnets_and_only_on_the_dat
     port = only(of_type(templates(name)["Data"], "AWS::RDS::DBInstance"))["Port"]
     entries = of_type(template, "AWS::EC2::NetworkAclEntry").values()
     for egress, ports in ((False, {"From": int(port), "To": int(port)}), (True, {"From": 1024, "To": 65535})):
-        found = [each for each in entries if each["Egress"] is egress]
+        every = [each for each in entries if each["Egress"] is egress]
+        assert len({each["RuleNumber"] for each in every}) == len(every)
+        # https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html#vpc-limits-nacls
+        assert len(every) <= 20
+        between = [each for each in every if each["CidrBlock"] not in application]
+        assert {each["CidrBlock"] for each in between} == {subnets[each]["CidrBlock"] for each in data}
+        found = [each for each in every if each not in between]
         assert {each["CidrBlock"] for each in found} == application
-        assert len({each["RuleNumber"] for each in found}) == len(found)
         for entry in found:
             assert (entry["RuleAction"], entry["Protocol"], entry["PortRange"]) == ("allow", 6, ports)

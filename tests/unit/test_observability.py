@@ -201,6 +201,9 @@ def test_every_metric_is_of_a_resource_of_the_stacks_or_of_the_services(
                 ):
                     # Each of them a fixed word.
                     assert ":" not in value
+                elif name == "FunctionName":
+                    applications = of_type(deployed["Data"], "AWS::Serverless::Application").values()
+                    assert value in {each["Parameters"]["functionName"] for each in applications}
                 elif name == "ProxyName":
                     assert value == only(of_type(deployed["Data"], "AWS::RDS::DBProxy"))["DBProxyName"]
                 else:
@@ -318,6 +321,8 @@ EXPECTED = {
     *("CacheCpuHigh", "CacheMemoryHigh", "CacheEvictions", "CacheReplicationLag"),
     *("ReplicaCpuHigh", "ReplicaConnectionsHigh", "ReplicaStorageLow", "ReplicaMemoryLow", "ReplicaLagHigh"),
     *("DatabaseProxyUnavailable", "DatabaseProxyPinned", "DatabaseProxyBorrowSlow", "DatabaseProxyRefusing"),
+    *("RotationSingleUserFailed", "MigratorUserRotationFailed"),
+    *("CustomerUserRotationFailed", "EmployeeUserRotationFailed"),
     *("DatabaseFailover", "BackupFailed", "DeploymentFailed", "PipelineFailed", "CanaryFailed"),
 }
 

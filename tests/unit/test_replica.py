@@ -49,6 +49,8 @@ def test_a_replica_is_as_its_instance_is(replicated: Mapping[str, Template]) -> 
         # Inherited, so that they must not be said.
         *("Engine", "EngineVersion", "DBName", "MasterUsername", "MasterUserPassword", "AllocatedStorage"),
         *("StorageEncrypted", "KmsKeyId"),
+        # Switching it off must delete it.
+        "DeletionProtection",
         # There is nothing to back up.
         *("BackupRetentionPeriod", "PreferredBackupWindow", "DeleteAutomatedBackups"),
     }
@@ -65,6 +67,7 @@ def test_nothing_is_kept_of_a_replica(replicated: Mapping[str, Template]) -> Non
     _, replica = instance_and_replica(replicated)
     assert (replica["DeletionPolicy"], replica["UpdateReplacePolicy"]) == ("Delete", "Delete")
     assert "BackupRetentionPeriod" not in replica["Properties"]
+    assert replica["Properties"]["DeletionProtection"] is False
 
 
 def test_services_that_only_read_are_told_where(replicated: Mapping[str, Template]) -> None:

@@ -589,8 +589,7 @@ def test_a_canary_needs_a_way_out_of_the_vpc(project: Path) -> None:
         ("db.m7g.large", 512),
         ("db.r6g.large", 1024),
         ("db.m5.4xlarge", 4096),
-        ("db.c6gd.medium", 128),
-        ("db.c6gd.4xlarge", 2048),
+        ("db.x2g.large", 2048),
         ("db.m6idn.xlarge", 1024),
         ("db.x2iedn.2xlarge", 16384),
     ],
@@ -600,12 +599,33 @@ def test_the_database_accepts_64_connections_for_each_gib(instance_class: str, e
     assert settings.Database(instance_class=instance_class, max_connections=99).connection_limit == 99
 
 
-def test_an_instance_class_of_unknown_memory_needs_the_number_of_connections(project: Path) -> None:
-    file = project / "environments/dev.toml"
-    edit(file, r"^instance_class.*", 'instance_class = "db.x2g.large"')
-    assert "database: max_connections is missing; it cannot be derived" in problems_of(project)
-    edit(file, r"^instance_class.*", 'instance_class = "db.x2g.large"\nmax_connections = 500')
-    assert settings.load("dev", project).database.connection_limit == 500
+@pytest.mark.parametrize(
+    "instance_class",
+    ["db.t2.small", "db.m4.large", "db.t4g.nano", "db.m7g.medium", "db.z1d.large", "db.m7g.01xlarge"],
+)
+def test_an_instance_class_that_mysql_is_not_offered_in_is_refused(
+    project: Path, instance_class: str
+) -> None:
+    edit(project / "environments/dev.toml", r"^instance_class.*", f'instance_class = "{instance_class}"')
+    assert f"database.instance_class: '{instance_class}' is not offered for MySQL 8.4" in problems_of(project)
+
+
+def test_the_classes_of_clusters_alone_are_refused_for_an_instance(project: Path) -> None:
+    edit(project / "environments/dev.toml", r"^instance_class.*", 'instance_class = "db.c6gd.medium"')
+    assert "'db.c6gd.medium' is offered with cluster = true only" in problems_of(project)
+
+
+def test_a_vault_of_backups_is_for_an_environment_that_stays(project: Path) -> None:
+    edit(project / "environments/dev.toml", r"\Z", "\n[backup]\n")
+    assert "backup: a vault with snapshots in it cannot be deleted" in problems_of(project)
+
+
+def test_the_name_of_a_service_with_a_database_leaves_room_for_its_users_clone(project: Path) -> None:
+    (project / "services/employee").rename(project / "services/departments")
+    text = problems_of(project)
+    assert (
+        "services.departments: a service with a database has a name of at most 10 characters, not 11" in text
+    )
 
 
 def test_readers_have_one_replica_at_most(project: Path) -> None:

@@ -230,12 +230,12 @@ ENVIRONMENT: list[Change] = [
     (
         "database",
         {"cluster": True, "storage_gib": 400},
-        "database: cluster = true is not offered with instance_class 'db.t4g.small'; allowed: db.c6gd, db.m5d",
+        "database: cluster = true is not offered with instance_class 'db.t4g.small'; allowed: db.m5d, db.m6gd",
     ),
     (
         "database",
         {"cluster": True, "storage_gib": 400, "instance_class": "db.m6gd.medium", "max_connections": 100},
-        "database: cluster = true is not offered with instance_class 'db.m6gd.medium'",
+        "database.instance_class: 'db.m6gd.medium' is not offered for MySQL 8.4",
     ),
     (
         "database",
