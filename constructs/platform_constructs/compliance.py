@@ -6,6 +6,8 @@ from aws_cdk import Acknowledgment, CfnResource, Stack, Token, Validations
 from constructs import IConstruct
 
 _NUMBERED = ("AwsSolutions",)
+# The built-in validator, and cdk-preflight, which runs it with rules of its own.
+_VALIDATORS = ("CloudFormation-Validate::", "cdk-preflight::")
 _NAMED = ("NIST.800.53.R5", "PCI.DSS.321", "HIPAA.Security")
 
 # For a function that only a deployment calls.
@@ -32,7 +34,7 @@ def acknowledge(scope: IConstruct, rule: str | Sequence[str], reason: str) -> No
         if name.startswith("cfn-lint::"):
             _ignore(scope, name.removeprefix("cfn-lint::"))
             continue
-        if "::" in name:
+        if name.startswith(_VALIDATORS):
             Validations.of(scope).acknowledge(Acknowledgment(id=name, reason=reason))
             continue
         packs = _NUMBERED if re.fullmatch(r"[A-Z]+\d+", name.partition("[")[0]) else _NAMED

@@ -70,13 +70,14 @@ class DatabaseProxy(Construct):
         self.client_security_group.connections.allow_to(
             security_group, ec2.Port.tcp(PROXY_PORT), "Clients of the proxy only"
         )
+        role = self._role(encryption_key)
         proxy = rds.DatabaseProxy(
             self,
             "Proxy",
             db_proxy_name=name,
             proxy_target=target,
             secrets=self._without_key(secrets),
-            role=self._role(encryption_key),
+            role=role,
             vpc=vpc,
             vpc_subnets=subnets,
             security_groups=[security_group],
@@ -90,7 +91,8 @@ class DatabaseProxy(Construct):
             # It would write the text of statements, with the personal data in them.
             debug_logging=False,
         )
-        proxy.node.add_dependency(log_group)
+        # It reads its secrets from the start, so the role's rights come first.
+        proxy.node.add_dependency(log_group, role)
         # The published schema knows no tags of it, to which CDK is ahead; the proxy itself has them.
         cast(
             rds.CfnDBProxyTargetGroup, proxy.node.find_child("ProxyTargetGroup")

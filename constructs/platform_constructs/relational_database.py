@@ -191,7 +191,7 @@ class RelationalDatabase(Construct):
         """Accept that validators know exact versions only, as CDK itself has `MysqlEngineVersion.VER_8_0`."""
         acknowledge(
             server,
-            ("CloudFormation-Validate::E9006", "cfn-lint::E3691"),
+            ("CloudFormation-Validate::E9006", "cdk-preflight::E9006", "cfn-lint::E3691"),
             "The major version alone: Amazon RDS chooses a recent release of it and upgrades by itself.",
         )
 

@@ -112,8 +112,8 @@ class ServicePipeline(Construct):
             use_pipeline_role_for_actions=True,
             stages=self._stages(source, preparation, subnets),
         )
-        # The grants are a policy of their own; without it the first execution would fail.
-        self.pipeline.node.add_dependency(self._role)
+        # The grants are policies of their own; without them the first execution would fail.
+        self.pipeline.node.add_dependency(self._role, self._deploy_role)
 
     def _stages(
         self,
@@ -254,7 +254,7 @@ class ServicePipeline(Construct):
         )
 
     def _deploy_action(self) -> codepipeline.IAction:
-        role = iam.Role(
+        role = self._deploy_role = iam.Role(
             self,
             "DeployRole",
             assumed_by=iam.ArnPrincipal(self._role.role_arn),

@@ -75,6 +75,7 @@ class SyntheticCanary(Construct):
             load_balancer.admit(self, security_group, "The canary")
             # From inside it may say so itself: only CloudFront and the canary reach the listener.
             environment |= {"EDGE": edge.host, "HEADERS": json.dumps({HEADER: ADMIN})}
+        role = self._role(bucket)
         self.canary = synthetics.Canary(
             self,
             "Canary",
@@ -87,7 +88,7 @@ class SyntheticCanary(Construct):
             schedule=synthetics.Schedule.rate(interval),
             timeout=Duration.minutes(1),
             environment_variables=environment,
-            role=self._role(bucket),
+            role=role,
             vpc=vpc,
             vpc_subnets=subnets,
             security_groups=[security_group],
@@ -96,6 +97,8 @@ class SyntheticCanary(Construct):
             failure_retention_period=Duration.days(31),
             provisioned_resource_cleanup=True,
         )
+        # Its first visit is at once, so the role's rights come first.
+        self.canary.node.add_dependency(role)
         self.alarm = OperatorAlarm(
             self,
             "CanaryFailed",

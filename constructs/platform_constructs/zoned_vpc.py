@@ -3,6 +3,7 @@ from typing import cast
 
 from aws_cdk import RemovalPolicy, Stack
 from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
 from constructs import Construct
@@ -143,4 +144,10 @@ class ZonedVpc(Construct):
             retention=logs.RetentionDays.ONE_YEAR,
             removal_policy=removal_policy,
         )
-        self.vpc.add_flow_log("FlowLog", destination=ec2.FlowLogDestination.to_cloud_watch_logs(group))
+        flow_log = self.vpc.add_flow_log(
+            "FlowLog", destination=ec2.FlowLogDestination.to_cloud_watch_logs(group)
+        )
+        # It delivers by its role from the start, so the role's rights come first.
+        cast(ec2.CfnFlowLog, flow_log.node.find_child("FlowLog")).node.add_dependency(
+            cast(iam.Role, flow_log.iam_role)
+        )

@@ -46,7 +46,8 @@ def run_program(program: str, *arguments: str) -> subprocess.CompletedProcess[st
 @pytest.mark.parametrize("name", ENVIRONMENTS)
 def test_no_finding_is_open(assembly: Assembly, name: str) -> None:
     report = json.loads((assembly(name) / "validation-report.json").read_text())
-    assert {plugin["pluginName"] for plugin in report["pluginReports"]} == PACKS
+    # cdk-preflight reports only where it has something to say, if only that it is acknowledged.
+    assert {plugin["pluginName"] for plugin in report["pluginReports"]} - {"cdk-preflight"} == PACKS
     for plugin in report["pluginReports"]:
         assert plugin["conclusion"] == "success", plugin
         assert not plugin["violations"], plugin
