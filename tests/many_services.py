@@ -29,7 +29,7 @@ def add_services(root: Path, count: int, *, whole: bool = False) -> list[str]:
     present = sum(
         "enabled = false" not in file.read_text() for file in (root / "services").glob("*/service.toml")
     )
-    names = [f"service-{number:03}" for number in range(count - present)]
+    names = [f"service-{number:02}" for number in range(count - present)]
     for number, name in enumerate(names):
         folder = root / "services" / name
         if whole:

@@ -177,7 +177,7 @@ def test_the_alarm_to_get_up_for_hears_of_every_alarm_of_what_customers_see(made
     # Three of a release and four of a service; each once.
     assert max(Counter(heard).values()) == 1
     for service in made.environment.services:
-        # As ids are written in kebab case: service-001 is service001.
+        # As ids are written in kebab case: service-01 is service01.
         ours = [
             each for each in heard if re.search(rf"-{service.name.replace('-', '')}-(release|alarms)-", each)
         ]
