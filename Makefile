@@ -31,7 +31,7 @@ monolith: setup ## Serve the application as it was before it was split, on port 
 # In two processes: what deploys and what synthesizes with all checks beside everything else; its output comes last.
 BESIDE := tests/compliance tests/e2e
 
-test: setup check images browser scanner ## Run every check and test a pull request needs
+test: setup check images browser njs scanner ## Run every check and test a pull request needs
 	@mkdir -p .local; set -m; \
 	pytest $(BESIDE) > .local/beside.log 2>&1 & beside=$$!; \
 	trap 'kill -INT -$$beside; wait $$beside' INT TERM; \
@@ -97,17 +97,22 @@ acknowledgements: setup ## Write docs/acknowledgements.md anew, to be reviewed a
 	@python -m ops acknowledgements
 
 browser: ## Make a Chromium for the tests of the pages available
-	@command -v chromium chromium-browser google-chrome >/dev/null \
-	  || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && echo "▸ Debian package chromium" \
-	       && apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null; } \
-	  || { echo "The tests of the pages need a Chromium: install your system's package chromium"; exit 1; }
+	$(call from_debian,chromium chromium-browser google-chrome,chromium,The tests of the pages need a Chromium)
+
+njs: ## Make the engine of CloudFront's functions available, for their tests
+	$(call from_debian,njs,njs,The tests of CloudFront's function need njs)
 
 .PHONY: load-tool
 load-tool:
-	@command -v ab >/dev/null \
-	  || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && echo "▸ Debian package apache2-utils" \
-	       && apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends apache2-utils >/dev/null; } \
-	  || { echo "The measurements need ab: install your system's package apache2-utils"; exit 1; }
+	$(call from_debian,ab,apache2-utils,The measurements need ab)
+
+# One of some commands, else the Debian package that brings it, else what it is for and what remains to be done.
+define from_debian
+@command -v $(1) >/dev/null \
+  || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && echo "▸ Debian package $(2)" \
+       && apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(2) >/dev/null; } \
+  || { echo "$(3): install your system's package $(2)"; exit 1; }
+endef
 
 lock: setup ## Pin the newest versions that satisfy requirements*.in
 	pip-compile -q --upgrade --strip-extras --no-header --no-emit-index-url --no-emit-find-links --no-emit-trusted-host -o requirements.txt requirements.in

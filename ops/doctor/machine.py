@@ -50,6 +50,7 @@ class Machine:
             "disk space": partial(disk, self.root),
             "session-manager-plugin": session_manager,
             "browser": browser,
+            "njs": edge_runtime,
         }
         if self.instance is None:
             checks["image architectures"] = partial(architectures, self.environment, self.binfmt)
@@ -226,4 +227,14 @@ def browser() -> Finding:
         ok("browser", found)
         if found
         else warning("browser", "no Chromium; only `make test` needs it", "make browser")
+    )
+
+
+def edge_runtime() -> Finding:
+    """Whether the tests of CloudFront's function find its engine."""
+    found = shutil.which("njs")
+    return (
+        ok("njs", found)
+        if found
+        else warning("njs", "is not installed; only `make test` needs it", "make njs")
     )

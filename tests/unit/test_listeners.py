@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
 import pytest
 from hypothesis import given
@@ -73,16 +73,15 @@ class Case:
 @pytest.fixture(scope="module", params=CASES)
 def case(
     request: pytest.FixtureRequest, templates: Synthesize, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Case]:
+) -> Case:
     name = request.param
     if name in BEHIND_CLOUDFRONT:
         compute = cdn.templates(BEHIND_CLOUDFRONT[name])["Compute"]
-        with ViewerFunction(only(of_type(compute, "AWS::CloudFront::Function"))["FunctionCode"]) as function:
-            yield Case(name, compute, function)
-    elif name in ("dev", "prod"):
-        yield Case(name, templates(name)["Compute"])
-    else:
-        yield Case(name, synthesize(environment_of(name), tmp_path_factory.mktemp("case"))["Compute"])
+        function = ViewerFunction(only(of_type(compute, "AWS::CloudFront::Function"))["FunctionCode"])
+        return Case(name, compute, function)
+    if name in ("dev", "prod"):
+        return Case(name, templates(name)["Compute"])
+    return Case(name, synthesize(environment_of(name), tmp_path_factory.mktemp("case"))["Compute"])
 
 
 def inside(address: str, networks: Iterable[str]) -> bool:

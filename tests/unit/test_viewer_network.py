@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterator
+import re
 
 import pytest
 from hypothesis import given
@@ -25,9 +25,8 @@ SAID: list[Headers] = [
 
 
 @pytest.fixture(scope="module")
-def function() -> Iterator[ViewerFunction]:
-    with ViewerFunction(function_code(CIDRS)) as running:
-        yield running
+def function() -> ViewerFunction:
+    return ViewerFunction(function_code(CIDRS))
 
 
 def named(headers: dict[str, str]) -> list[str]:
@@ -129,6 +128,60 @@ def test_other_headers_go_on_as_they_came(function: ViewerFunction) -> None:
     sent = {"host": {"value": "a.example.com"}, "cookie2": {"value": "x"}}
     headers = function.headers("8.8.8.8", sent)
     assert headers == {"host": "a.example.com", "cookie2": "x", HEADER: "public"}
+
+
+# What the function uses of the language, all of it on the page of the runtime; what it does not use yet is looked up
+# there first: https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/functions-javascript-runtime-20.html
+STATEMENTS = {"const", "let", "function", "return", "if", "for", "delete", "null", "undefined"}
+BUILTINS = {
+    "Object": {"keys"},
+    "Number": set(),
+    "String": {"indexOf", "slice", "split", "toLowerCase", "trim"},
+    "Array": {"filter", "forEach", "indexOf", "join", "length", "map", "push", "slice", "some", "sort"},
+    "RegExp": {"exec", "test"},
+}
+# https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/functions-event-structure.html
+EVENT = {"request", "headers", "viewer", "ip", "value"}
+_COMMENT, _TEXT, _PATTERN = r"//[^\n]*", r"'[^'\n]*'", r"/\^[^\n]*?\$/"
+_OPENS = r"(?:const|let|function)\s+(\w+)"
+_TAKES = r"function \w+\(([\w, ]*)\)|\(([\w, ]*)\) =>"
+_KEYS = r"(\w+): "
+
+
+def beyond_the_page(code: str) -> set[str]:
+    """Words of a function that are neither its own nor on the page of CloudFront's runtime."""
+    code = re.sub("|".join((_COMMENT, _TEXT, _PATTERN)), " ", code)
+    own = {*re.findall(_OPENS, code), *re.findall(_KEYS, code)}
+    for takes in re.findall(_TAKES, code):
+        own.update(re.findall(r"\w+", " ".join(takes)))
+    listed = STATEMENTS | EVENT | BUILTINS.keys() | set().union(*BUILTINS.values())
+    return set(re.findall(r"[A-Za-z_$][\w$]*", code)) - own - listed
+
+
+def test_the_function_uses_only_what_the_runtime_lists() -> None:
+    assert beyond_the_page(function_code(CIDRS)) == set()
+
+
+@pytest.mark.parametrize(
+    ("line", "word"),
+    [
+        ("for (const name of names) {}", "of"),
+        ("eval(text);", "eval"),
+        ("new Function(text);", "Function"),
+        ("setTimeout(handler, 1);", "setTimeout"),
+        ("class Network {}", "class"),
+        ("let later = import('fs');", "import"),
+        ("names.replaceAll('a', 'b');", "replaceAll"),
+        ("process.env;", "process"),
+    ],
+)
+def test_what_the_runtime_does_not_list_is_found(line: str, word: str) -> None:
+    assert word in beyond_the_page(function_code(CIDRS).replace("const request", f"{line}\n  const request"))
+
+
+def test_what_the_engine_does_not_know_fails() -> None:
+    with pytest.raises(AssertionError, match="SyntaxError"):
+        ViewerFunction("function handler(event) { return class {}; }").headers("8.8.8.8")
 
 
 def test_as_many_networks_as_the_settings_allow_fit_into_a_function() -> None:

@@ -203,6 +203,7 @@ def test_tools_that_only_some_commands_need_are_a_warning(monkeypatch: pytest.Mo
     monkeypatch.setattr("shutil.which", lambda _: None)
     assert machine.session_manager().state is State.WARNING
     assert machine.browser().remedy == "make browser"
+    assert machine.edge_runtime().remedy == "make njs"
     assert machine.tool("git", "install git") == missing("git", "is not installed", "install git")
 
 

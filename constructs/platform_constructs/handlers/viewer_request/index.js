@@ -1,5 +1,6 @@
-// Runs at CloudFront's edge on every request, before the cache (cloudfront-js-2.0). In front of it, viewer_network.py
-// writes ADMIN_NETWORKS: the first and the last address of each network, as numbers.
+// Runs at CloudFront's edge on every request, before the cache. In front of it, viewer_network.py writes ADMIN_NETWORKS:
+// the first and the last address of each network, as numbers. The runtime knows ECMAScript 5.1 and little more:
+// https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/functions-javascript-runtime-20.html
 
 // Languages of a request that are told on; more would only splinter the cache.
 const MOST_LANGUAGES = 4;
@@ -7,11 +8,11 @@ const MOST_LANGUAGES = 4;
 function handler(event) {
   const request = event.request;
   const language = request.headers['accept-language'];
-  for (const name of Object.keys(request.headers)) {
+  Object.keys(request.headers).forEach((name) => {
     const lower = name.toLowerCase();
     // Whatever a viewer says of its network, in whatever spelling, goes.
     if (lower === 'x-viewer-network' || lower === 'accept-language') delete request.headers[name];
-  }
+  });
   request.headers['x-viewer-network'] = { value: isAdmin(event.viewer && event.viewer.ip) ? 'admin' : 'public' };
   const languages = language ? preferred(language.value) : '';
   if (languages) request.headers['accept-language'] = { value: languages };
@@ -26,7 +27,8 @@ function isAdmin(address) {
 // The number of an IPv4 address as CloudFront writes it, or null: networks are of IPv4, so no other viewer is in one.
 function ipv4(address) {
   const parts = /^(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})$/.exec(String(address));
-  if (parts === null) return null;
+  // Here `$` matches before a line feed at the end too.
+  if (parts === null || parts[0] !== address) return null;
   let number = 0;
   for (let index = 1; index <= 4; index += 1) {
     const part = Number(parts[index]);
@@ -40,13 +42,13 @@ function ipv4(address) {
 // `fr,en-GB;q=0.5` ask for the same pages, so they share what is kept.
 function preferred(header) {
   const found = [];
-  for (const item of String(header).slice(0, 400).split(',')) {
+  String(header).slice(0, 400).split(',').forEach((item) => {
     const parts = item.trim().toLowerCase().split(';');
     const language = parts[0].trim().split('-')[0];
     const quality = parts.slice(1).map((part) => part.trim()).filter((part) => part.indexOf('q=') === 0)[0];
     const weight = quality === undefined ? 1 : Number(quality.slice(2));
     if (/^[a-z]{2,3}$/.test(language) && weight > 0) found.push({ language: language, weight: weight, at: found.length });
-  }
+  });
   found.sort((one, other) => other.weight - one.weight || one.at - other.at);
   return found
     .map((each) => each.language)
