@@ -49,8 +49,19 @@ class AlarmTopic(Construct):
             self.topic.add_subscription(subscriptions.EmailSubscription(email))
         # A policy of its own replaces the one by which every alarm of the account may publish:
         # https://repost.aws/knowledge-center/cloudwatch-receive-sns-for-alarm-trigger
-        self.allow(self._arns("cloudwatch", "alarm"), "cloudwatch")
-        self.allow(self._arns("rds", "es"), "events.rds")
+        self.allow(
+            stack.format_arn(
+                service="cloudwatch",
+                resource="alarm",
+                resource_name="*",
+                arn_format=ArnFormat.COLON_RESOURCE_NAME,
+            ),
+            "cloudwatch",
+        )
+        # The source is what the event is about, an instance, a cluster or a proxy, and not the subscription:
+        # https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_Events.GrantingPermissions.html
+        self.allow(stack.format_arn(service="rds", resource="*"), "events.rds")
+        # https://docs.aws.amazon.com/cost-management/latest/userguide/budgets-sns-policy.html
         self.allow(stack.format_arn(service="budgets", region="", resource="*"), "budgets")
         self.topic.add_to_resource_policy(
             iam.PolicyStatement(
@@ -87,12 +98,4 @@ class AlarmTopic(Construct):
                     "StringEquals": {"aws:SourceAccount": Stack.of(self).account},
                 },
             )
-        )
-
-    def _arns(self, service: str, resource: str) -> str:
-        return Stack.of(self).format_arn(
-            service=service,
-            resource=resource,
-            resource_name="*",
-            arn_format=ArnFormat.COLON_RESOURCE_NAME,
         )

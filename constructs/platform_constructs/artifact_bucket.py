@@ -7,6 +7,7 @@ from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
 from platform_constructs.compliance import acknowledge, acknowledge_provider
+from platform_constructs.encryption_key import KEY_USER
 from platform_constructs.permissions import allow
 
 
@@ -59,8 +60,8 @@ class ArtifactBucket(s3.Bucket):
         allow(role, "s3:GetBucketAcl", "s3:GetBucketLocation", "s3:GetBucketVersioning", on=self.bucket_arn)
         objects = ["s3:GetObject", "s3:GetObjectVersion", *(["s3:PutObject"] if write else [])]
         allow(role, *objects, on=self.arn_for_objects("*"))
-        use = ["kms:Encrypt", "kms:GenerateDataKey"] if write else []
-        allow(role, "kms:Decrypt", "kms:DescribeKey", *use, on=self._key.key_arn)
+        use = KEY_USER if write else ("kms:Decrypt", "kms:DescribeKey")
+        allow(role, *use, on=self._key.key_arn)
         bucket_id = Stack.of(self).resolve(cast(s3.CfnBucket, self.node.default_child).logical_id)
         acknowledge(
             role,

@@ -111,7 +111,7 @@ class EcsOperations(Construct):
         """Run the task at each deployment that changes it; the deployment fails if the task does."""
         rights = self._rights("TaskRights")
         task_definition.grant_run(rights)
-        log_group.grant_read(rights)
+        log_group.grant(rights, "logs:GetLogEvents")
         resource = self._resource(
             construct_id,
             "Custom::OneOffTask",
@@ -167,12 +167,10 @@ class EcsOperations(Construct):
         rights.add_statements(
             iam.PolicyStatement(
                 actions=[
-                    "codedeploy:BatchGetDeploymentTargets",
                     "codedeploy:CreateDeployment",
                     "codedeploy:GetApplicationRevision",
                     "codedeploy:GetDeployment",
                     "codedeploy:GetDeploymentConfig",
-                    "codedeploy:ListDeploymentTargets",
                     "codedeploy:RegisterApplicationRevision",
                 ],
                 resources=[
@@ -181,8 +179,18 @@ class EcsOperations(Construct):
                     deployment_group.deployment_config.deployment_config_arn,
                 ],
             ),
+            # These know no resource: https://docs.aws.amazon.com/service-authorization/latest/reference/list_awscodedeploy.html
+            iam.PolicyStatement(
+                actions=["codedeploy:BatchGetDeploymentTargets", "codedeploy:ListDeploymentTargets"],
+                resources=["*"],
+            ),
             # A release outlasts one call of the function, which then calls itself.
             iam.PolicyStatement(actions=["lambda:InvokeFunction"], resources=[self._function.function_arn]),
+        )
+        acknowledge(
+            rights,
+            "IAM5[Resource::*]",
+            "Reads how far the releases of CodeDeploy are, which knows no resource.",
         )
         resource = self._resource(
             construct_id,

@@ -9,6 +9,19 @@ from constructs import Construct
 _LOGS = ("kms:Encrypt", "kms:Decrypt", "kms:ReEncrypt*", "kms:GenerateDataKey*", "kms:Describe*")
 # https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html
 _PUBLISHER = ("kms:Decrypt", "kms:GenerateDataKey*")
+# What those need in whose name CodePipeline, CodeBuild and CodeCommit keep things under a customer key:
+# https://docs.aws.amazon.com/codepipeline/latest/userguide/pipelines-create-cross-account.html
+# https://docs.aws.amazon.com/codebuild/latest/userguide/setting-up-kms.html
+# https://docs.aws.amazon.com/codecommit/latest/userguide/encryption.html
+KEY_USER = (
+    "kms:Decrypt",
+    "kms:DescribeKey",
+    "kms:Encrypt",
+    "kms:GenerateDataKey",
+    "kms:GenerateDataKeyWithoutPlaintext",
+    "kms:ReEncryptFrom",
+    "kms:ReEncryptTo",
+)
 
 
 class EncryptionKey(kms.Key):
@@ -52,4 +65,9 @@ def _only_for_this_account(scope: Construct, service: str) -> dict[str, dict[str
         # https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/encrypt-log-data-kms.html
         arn = f"arn:{stack.partition}:logs:{stack.region}:{stack.account}:log-group:*"
         return {"ArnLike": {"kms:EncryptionContext:aws:logs:arn": arn}}
-    return {"StringEquals": {"aws:SourceAccount": stack.account}}
+    # SNS names the topic in the encryption context, whoever publishes. Of the source account AWS says for none of our
+    # publishers that it is part of these calls, and of EventBridge that it is not:
+    # https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html
+    # https://docs.aws.amazon.com/gameliftservers/latest/flexmatchguide/queue-notification-sns-sse.html
+    topics = f"arn:{stack.partition}:sns:{stack.region}:{stack.account}:*"
+    return {"ArnLike": {"kms:EncryptionContext:aws:sns:topicArn": topics}}

@@ -108,7 +108,7 @@ class ReleaseCheck(Construct):
         for finding, reason in (
             (
                 f"arn:aws:codedeploy:{stack.region}:{readable_account(stack)}:deploymentgroup:*",
-                "Reading deployments and reporting on them; naming the groups would make each wait for itself.",
+                "Reads deployments only; naming the groups would make each wait for itself.",
             ),
             (
                 f"arn:aws:ecs:{stack.region}:{readable_account(stack)}:service/<{cluster_id}>/*",
@@ -118,7 +118,7 @@ class ReleaseCheck(Construct):
                 f"arn:aws:ecs:{stack.region}:{readable_account(stack)}:service-revision/<{cluster_id}>/*",
                 "Reads descriptions only, of revisions that a release makes.",
             ),
-            ("*", "Network interfaces of a function in a VPC, and descriptions, which know no resource."),
+            ("*", "Network interfaces of a function in a VPC, descriptions and the report to CodeDeploy, which know no resource."),
         ):
             acknowledge(role, f"IAM5[Resource::{finding}]", reason)
         role.add_to_policy(
@@ -126,23 +126,26 @@ class ReleaseCheck(Construct):
                 actions=[
                     "codedeploy:GetDeployment",
                     "codedeploy:GetDeploymentGroup",
-                    "codedeploy:PutLifecycleEventHookExecutionStatus",
                 ],
                 resources=[stack.format_arn(service="codedeploy", resource="deploymentgroup:*")],
             )
         )
-        for action, resource in (
-            ("ecs:DescribeServices", "service"),
-            ("ecs:DescribeServiceRevisions", "service-revision"),
+        # A revision is described with the right on its service as well:
+        # https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonelasticcontainerservice.html
+        for resource, actions in (
+            ("service", ["ecs:DescribeServices", "ecs:DescribeServiceRevisions"]),
+            ("service-revision", ["ecs:DescribeServiceRevisions"]),
         ):
             name = f"{cluster.cluster_name}/*"
-            allow(role, action, on=stack.format_arn(service="ecs", resource=resource, resource_name=name))
+            allow(role, *actions, on=stack.format_arn(service="ecs", resource=resource, resource_name=name))
         # None of these knows resources; the network interfaces are those of a function in a VPC and the
         # load balancer's:
         # https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonec2.html
+        # https://docs.aws.amazon.com/service-authorization/latest/reference/list_awscodedeploy.html
         role.add_to_policy(
             iam.PolicyStatement(
                 actions=[
+                    "codedeploy:PutLifecycleEventHookExecutionStatus",
                     "ec2:AssignPrivateIpAddresses",
                     "ec2:CreateNetworkInterface",
                     "ec2:DeleteNetworkInterface",

@@ -1,7 +1,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from aws_cdk import RemovalPolicy, Stack
+from aws_cdk import ArnFormat, RemovalPolicy, Stack
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_elasticache as elasticache
@@ -144,7 +144,10 @@ class SharedCache(Construct):
     def arn(self) -> str:
         """What a role needs leave to connect to, besides its user."""
         return Stack.of(self).format_arn(
-            service="elasticache", resource="replicationgroup", resource_name=self.name
+            service="elasticache",
+            resource="replicationgroup",
+            resource_name=self.name,
+            arn_format=ArnFormat.COLON_RESOURCE_NAME,
         )
 
     def metric_of_nodes(self, metric_name: str, statistic: str, label: str) -> Sequence[cloudwatch.Metric]:

@@ -1,7 +1,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from aws_cdk import RemovalPolicy
+from aws_cdk import RemovalPolicy, Stack
 from aws_cdk import aws_codecommit as codecommit
 from aws_cdk import aws_codepipeline as codepipeline
 from aws_cdk import aws_codepipeline_actions as actions
@@ -10,6 +10,8 @@ from aws_cdk import aws_kms as kms
 from constructs import Construct
 
 from platform_constructs.artifact_bucket import ArtifactBucket
+from platform_constructs.compliance import acknowledge, readable_account
+from platform_constructs.encryption_key import KEY_USER
 from platform_constructs.permissions import allow
 
 
@@ -38,6 +40,7 @@ class SourceRepository(Construct):
     ) -> None:
         super().__init__(scope, construct_id)
         self._props = props
+        self._encryption_key = encryption_key
         self.repository: codecommit.Repository | codecommit.IRepository | None = None
         if props.source == "codecommit" and props.create:
             repository = codecommit.Repository(
@@ -64,18 +67,29 @@ class SourceRepository(Construct):
                 "codecommit:CancelUploadArchive",
                 on=self.repository.repository_arn,
             )
+            self._grant_key(role)
             return
         connection = str(self._props.connection_arn)
-        # The service was renamed, its permissions still go by both names:
+        # The service was renamed. A connection goes by the name under which it was made, its permissions by the same:
         # https://docs.aws.amazon.com/dtconsole/latest/userguide/rename.html
-        allow(
-            role,
-            "codestar-connections:UseConnection",
-            "codeconnections:UseConnection",
-            on=connection,
-        )
+        allow(role, f"{connection.split(':')[2]}:UseConnection", on=connection)
         # Connections set the owner of what they leave in the bucket.
         allow(role, "s3:PutObjectAcl", on=artifacts.arn_for_objects("*"))
+
+    def _grant_key(self, role: iam.Role) -> None:
+        if self._props.create:
+            allow(role, *KEY_USER, on=self._encryption_key.key_arn)
+            return
+        # Another environment's, whose ARN is not known here: any key of the account, in CodeCommit's hands only.
+        stack = Stack.of(self)
+        keys = stack.format_arn(service="kms", resource="key", resource_name="*")
+        codecommit = f"codecommit.{stack.region}.amazonaws.com"
+        allow(role, *KEY_USER, on=keys, when={"StringEquals": {"kms:ViaService": codecommit}})
+        acknowledge(
+            role,
+            f"IAM5[Resource::arn:aws:kms:{stack.region}:{readable_account(stack)}:key/*]",
+            "The key of a repository that another environment keeps, and only when CodeCommit uses it for the role.",
+        )
 
     def action(self, output: codepipeline.Artifact) -> codepipeline.IAction:
         """The action that takes each commit of the branch, for one pipeline."""

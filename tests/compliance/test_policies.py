@@ -58,17 +58,24 @@ WILDCARDS = (
         because="a task has no name before it exists",
     ),
     _allowed(
+        "Compute/Operations",
+        "*",
+        "codedeploy:BatchGetDeploymentTargets",
+        "codedeploy:ListDeploymentTargets",
+        because="reading how far a release is knows no resource",
+    ),
+    _allowed(
         "Compute/ReleaseCheck/Role",
         "codedeploy:deploymentgroup:*",
         "codedeploy:GetDeployment",
         "codedeploy:GetDeploymentGroup",
-        "codedeploy:PutLifecycleEventHookExecutionStatus",
         because="a group waits for its service, which waits for the check",
     ),
     _allowed(
         "Compute/ReleaseCheck/Role",
         "ecs:service/${Cluster}/*",
         "ecs:DescribeServices",
+        "ecs:DescribeServiceRevisions",
         because="reads, of services that do not exist yet",
     ),
     _allowed(
@@ -80,6 +87,7 @@ WILDCARDS = (
     _allowed(
         "Compute/ReleaseCheck/Role",
         "*",
+        "codedeploy:PutLifecycleEventHookExecutionStatus",
         "ec2:AssignPrivateIpAddresses",
         "ec2:CreateNetworkInterface",
         "ec2:DeleteNetworkInterface",
@@ -87,7 +95,7 @@ WILDCARDS = (
         "ec2:DescribeSubnets",
         "ec2:UnassignPrivateIpAddresses",
         "ecs:DescribeTaskDefinition",
-        because="the network interfaces of a function in a VPC, and descriptions that know no resource",
+        because="the network interfaces of a function in a VPC, descriptions and a report that know no resource",
     ),
     _allowed(
         "Data/Database/MonitoringRole",
