@@ -18,7 +18,6 @@ _REF_IS_ARN = frozenset(
     {
         "AWS::ECS::TaskDefinition",
         "AWS::SecretsManager::Secret",
-        "AWS::SecretsManager::SecretTargetAttachment",
         "AWS::SNS::Topic",
     }
 )
@@ -42,16 +41,16 @@ _ARNS = {
     "AWS::RDS::DBInstance": ("rds", "db"),
     "AWS::S3::Bucket": ("s3", "bucket"),
     "AWS::SecretsManager::Secret": ("secretsmanager", "Secret"),
-    "AWS::SecretsManager::SecretTargetAttachment": ("secretsmanager", "Secret"),
     "AWS::SNS::Topic": ("sns", "topic"),
 }
 
 
 @dataclass(frozen=True, kw_only=True)
 class Statement:
-    """One statement; `where` is the construct's path, `kind` the type of resource that holds it."""
+    """One statement; `where` is the path and `name` the name of the resource of type `kind` that holds it."""
 
     where: str
+    name: str
     kind: str
     roles: frozenset[str]
     effect: str
@@ -69,7 +68,7 @@ class Statement:
 def statements(templates: Mapping[str, Template], region: str = "us-east-1") -> Iterator[Statement]:
     """All of them, of identities, resources and trust, wherever in a template a policy is."""
     for stack, template in templates.items():
-        resolver = _Resolver(templates, stack, region)
+        resolver = Resolver(templates, stack, region)
         for logical_id, resource in template["Resources"].items():
             properties = resource.get("Properties", {})
             where = resource.get("Metadata", {}).get("aws:cdk:path", f"{stack}/{logical_id}")
@@ -78,12 +77,19 @@ def statements(templates: Mapping[str, Template], region: str = "us-east-1") -> 
             if holder == "AWS::IAM::Role":
                 roles = {resolver.text({"Ref": logical_id})}
             if holder == "AWS::Lambda::Permission":
-                yield _permission(resolver, where, properties)
+                yield _permission(resolver, where, logical_id, properties)
             if holder == "AWS::Logs::ResourcePolicy":
                 properties = json.loads(resolver.text(properties["PolicyDocument"]))
             for document in _documents(properties):
                 for statement in _listed(document["Statement"]):
-                    yield _statement(resolver, where, holder, frozenset(roles), statement)
+                    yield _statement(
+                        resolver,
+                        statement,
+                        where=where,
+                        name=resolver.name(logical_id),
+                        kind=holder,
+                        roles=frozenset(roles),
+                    )
 
 
 def _documents(value: Any) -> Iterator[Mapping[str, Any]]:
@@ -97,16 +103,12 @@ def _documents(value: Any) -> Iterator[Mapping[str, Any]]:
             yield from _documents(each)
 
 
-def _statement(
-    resolver: _Resolver, where: str, kind: str, roles: frozenset[str], statement: Mapping[str, Any]
-) -> Statement:
-    assert not {"NotAction", "NotResource", "NotPrincipal"} & statement.keys(), where
+def _statement(resolver: Resolver, statement: Mapping[str, Any], **holder: Any) -> Statement:
+    assert not {"NotAction", "NotResource", "NotPrincipal"} & statement.keys(), holder
     principals = statement.get("Principal", {})
     principals = {"AWS": "*"} if principals == "*" else principals
     return Statement(
-        where=where,
-        kind=kind,
-        roles=roles,
+        **holder,
         effect=statement["Effect"],
         actions=resolver.texts(statement["Action"]),
         resources=resolver.texts(statement.get("Resource", [])),
@@ -118,7 +120,7 @@ def _statement(
     )
 
 
-def _permission(resolver: _Resolver, where: str, properties: Mapping[str, Any]) -> Statement:
+def _permission(resolver: Resolver, where: str, logical_id: str, properties: Mapping[str, Any]) -> Statement:
     # As Lambda writes it: https://docs.aws.amazon.com/lambda/latest/api/API_AddPermission.html
     conditions = {
         operator: {f"aws:{key}": resolver.texts(properties[key])}
@@ -127,6 +129,7 @@ def _permission(resolver: _Resolver, where: str, properties: Mapping[str, Any]) 
     }
     return Statement(
         where=where,
+        name=resolver.name(logical_id),
         kind="AWS::Lambda::Permission",
         roles=frozenset(),
         effect="Allow",
@@ -142,10 +145,23 @@ def _listed(value: Any) -> Sequence[Any]:
 
 
 @dataclass(frozen=True)
-class _Resolver:
+class Resolver:
+    """What values of a stack's template will be, as far as their form goes."""
+
     templates: Mapping[str, Template]
     stack: str
     region: str
+
+    def name(self, logical_id: str) -> str:
+        """The name of a resource of the stack."""
+        return f"{self.stack}-{logical_id}"
+
+    def arn(self, logical_id: str) -> str:
+        """The ARN of a resource of the stack, of a type that policies name."""
+        kind = self.templates[self.stack]["Resources"][logical_id]["Type"]
+        return authorization.arn(
+            *_ARNS[kind], region=self.region, account=ACCOUNT, name=self.name(logical_id)
+        )
 
     def texts(self, value: Any) -> tuple[str, ...]:
         return tuple(self.text(each) for each in _listed(value))
@@ -166,7 +182,7 @@ class _Resolver:
             case "Fn::GetStackOutput":
                 stack = argument["StackName"].rpartition("-")[2].capitalize()
                 value = self.templates[stack]["Outputs"][argument["OutputName"]]["Value"]
-                return _Resolver(self.templates, stack, self.region).text(value)
+                return Resolver(self.templates, stack, self.region).text(value)
         raise AssertionError(f"{function} in a policy of {self.stack}")
 
     def _pseudo(self, name: str) -> str | None:
@@ -179,13 +195,12 @@ class _Resolver:
         return known.get(name)
 
     def _of(self, logical_id: str, attribute: str) -> str:
-        kind = self.templates[self.stack]["Resources"][logical_id]["Type"]
-        name = f"{self.stack}-{logical_id}"
-        if attribute in ("Arn", "DBInstanceArn", "DBClusterArn") or (
-            attribute == "Ref" and kind in _REF_IS_ARN
-        ):
-            arn = authorization.arn(*_ARNS[kind], region=self.region, account=ACCOUNT, name=name)
+        resource = self.templates[self.stack]["Resources"][logical_id]
+        kind = resource["Type"]
+        if kind == "AWS::SecretsManager::SecretTargetAttachment":
+            return self.text(resource["Properties"]["SecretId"])
+        if attribute == "Arn" or (attribute == "Ref" and kind in _REF_IS_ARN):
             # https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-logs-loggroup.html
-            return f"{arn}:*" if kind == "AWS::Logs::LogGroup" else arn
+            return f"{self.arn(logical_id)}:*" if kind == "AWS::Logs::LogGroup" else self.arn(logical_id)
         assert "Arn" not in attribute, f"{attribute} of {kind} in a policy of {self.stack}"
-        return name
+        return self.name(logical_id)

@@ -85,7 +85,8 @@ def test_a_role_has_an_action_on_every_type_of_resource_that_the_action_must_hav
 
 
 ROLE = Statement(
-    where="Compute/Role",
+    where="Compute/Role/DefaultPolicy",
+    name="Policy",
     kind="AWS::IAM::ManagedPolicy",
     roles=frozenset({"Role"}),
     effect="Allow",
