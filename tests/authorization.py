@@ -87,7 +87,7 @@ def fits(action: Action, resource: str) -> frozenset[str]:
     return frozenset(
         each
         for each in action.resource_types
-        if resource == "*" or _meet(_type(service, each)["arn"], resource)
+        if resource == "*" or meet(_type(service, each)["arn"], resource)
     )
 
 
@@ -110,7 +110,7 @@ def _variables_as(pattern: str, form: str) -> str:
     return pattern.join(re.escape(part) for part in _VARIABLE.split(form))
 
 
-def _meet(form: str, resource: str) -> bool:
+def meet(form: str, resource: str) -> bool:
     """Whether some ARN is of the form and also one that the policy's text names."""
     theirs, ours = form.split(":", 5), resource.split(":", 5)
     # A bucket's ARN has neither region nor account, and what lacks them where they belong is none.

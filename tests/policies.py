@@ -76,8 +76,8 @@ def statements(templates: Mapping[str, Template], region: str = "us-east-1") -> 
             roles = {resolver.text(each) for each in properties.get("Roles", [])}
             if holder == "AWS::IAM::Role":
                 roles = {resolver.text({"Ref": logical_id})}
-            if holder == "AWS::Lambda::Permission":
-                yield _permission(resolver, where, logical_id, properties)
+            # A policy in other words, of which there is none yet.
+            assert holder != "AWS::Lambda::Permission", where
             if holder == "AWS::Logs::ResourcePolicy":
                 properties = json.loads(resolver.text(properties["PolicyDocument"]))
             for document in _documents(properties):
@@ -117,26 +117,6 @@ def _statement(resolver: Resolver, statement: Mapping[str, Any], **holder: Any) 
             operator: {key: resolver.texts(values) for key, values in keys.items()}
             for operator, keys in statement.get("Condition", {}).items()
         },
-    )
-
-
-def _permission(resolver: Resolver, where: str, logical_id: str, properties: Mapping[str, Any]) -> Statement:
-    # As Lambda writes it: https://docs.aws.amazon.com/lambda/latest/api/API_AddPermission.html
-    conditions = {
-        operator: {f"aws:{key}": resolver.texts(properties[key])}
-        for operator, key in (("ArnLike", "SourceArn"), ("StringEquals", "SourceAccount"))
-        if key in properties
-    }
-    return Statement(
-        where=where,
-        name=resolver.name(logical_id),
-        kind="AWS::Lambda::Permission",
-        roles=frozenset(),
-        effect="Allow",
-        actions=resolver.texts(properties["Action"]),
-        resources=resolver.texts(properties["FunctionName"]),
-        principals={"Service": resolver.texts(properties["Principal"])},
-        conditions=conditions,
     )
 
 

@@ -37,7 +37,7 @@ class ViewerFunction:
 def run(code: str) -> str:
     """What the code prints; what the engine refuses fails with its words."""
     engine = shutil.which("njs")
-    assert engine, "njs is needed: make edge-runtime"
+    assert engine, "njs is needed: make njs"
     # Without files, as at the edge.
     done = subprocess.run(
         [engine, "-s", "-"], input=code, capture_output=True, text=True, encoding="utf-8", check=False

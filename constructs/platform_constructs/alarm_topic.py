@@ -58,7 +58,7 @@ class AlarmTopic(Construct):
             ),
             "cloudwatch",
         )
-        # The source is what the event is about, an instance, a cluster or a proxy, and not the subscription:
+        # The source is what the event is about, an instance, a cluster or their parameters, and not the subscription:
         # https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_Events.GrantingPermissions.html
         self.allow(stack.format_arn(service="rds", resource="*"), "events.rds")
         # https://docs.aws.amazon.com/cost-management/latest/userguide/budgets-sns-policy.html

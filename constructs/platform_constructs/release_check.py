@@ -118,7 +118,10 @@ class ReleaseCheck(Construct):
                 f"arn:aws:ecs:{stack.region}:{readable_account(stack)}:service-revision/<{cluster_id}>/*",
                 "Reads descriptions only, of revisions that a release makes.",
             ),
-            ("*", "Network interfaces of a function in a VPC, descriptions and the report to CodeDeploy, which know no resource."),
+            (
+                "*",
+                "Network interfaces of a function in a VPC, descriptions and the report to CodeDeploy, which know no resource.",
+            ),
         ):
             acknowledge(role, f"IAM5[Resource::{finding}]", reason)
         role.add_to_policy(
