@@ -68,6 +68,6 @@ def _only_for_this_account(scope: Construct, service: str) -> dict[str, dict[str
     # SNS names the topic in the encryption context, whoever publishes. Of the source account AWS says for none of our
     # publishers that it is part of these calls, and of EventBridge that it is not:
     # https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html
-    # https://docs.aws.amazon.com/gameliftservers/latest/flexmatchguide/queue-notification-sns-sse.html
+    # https://docs.aws.amazon.com/gamelift/latest/flexmatchguide/queue-notification-sns-sse.html
     topics = f"arn:{stack.partition}:sns:{stack.region}:{stack.account}:*"
     return {"ArnLike": {"kms:EncryptionContext:aws:sns:topicArn": topics}}
