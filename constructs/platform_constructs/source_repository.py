@@ -70,9 +70,14 @@ class SourceRepository(Construct):
             self._grant_key(role)
             return
         connection = str(self._props.connection_arn)
-        # The service was renamed. A connection goes by the name under which it was made, its permissions by the same:
-        # https://docs.aws.amazon.com/dtconsole/latest/userguide/rename.html
-        allow(role, f"{connection.split(':')[2]}:UseConnection", on=connection)
+        # The service was renamed. AWS documents the permission under the prefix of the connection's ARN, and its CDK grants
+        # the old one for either: https://docs.aws.amazon.com/dtconsole/latest/userguide/rename.html
+        allow(
+            role,
+            "codestar-connections:UseConnection",
+            "codeconnections:UseConnection",
+            on=connection,
+        )
         # Connections set the owner of what they leave in the bucket.
         allow(role, "s3:PutObjectAcl", on=artifacts.arn_for_objects("*"))
 

@@ -21,6 +21,10 @@ from tests.policies import Statement, statements
 # https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/encrypt-log-data-kms.html
 AS_AWS_WRITES_IT = {("kms:Describe*", "kms:EncryptionContext:aws:logs:arn")}
 
+# Two names of one service, each allowed on a connection whose ARN may have the other:
+# https://docs.aws.amazon.com/dtconsole/latest/userguide/rename.html
+RENAMED = {"codestar-connections:UseConnection", "codeconnections:UseConnection"}
+
 
 @pytest.fixture(scope="module", params=OPTIONS)
 def found(request: pytest.FixtureRequest) -> Sequence[Statement]:
@@ -34,7 +38,7 @@ def faults(statement: Statement) -> Iterator[str]:
         if not matching:
             yield f"{statement.where}: AWS knows no action {name}"
         # One of those that a wildcard stands for is enough.
-        elif not any(_has_a_resource(action, statement) for action in matching):
+        elif name not in RENAMED and not any(_has_a_resource(action, statement) for action in matching):
             yield f"{statement.where}: {name} {_expected(matching)}, not {', '.join(statement.resources)}"
         for key in statement.condition_keys:
             if (
@@ -79,7 +83,7 @@ def test_a_role_has_an_action_on_every_type_of_resource_that_the_action_must_hav
         (role, action.name): set(action.required - types)
         for (role, action), types in held.items()
         # A trust policy says who, of the role that it belongs to.
-        if action.required - types and action.name != "sts:AssumeRole"
+        if action.required - types and action.name not in {"sts:AssumeRole", *RENAMED}
     }
     assert lacking == {}
 
@@ -111,6 +115,7 @@ ROLE = Statement(
             {"actions": ("kms:Decrypt",), "resources": ("arn:aws:kms:us-east-1:111122223333:alias/x",)},
             "takes key",
         ),
+        ({"actions": ("codestar-connections:UseConnection",)}, "is of no type"),
         ({"conditions": {"StringEquals": {"ecs:cluster": ("x",)}}}, "has no condition key ecs:cluster"),
         (
             {"conditions": {"StringEquals": {"aws:RequestTag/x": ("x",)}}},
