@@ -17,6 +17,7 @@ from ops import (
     base_image,
     errors,
     execute,
+    inputs,
     listeners,
     load,
     logs,
@@ -130,11 +131,13 @@ def guard(
     clients = deployment.clients(environment)
     plan = swap_guard.check(clients, environment, template)
     lost = stateful.check(clients, environment, template, accepted=lose)
+    leaving, behind = inputs.check(clients, environment, template)
     if as_json:
         print(swap_guard.as_json(plan, lost))
     else:
-        print(*swap_guard.report(plan), *stateful.report(lost, environment), sep="\n")
-    if plan.refused or plan.switches or lost:
+        told = [inputs.advice(env, each) for each in leaving] + [inputs.behind(env, each) for each in behind]
+        print(*swap_guard.report(plan), *stateful.report(lost, environment), *told, sep="\n")
+    if plan.refused or plan.switches or lost or leaving:
         raise typer.Exit(errors.WRONG)
 
 

@@ -11,16 +11,18 @@ from rich.console import Console
 
 from emulator import lifecycle, report
 from emulator.instance import Instance
-from ops import cdk, guard, leftovers, smoke, stack_policy, stacks, stateful
+from ops import cdk, guard, inputs, leftovers, smoke, stack_policy, stacks, stateful
 from ops.aws import Clients, account
 from ops.endpoint import Endpoint
 from ops.errors import OpsError
 from ops.progress import Progress
 from ops.refusals import told_by_aws
 from ops.session import clients_of, emulator_instance, told_by_emulator
+from platform_constructs.stack_inputs import INPUTS
 from settings import ROOT, Environment
 
 OUTPUTS = ROOT / "cdk-outputs.json"
+ASSEMBLY = guard.TEMPLATE.parent
 _TOOLKIT = "CDKToolkit"
 
 
@@ -50,17 +52,9 @@ def deploy(
         progress.step(f"Stacks of {environment.name}: synthesize, build images, deploy"),
         stack_policy.enforced(connected, environment, accepted, progress.detail),
     ):
-        cdk.run(
-            [
-                "deploy",
-                "--all",
-                *("-c", f"env={environment.name}"),
-                *("--outputs-file", OUTPUTS.name),
-                *("--require-approval", "never"),
-            ],
-            environment=variables,
-            detail=progress.detail,
-        )
+        if instance is not None:
+            _synthesize(environment, variables, progress)
+        _deploy_stacks(environment, connected, variables, progress)
     application = endpoint(environment, rehearse=rehearse)
     with progress.step(f"Smoke test of {application.url}"):
         smoke.run(application, environment, detail=progress.detail)
@@ -148,6 +142,42 @@ def _bootstrap(
     )
 
 
+def _synthesize(environment: Environment, variables: Mapping[str, str], progress: Progress) -> None:
+    cdk.run(
+        ["synth", "-q", "-c", f"env={environment.name}", "-o", str(ASSEMBLY)],
+        environment=variables,
+        detail=progress.detail,
+    )
+
+
+def _deploy_stacks(
+    environment: Environment, connected: Clients, variables: Mapping[str, str], progress: Progress
+) -> None:
+    """Deploy what was synthesized, so that every stack holds what the others say when it is done."""
+
+    def run(*arguments: str) -> None:
+        cdk.run(
+            ["deploy", "--app", str(ASSEMBLY), "--require-approval", "never", *arguments],
+            environment=variables,
+            detail=progress.detail,
+        )
+
+    with told_by_aws(environment.name):
+        before = inputs.readers(connected, ASSEMBLY)
+        leaving = inputs.dropped(connected, ASSEMBLY)
+    for each in leaving:
+        if each.stuck:
+            raise OpsError(inputs.refusal(environment.name, each))
+        progress.detail(f"{each.construct_id}: goes first, it reads what is about to be dropped")
+        run(each.construct_id, "--exclusively")
+    run("--all", "--outputs-file", OUTPUTS.name)
+    with told_by_aws(environment.name):
+        left = inputs.stale(before, inputs.readers(connected, ASSEMBLY))
+    for reader in left:
+        progress.detail(f"{reader.construct_id}: once more, what it reads of others has changed")
+        run(reader.construct_id, "--exclusively", "--parameters", f"{reader.name}:{INPUTS}={reader.digest}")
+
+
 def _guard(
     environment: Environment,
     connected: Clients,
@@ -155,11 +185,7 @@ def _guard(
     progress: Progress,
     accepted: Sequence[str],
 ) -> None:
-    cdk.run(
-        ["synth", "-q", "-c", f"env={environment.name}", "-o", str(guard.TEMPLATE.parent)],
-        environment=variables,
-        detail=progress.detail,
-    )
+    _synthesize(environment, variables, progress)
     users_before_proxy(connected, environment)
     plan = guard.check(connected, environment, guard.TEMPLATE)
     guard.refuse(plan)

@@ -672,6 +672,7 @@ def test_findings_cannot_be_changed(codedeploy: Template) -> None:
 
 def written(folder: Path, template: Template, stack: str = "suppliers-dev-compute") -> Path:
     folder.mkdir(exist_ok=True)
+    # None of a stack, as far as what stacks read of each other is concerned.
     artifact = {"properties": {"templateFile": "Compute.template.json", "stackName": stack}}
     (folder / "manifest.json").write_text(json.dumps({"artifacts": {"Compute": artifact}}))
     (folder / "Compute.template.json").write_text(json.dumps(template))
@@ -735,6 +736,7 @@ def commands(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Sequence[s
     ran: list[Sequence[str]] = []
     monkeypatch.setattr(cdk, "run", lambda arguments, **named: ran.append(arguments))
     monkeypatch.setattr(guard, "TEMPLATE", tmp_path / "cdk.out" / "Compute.template.json")
+    monkeypatch.setattr(deploy, "ASSEMBLY", tmp_path / "cdk.out")
     return ran
 
 
@@ -760,9 +762,10 @@ def test_a_deployment_synthesizes_then_compares_then_deploys(
         deploying(monkeypatch, clients)
     synth, deployment = commands
     assert list(synth) == ["synth", "-q", "-c", "env=dev", "-o", str(tmp_path / "cdk.out")]
+    # What was compared, and nothing that was synthesized after it.
     assert list(deployment) == [
-        *("deploy", "--all", "-c", "env=dev"),
-        *("--outputs-file", "cdk-outputs.json", "--require-approval", "never"),
+        *("deploy", "--app", str(tmp_path / "cdk.out"), "--require-approval", "never"),
+        *("--all", "--outputs-file", "cdk-outputs.json"),
     ]
 
 
