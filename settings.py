@@ -365,6 +365,8 @@ class Database(_Section):
     """Services connect to an RDS Proxy, which shares the server's connections between them."""
     # Amazon RDS spreads readers over several replicas of MySQL by no address of its own, so one is what they can use.
     read_replicas: int = Field(default=0, ge=0, le=1)
+    insights: bool | None = None
+    """Database Insights; false leaves them off in an instance that has grown out of a class without them."""
     cluster: bool = False
     """One instance that takes writes and two readable standbys, in three zones, in place of the one instance."""
 
@@ -374,9 +376,18 @@ class Database(_Section):
         return self.max_connections or round(_CONNECTIONS_PER_GIB * memory_gib(self.instance_class))
 
     @property
-    def insights(self) -> bool:
-        """Whether AWS offers Database Insights for the instance class."""
-        return offers_insights(self.instance_class)
+    def uses_insights(self) -> bool:
+        """As set, else wherever AWS offers Database Insights for the instance class."""
+        return offers_insights(self.instance_class) if self.insights is None else self.insights
+
+    @model_validator(mode="after")
+    def _possible_insights(self) -> Self:
+        if self.insights and not offers_insights(self.instance_class):
+            raise ValueError(
+                f"insights = true is not offered with instance_class {self.instance_class!r}; remove the key or take a "
+                "class from medium on"
+            )
+        return self
 
     @model_validator(mode="after")
     def _possible_cluster(self) -> Self:

@@ -17,7 +17,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from ops import priorities, stacks
+from ops import ports, priorities, stacks
 from ops.aws import Clients, account
 from ops.errors import OpsError
 from ops.refusals import says, told_by_aws
@@ -188,6 +188,7 @@ def plan(deployed: Deployed, template: Template) -> Plan:
         switches=(
             *_switches(deployed.template, template),
             *priorities.taken(Blueprint(deployed.template), Blueprint(template), deployed.physical_ids),
+            *ports.taken(deployed.template, template, deployed.physical_ids),
         ),
     )
 

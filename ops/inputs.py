@@ -89,8 +89,8 @@ def read(value: Any) -> Iterator[Output]:
 def readers(clients: Clients, assembly: Path) -> dict[str, Reader]:
     """Each deployed stack that reads others, by name, measured against what these say now."""
     wanted = templates(assembly)
-    deployed = {name: found for name in wanted if (found := _describe(clients, name)) is not None}
-    found = {}
+    deployed = {name: stack for name in wanted if (stack := _describe(clients, name)) is not None}
+    found: dict[str, Reader] = {}
     for name, (construct_id, template) in wanted.items():
         outputs = sorted(set(read(template)))
         sources = {source for source, _ in outputs}

@@ -234,6 +234,11 @@ def replacing(resource_type: str) -> tuple[str, ...]:
     )
 
 
+def replaced(before: Template, after: Template) -> frozenset[str]:
+    """The logical ids that CloudFormation replaces, or may, when it deploys a template over another one."""
+    return _replaced(_resources(before), _resources(after))
+
+
 def _losses_of(stack: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Loss]:
     changed = _replaced(before, after)
     for logical_id, old in before.items():

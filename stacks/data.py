@@ -65,7 +65,7 @@ class DataStack(Stack):
                 backup=Duration.days(database.backup_days),
                 deletion_protection=database.deletion_protection,
                 read_replica=database.read_replicas > 0,
-                insights=database.insights,
+                insights=database.uses_insights,
                 keep=protected,
             ),
         )

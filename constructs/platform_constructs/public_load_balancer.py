@@ -217,6 +217,8 @@ class PublicLoadBalancer(Construct):
             open=False,
             default_action=elbv2.ListenerAction.redirect(port="443", protocol="HTTPS", permanent=True),
         )
+        # In an environment that had no domain before, the port is free when that listener has left it.
+        listener.node.add_dependency(self.production_listener)
         _add_headers(listener, _RESPONSE_HEADERS)
         acknowledge(
             listener,

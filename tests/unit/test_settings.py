@@ -615,6 +615,13 @@ def test_the_classes_of_clusters_alone_are_refused_for_an_instance(project: Path
     assert "'db.c6gd.medium' is offered with cluster = true only" in problems_of(project)
 
 
+def test_insights_are_refused_where_they_are_not_offered(project: Path) -> None:
+    edit(project / "environments/dev.toml", r"^instance_class.*", r"\g<0>\ninsights = true")
+    assert "database: insights = true is not offered with instance_class 'db.t4g.small'" in problems_of(
+        project
+    )
+
+
 def test_a_vault_of_backups_is_for_an_environment_that_stays(project: Path) -> None:
     edit(project / "environments/dev.toml", r"\Z", "\n[backup]\n")
     assert "backup: a vault with snapshots in it cannot be deleted" in problems_of(project)
