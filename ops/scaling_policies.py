@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from ops.alarm_state import EXTRA_PERIODS, Missing, State, state_of
 from ops.errors import OpsError
 from ops.metric_math import Value, evaluate
 from platform_constructs.cron_expression import CronExpression
@@ -27,7 +29,7 @@ _PERIOD_SECONDS = 60
 
 @dataclass(frozen=True)
 class Metric:
-    """One metric of a service; `group` is the logical id of the target group it counts, if of one."""
+    """One metric; `group` is the target group it counts, if of one: its logical id or the output that names it."""
 
     namespace: str
     name: str
@@ -59,13 +61,15 @@ def value_of(series: Series, metrics: Metrics) -> Value:
 
 @dataclass(frozen=True)
 class Alarm:
-    """In alarm when `datapoints` of the last `periods` minutes are beyond the threshold."""
+    """In alarm when `datapoints` of the last `periods` values are beyond the threshold."""
 
     series: Series
     comparison: str
     threshold: float
     periods: int
     datapoints: int
+    period_seconds: int = _PERIOD_SECONDS
+    missing: Missing = "missing"
 
     def breached_by(self, value: float) -> bool:
         """Whether a single value is beyond the threshold."""
@@ -80,6 +84,17 @@ class Alarm:
                 return value < self.threshold
         raise OpsError(f"comparison {self.comparison} of an alarm is not modelled")
 
+    def state(self, values: Sequence[Value], before: State = State.INSUFFICIENT_DATA) -> State:
+        """The state that follows `before` when these are the newest values of the series, the last one the newest."""
+        newest = islice(reversed(values), self.periods + EXTRA_PERIODS)
+        return state_of(
+            [None if value is None else self.breached_by(value) for value in newest][::-1],
+            periods=self.periods,
+            datapoints=self.datapoints,
+            missing=self.missing,
+            before=before,
+        )
+
 
 @dataclass(frozen=True)
 class TargetTracking:
@@ -93,7 +108,7 @@ class TargetTracking:
     scales_in: bool
 
     def __str__(self) -> str:
-        names = sorted({metric.name for metric in _metrics_in(self.series)})
+        names = sorted({metric.name for metric in metrics_in(self.series)})
         return f"target {self.target:g} of {', '.join(names)}"
 
 
@@ -169,7 +184,7 @@ class ServicePolicies:
     def metrics(self) -> frozenset[Metric]:
         """The metrics that any policy reads."""
         series = (*(each.series for each in self.tracking), *(each.alarm.series for each in self.steps))
-        return frozenset(metric for each in series for metric in _metrics_in(each))
+        return frozenset(metric for each in series for metric in metrics_in(each))
 
 
 def services_of(template: Mapping[str, Any]) -> list[str]:
@@ -239,21 +254,26 @@ def _name(ecs_service: Properties) -> str:
 def _alarm_of(template: Mapping[str, Any], policy_id: str) -> Alarm:
     for _, alarm in _of_type(template, "AWS::CloudWatch::Alarm"):
         if {"Ref": policy_id} in alarm.get("AlarmActions", ()):
-            return _alarm(alarm)
+            found = alarm_from(alarm)
+            if found.period_seconds != _PERIOD_SECONDS:
+                raise OpsError(
+                    f"periods of {found.period_seconds} s in an alarm are not modelled, only {_PERIOD_SECONDS} s"
+                )
+            return found
     raise OpsError(f"policy {policy_id} has no alarm that starts it")
 
 
-def _alarm(alarm: Properties) -> Alarm:
+def alarm_from(alarm: Properties) -> Alarm:
+    """An alarm as its properties in a template describe it."""
     if "Metrics" in alarm:
         series: Series = _expression(alarm["Metrics"])
         periods = {each["MetricStat"]["Period"] for each in alarm["Metrics"] if "MetricStat" in each}
     else:
         series = _metric(alarm)
         periods = {alarm["Period"]}
-    if periods != {_PERIOD_SECONDS}:
-        raise OpsError(
-            f"periods of {sorted(periods)} s in an alarm are not modelled, only {_PERIOD_SECONDS} s"
-        )
+    # "Each metric must be using the same period":
+    # https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/alarms-on-metric-math-expressions.html
+    (period,) = periods
     count = alarm["EvaluationPeriods"]
     return Alarm(
         series=series,
@@ -261,6 +281,8 @@ def _alarm(alarm: Properties) -> Alarm:
         threshold=alarm["Threshold"],
         periods=count,
         datapoints=alarm.get("DatapointsToAlarm", count),
+        period_seconds=period,
+        missing=alarm.get("TreatMissingData", "missing"),
     )
 
 
@@ -336,12 +358,21 @@ def _expression(queries: Iterable[Properties]) -> Expression:
 
 def _metric(metric: Properties) -> Metric:
     groups = [each["Value"] for each in metric.get("Dimensions", ()) if each["Name"] == "TargetGroup"]
-    return Metric(metric["Namespace"], metric["MetricName"], groups[0]["Fn::GetAtt"][0] if groups else None)
+    return Metric(metric["Namespace"], metric["MetricName"], _group(groups[0]) if groups else None)
 
 
-def _metrics_in(series: Series) -> Iterator[Metric]:
+def _group(value: Any) -> str:
+    match value:
+        case {"Fn::GetStackOutput": {"OutputName": name}} | {"Fn::GetAtt": [name, *_]}:
+            return str(name)
+        case _:
+            return str(value)
+
+
+def metrics_in(series: Series) -> Iterator[Metric]:
+    """The metrics that a series is made of."""
     if isinstance(series, Metric):
         yield series
     else:
         for each in series.operands.values():
-            yield from _metrics_in(each)
+            yield from metrics_in(each)

@@ -2,7 +2,8 @@
 
 It follows the documentation, and where that leaves something open it assumes what is worse for a steady count:
 
-- Alarms look at the newest minutes that are published, and start their policy again each minute they last:
+- Alarms look at the newest minutes that are published, some metrics of which may be there later than others, and
+  start their policy again each minute they last:
   https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/alarm-actions.html
 - Target tracking makes itself two alarms: 3 of 3 minutes above the target, 15 of 15 below 90 % of it, and sets
   the count in proportion, rounded up:
@@ -26,11 +27,12 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from itertools import islice, pairwise
+from itertools import pairwise
 
+from ops.alarm_state import State
 from ops.load_curve import Load, LoadCurve
 from ops.metric_math import Value
 from ops.scaling_policies import (
@@ -141,13 +143,15 @@ def replay(
     start: datetime = MONDAY,
     start_minutes: int = START_MINUTES,
     publish_minutes: int = PUBLISH_MINUTES,
+    late_minutes: Mapping[str, int] | None = None,
 ) -> Replay:
     """Put a service under a load and record what its policies do.
 
-    It begins with the minimum of tasks running. Raises `OpsError` for a metric that the model does not produce.
+    `late_minutes` are how many minutes later than the others some metrics are published, by their names. It begins
+    with the minimum of tasks running. Raises `OpsError` for a metric that the model does not produce.
     """
     service = _Service(policies, start_minutes)
-    scaler = _Scaler(policies)
+    scaler = _Scaler(policies, late_minutes or {})
     published: deque[Metrics] = deque(maxlen=publish_minutes + 1)
     minutes, changes = [], []
     for number, load in enumerate(curve.loads):
@@ -257,19 +261,30 @@ class _Cooldown:
 class _Scaler:
     """Decides each minute what the desired count should be."""
 
-    def __init__(self, policies: ServicePolicies) -> None:
+    def __init__(self, policies: ServicePolicies, late_minutes: Mapping[str, int]) -> None:
         self.min_tasks, self.max_tasks = policies.min_tasks, policies.max_tasks
         self._policies = policies
+        self._late_minutes = late_minutes
         self._cooldowns = {policy: _Cooldown() for policy in policies.names}
+        self._published: deque[Metrics] = deque(maxlen=max(late_minutes.values(), default=0) + 1)
         self._seen: dict[str, deque[Value]] = {
             policy: deque(maxlen=_REMEMBERED_MINUTES) for policy in policies.names
         }
 
     def observe(self, metrics: Metrics) -> None:
-        for tracking in self._policies.tracking:
-            self._seen[tracking.name].append(value_of(tracking.series, metrics))
-        for step in self._policies.steps:
-            self._seen[step.name].append(value_of(step.alarm.series, metrics))
+        """Take in the newest minute, and look once more at those before it that were incomplete."""
+        self._published.append(metrics)
+        for values in self._seen.values():
+            values.append(None)
+        for age, published in enumerate(reversed(self._published)):
+            there = {
+                metric: None if self._late_minutes.get(metric.name, 0) > age else value
+                for metric, value in published.items()
+            }
+            for tracking in self._policies.tracking:
+                self._seen[tracking.name][-1 - age] = value_of(tracking.series, there)
+            for step in self._policies.steps:
+                self._seen[step.name][-1 - age] = value_of(step.alarm.series, there)
 
     def decide(self, minute: int, moment: datetime, service: _Service) -> _Decision | None:
         scheduled = self._scheduled(moment, service.desired)
@@ -350,12 +365,9 @@ class _Scaler:
     def _breaching(self, policy: Policy, alarm: Alarm) -> float | None:
         """The newest value of a policy's series if its alarm is in alarm."""
         seen = self._seen[policy.name]
-        if len(seen) < alarm.periods:
+        if alarm.state(seen) is not State.ALARM:
             return None
-        values = [value for value in islice(seen, len(seen) - alarm.periods, None) if value is not None]
-        if sum(map(alarm.breached_by, values)) < alarm.datapoints:
-            return None
-        return values[-1]
+        return next(value for value in reversed(seen) if value is not None)
 
 
 def _high(tracking: TargetTracking) -> Alarm:

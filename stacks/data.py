@@ -81,7 +81,7 @@ class DataStack(Stack):
                 topic=network.alarm_topic,
                 removal_policy=keep,
             )
-            self.alarms.append(kept.alarm)
+            self.alarms += kept.alarms
         else:
             acknowledge(
                 self.database.serving,

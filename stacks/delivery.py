@@ -13,6 +13,7 @@ from platform_constructs.encryption_key import EncryptionKey
 from platform_constructs.image_repository import ImageRepository
 from platform_constructs.microservice import Microservice
 from platform_constructs.pipeline_notifications import PipelineNotifications
+from platform_constructs.platform_events import PipelineEvents
 from platform_constructs.service_pipeline import ServicePipeline, ServicePipelineProps
 from platform_constructs.source_repository import SourceRepository, SourceRepositoryProps
 from settings import Delivery, Release
@@ -75,12 +76,18 @@ class DeliveryStack(Stack):
                 connection_arn=delivery.connection_arn,
             ),
         )
-        notifications = PipelineNotifications(self, "Notifications", topic=network.alarm_topic)
-        self.pipelines: dict[str, codepipeline.IPipeline] = {}
+        notifications = (
+            PipelineNotifications(self, "Notifications", topic=network.alarm_topic)
+            if release.approval
+            else None
+        )
+        self.events = PipelineEvents(
+            prefix=prefix, begin_empty=delivery.source == "codecommit" and delivery.create_repository
+        )
         for microservice in compute.microservices.values():
             pipeline = self._pipeline(microservice)
-            notifications.watch(pipeline)
-            self.pipelines[microservice.name] = pipeline
+            if notifications is not None:
+                notifications.watch(pipeline)
             CfnOutput(
                 self,
                 f"{microservice.node.id}PipelineUrl",

@@ -68,6 +68,7 @@ class NetworkStack(Stack):
         self.alarm_topic = AlarmTopic(
             self,
             "Alarms",
+            environment=prefix,
             encryption_key=topic_key,
             emails=alarms.emails,
             runbook_url=alarms.runbook_url,

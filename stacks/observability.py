@@ -62,6 +62,8 @@ class ObservabilityStack(Stack):
             "Events",
             microservices=microservices,
             database=data.database,
+            pipelines=delivery.events if delivery else None,
+            topic=topic,
             logs_key=kms.Key.from_key_arn(self, "LogsKey", network.logs_key.key_arn),
             removal_policy=keep,
         )
@@ -106,7 +108,7 @@ class ObservabilityStack(Stack):
             self,
             "ReleaseAlarms",
             events=events,
-            pipelines=delivery.pipelines if delivery else {},
+            pipelines=delivery is not None,
             topic=topic,
         )
         visitor = None

@@ -52,7 +52,7 @@ def _parts(scope: Construct, construct_id: str, rules: Sequence[str]) -> dict[st
     """A silent alarm for each rule, by name."""
     whole, ids = (
         alarm_name(scope, construct_id),
-        [f"{construct_id}{number + 1}" for number in range(len(rules))],
+        [f"{construct_id}Part{number + 1}" for number in range(len(rules))],
     )
     return {
         alarm_name(scope, part): cloudwatch.CompositeAlarm(

@@ -9,11 +9,14 @@ from platform_constructs.alarm_topic import AlarmTopic
 from platform_constructs.compliance import acknowledge
 from platform_constructs.operator_alarm import OperatorAlarm
 
+# A day, the hour in which a job may begin and the eight in which it has to end.
+_LONGEST_HOURS = 33
+
 
 class DatabaseBackup(Construct):
     """A snapshot a day, beside the database's own backups, in an encrypted vault that nobody can take one from.
 
-    They outlive the database, and whoever may delete it. People are told of a snapshot that failed.
+    They outlive the database, and whoever may delete it. People are told of a snapshot that failed, and when none came.
     """
 
     def __init__(
@@ -53,22 +56,41 @@ class DatabaseBackup(Construct):
             "IAM4[Policy::arn:<AWS::Partition>:iam::aws:policy/service-role/AWSBackupServiceRolePolicyForBackup]",
             "AWS maintains this policy for exactly this purpose and only AWS Backup can assume the role.",
         )
-        failures = cloudwatch.Metric(
-            namespace="AWS/Backup",
-            metric_name="NumberOfBackupJobsFailed",
-            dimensions_map={"BackupVaultName": vault.backup_vault_name},
-            statistic="Sum",
-            period=Duration.hours(1),
-        )
-        self.alarm = OperatorAlarm(
-            self,
-            "BackupFailed",
-            metric=failures,
-            says="A snapshot of the database failed",
-            comparison="above",
-            threshold=0,
-            periods=1,
-            # No job failed, nothing is reported.
-            missing="fine",
-            topic=topic,
-        )
+        self.alarms = [
+            OperatorAlarm(
+                self,
+                "BackupFailed",
+                metric=_jobs(vault, "NumberOfBackupJobsFailed"),
+                says="A snapshot of the database failed",
+                comparison="above",
+                threshold=0,
+                periods=1,
+                # No job failed, nothing is reported.
+                missing="fine",
+                topic=topic,
+            ),
+            # A job that never began, or not in time, is no failed one. Hours of which nothing is told are the rule, so
+            # no hour is a breach: what counts is that there is none left to look at.
+            OperatorAlarm(
+                self,
+                "BackupMissing",
+                metric=_jobs(vault, "NumberOfBackupJobsCompleted"),
+                says=f"No snapshot of the database was completed for {_LONGEST_HOURS} hours",
+                comparison="below",
+                threshold=1,
+                periods=_LONGEST_HOURS,
+                missing="told",
+                topic=topic,
+            ),
+        ]
+
+
+def _jobs(vault: backup.BackupVault, metric_name: str) -> cloudwatch.Metric:
+    # https://docs.aws.amazon.com/aws-backup/latest/devguide/cloudwatch.html
+    return cloudwatch.Metric(
+        namespace="AWS/Backup",
+        metric_name=metric_name,
+        dimensions_map={"BackupVaultName": vault.backup_vault_name},
+        statistic="Sum",
+        period=Duration.hours(1),
+    )

@@ -291,7 +291,8 @@ class Microservice(Construct):
     def metric_idle_cpu(self, min_tasks: int, period: Duration) -> cloudwatch.MathExpression:
         """Percent of the CPU in use while more than `min_tasks` run; 100 with no more than these, which may idle."""
         return cloudwatch.MathExpression(
-            expression=f"IF(running_tasks > {min_tasks}, used_cpu, 100)",
+            # One that is late beside one that is there would be taken for 0.
+            expression=f"IF(used_cpu >= 0 AND running_tasks >= 0, IF(running_tasks > {min_tasks}, used_cpu, 100))",
             label="CPU above the minimum of tasks (%)",
             period=period,
             using_metrics={

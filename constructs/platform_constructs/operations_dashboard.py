@@ -158,8 +158,8 @@ def _releases(events: PlatformEvents) -> list[cloudwatch.ConcreteWidget]:
             width=_GRID // 2,
             log_group_names=[events.log_group.log_group_name],
             query_lines=[
-                "fields @timestamp, coalesce(detail.application, resources.0, detail.SourceIdentifier) as what, "
-                "coalesce(detail.state, detail.eventName, detail.Message) as happened",
+                "fields @timestamp, coalesce(detail.application, detail.pipeline, resources.0, "
+                "detail.SourceIdentifier) as what, coalesce(detail.state, detail.eventName, detail.Message) as happened",
                 "sort @timestamp desc",
                 "limit 20",
             ],

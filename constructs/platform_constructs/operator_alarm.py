@@ -15,6 +15,7 @@ _MISSING = {
     "fine": cloudwatch.TreatMissingData.NOT_BREACHING,
     "breaching": cloudwatch.TreatMissingData.BREACHING,
     "keeps": cloudwatch.TreatMissingData.IGNORE,
+    "told": cloudwatch.TreatMissingData.MISSING,
 }
 
 
@@ -23,9 +24,15 @@ class OperatorAlarm(cloudwatch.Alarm):
 
     It is named by its place in the stack, so that a message says what it is about and other stacks can name it
     (`name`). The construct's id is the section of the runbook: `CpuHigh` leads to `#cpu-high`, unless it shares the
-    `section` of another. `missing` is what a period
-    without data means: all is "fine", it is as bad as a "breaching" one, or the alarm "keeps" its state. Every
-    alarm decides that for itself, so there is no default.
+    `section` of another.
+
+    It fires when `periods` of the latest `out_of` (as many, if not given) are beyond the threshold. The newest one or two
+    may not be complete yet, and then read too low: more periods are looked at than are needed where that hides a
+    breach, and more are needed than are ever late where that feigns one.
+
+    `missing` is what no data means: all is "fine", it is as bad as a "breaching" period, the alarm "keeps" its state, or
+    people are "told" when data stop coming, and not before the first came. Every alarm decides that for itself, so there
+    is no default.
     """
 
     def __init__(
@@ -38,8 +45,9 @@ class OperatorAlarm(cloudwatch.Alarm):
         comparison: Literal["above", "below"],
         threshold: float,
         periods: int,
-        missing: Literal["fine", "breaching", "keeps"],
+        missing: Literal["fine", "breaching", "keeps", "told"],
         topic: AlarmTopic,
+        out_of: int | None = None,
         section: str | None = None,
     ) -> None:
         self.name = alarm_name(scope, construct_id)
@@ -51,11 +59,11 @@ class OperatorAlarm(cloudwatch.Alarm):
             alarm_description=topic.description(says, kebab_case(section or construct_id)),
             comparison_operator=_COMPARISONS[comparison],
             threshold=threshold,
-            evaluation_periods=periods,
+            evaluation_periods=out_of or periods,
             datapoints_to_alarm=periods,
             treat_missing_data=_MISSING[missing],
         )
-        topic.notify(self)
+        topic.notify(self, when_silent=missing == "told")
 
 
 def alarm_name(scope: Construct, construct_id: str) -> str:

@@ -7,7 +7,7 @@ from platform_constructs.alarm_topic import AlarmTopic
 
 
 class PipelineNotifications(Construct):
-    """Tells people about releases that failed, and why, and about those that wait for their approval."""
+    """Tells people about releases that wait for their approval."""
 
     def __init__(self, scope: Construct, construct_id: str, *, topic: AlarmTopic) -> None:
         super().__init__(scope, construct_id)
@@ -15,13 +15,10 @@ class PipelineNotifications(Construct):
         self._topic = sns.Topic.from_topic_arn(self, "Topic", topic.topic.topic_arn)
 
     def watch(self, pipeline: codepipeline.Pipeline) -> None:
-        """Tell when an execution fails, or waits for a person."""
+        """Tell when an execution waits for a person."""
         pipeline.notify_on(
-            "Failures",
+            "Approvals",
             self._topic,
-            events=[
-                codepipeline.PipelineNotificationEvents.PIPELINE_EXECUTION_FAILED,
-                codepipeline.PipelineNotificationEvents.MANUAL_APPROVAL_NEEDED,
-            ],
+            events=[codepipeline.PipelineNotificationEvents.MANUAL_APPROVAL_NEEDED],
             detail_type=notifications.DetailType.FULL,
         )

@@ -1,4 +1,5 @@
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import jsii
 from aws_cdk import ArnFormat, Duration, RemovalPolicy, Stack
@@ -10,6 +11,7 @@ from aws_cdk import aws_logs as logs
 from aws_cdk.interfaces.aws_events import IRuleRef
 from constructs import Construct
 
+from platform_constructs.alarm_topic import AlarmTopic
 from platform_constructs.microservice import Microservice
 from platform_constructs.relational_database import RelationalDatabase
 
@@ -25,11 +27,43 @@ _RELEASE_STATES: Mapping[str, tuple[Sequence[str], Sequence[str]]] = {
 _DATABASE_EVENTS = {"db-instance": "RDS DB Instance Event", "db-cluster": "RDS DB Cluster Event"}
 
 
+@dataclass(frozen=True, kw_only=True)
+class PipelineEvents:
+    """What pipelines tell of themselves, whose names begin with `prefix`.
+
+    The execution that comes of a pipeline's creation fails where the repository is new and empty: that is how it begins.
+    """
+
+    prefix: str
+    begin_empty: bool
+
+    def failed(self) -> events.EventPattern:
+        """Executions that failed, and not because nothing was ever pushed."""
+        # https://docs.aws.amazon.com/codepipeline/latest/userguide/detect-state-changes-cloudwatch-events.html
+        trigger = "execution-trigger"
+        begun = {
+            "$or": [
+                {trigger: {"trigger-type": [{"anything-but": ["CreatePipeline"]}]}},
+                {trigger: {"trigger-type": [{"exists": False}]}},
+            ]
+        }
+        return events.EventPattern(
+            source=["aws.codepipeline"],
+            detail_type=["CodePipeline Pipeline Execution State Change"],
+            detail={
+                "pipeline": events.Match.prefix(f"{self.prefix}-"),
+                "state": ["FAILED"],
+                **(begun if self.begin_empty else {}),
+            },
+        )
+
+
 class PlatformEvents(Construct):
     """What happened to the platform: releases and failovers, each kept as a line of a log and counted as a metric.
 
     A dashboard's vertical annotations are fixed when it is deployed, so a release cannot draw one. Amazon
-    EventBridge counts the events that match a rule, which can be drawn and can raise an alarm.
+    EventBridge counts the events that match a rule, which can be drawn and can raise an alarm. Of a pipeline that failed
+    people are also told which, as the alarm counts for all of them.
     """
 
     def __init__(
@@ -39,6 +73,8 @@ class PlatformEvents(Construct):
         *,
         microservices: Sequence[Microservice],
         database: RelationalDatabase,
+        pipelines: PipelineEvents | None,
+        topic: AlarmTopic,
         logs_key: kms.IKey,
         removal_policy: RemovalPolicy,
     ) -> None:
@@ -84,6 +120,19 @@ class PlatformEvents(Construct):
             ),
         )
 
+        if pipelines is not None:
+            self._rules["PipelineFailed"] = self._rule("PipelineFailed", pipelines.failed())
+            self._rules["PipelineFailed"].add_target(
+                topic.message(
+                    self,
+                    topic.description(
+                        f"The pipeline {events.EventField.from_path('$.detail.pipeline')} failed, in its execution "
+                        f"{events.EventField.from_path('$.detail.execution-id')}",
+                        "pipeline-failed",
+                    ),
+                )
+            )
+
     def metric_releases_started(self, period: Duration) -> cloudwatch.Metric:
         """Releases that began, of any service, as a count a period."""
         return self._metric("ReleaseStarted", "started", period)
@@ -95,6 +144,10 @@ class PlatformEvents(Construct):
     def metric_releases_failed(self, period: Duration) -> cloudwatch.Metric:
         """Releases that failed or were stopped, as a count a period."""
         return self._metric("ReleaseFailed", "failed", period)
+
+    def metric_pipelines_failed(self, period: Duration) -> cloudwatch.Metric:
+        """Executions of pipelines that failed, as a count a period."""
+        return self._metric("PipelineFailed", "pipeline failed", period)
 
     def metric_failovers(self, period: Duration) -> cloudwatch.Metric:
         """Events of a failover of the database, as a count a period: its start and its end are one each."""

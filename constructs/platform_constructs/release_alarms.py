@@ -1,8 +1,4 @@
-from collections.abc import Mapping
-
 from aws_cdk import Duration
-from aws_cdk import aws_cloudwatch as cloudwatch
-from aws_cdk import aws_codepipeline as codepipeline
 from constructs import Construct
 
 from platform_constructs.alarm_topic import AlarmTopic
@@ -21,7 +17,7 @@ class ReleaseAlarms(Construct):
         construct_id: str,
         *,
         events: PlatformEvents,
-        pipelines: Mapping[str, codepipeline.IPipeline],
+        pipelines: bool,
         topic: AlarmTopic,
     ) -> None:
         super().__init__(scope, construct_id)
@@ -39,24 +35,16 @@ class ReleaseAlarms(Construct):
                 topic=topic,
             )
         ]
-        for name, pipeline in pipelines.items():
-            # Each in a scope of its own, so that all have the same id and with it the same section of the runbook.
+        if pipelines:
             self.alarms.append(
                 OperatorAlarm(
-                    Construct(self, name),
+                    self,
                     "PipelineFailed",
-                    metric=cloudwatch.Metric(
-                        namespace="AWS/CodePipeline",
-                        metric_name="FailedPipelineExecutions",
-                        dimensions_map={"PipelineName": pipeline.pipeline_name},
-                        statistic="Sum",
-                        period=_FIVE_MINUTES,
-                    ),
-                    says=f"The pipeline of {name} failed: its last push is not released",
+                    metric=events.metric_pipelines_failed(_FIVE_MINUTES),
+                    says="A pipeline failed: its last push is not released",
                     comparison="above",
                     threshold=0,
                     periods=1,
-                    # No execution, no failure.
                     missing="fine",
                     topic=topic,
                 )

@@ -64,7 +64,8 @@ class ServiceAlarms(Construct):
                 says=f"{name} has no healthy task: its users get errors",
                 comparison="below",
                 threshold=1,
-                periods=2,
+                # As long as the group that serves is late, the idle one alone counts for a minute or two.
+                periods=3,
                 # Without targets the load balancer reports nothing at all.
                 missing="breaching",
                 topic=topic,

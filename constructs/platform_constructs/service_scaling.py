@@ -11,6 +11,9 @@ from constructs import Construct
 from platform_constructs.cron_expression import CronExpression
 
 _MINUTE = Duration.minutes(1)
+_STEP_MINUTES = 2
+# After which the load balancer has told of a minute.
+_LATE_MINUTES = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,18 +78,7 @@ class ServiceScaling(Construct):
             )
         if props.target_requests_per_task is not None:
             self._track_requests(count, props.target_requests_per_task)
-        count.scale_on_metric(
-            "Steps",
-            metric=self._load(),
-            adjustment_type=autoscaling.AdjustmentType.CHANGE_IN_CAPACITY,
-            scaling_steps=[
-                autoscaling.ScalingInterval(upper=props.step_in_cpu_percent, change=-1),
-                autoscaling.ScalingInterval(lower=props.step_out_cpu_percent, change=+1),
-            ],
-            evaluation_periods=2,
-            datapoints_to_alarm=2,
-            cooldown=props.cooldown,
-        )
+        self._step(count)
         for schedule in props.schedules:
             count.scale_on_schedule(
                 schedule.name,
@@ -96,12 +88,36 @@ class ServiceScaling(Construct):
                 max_capacity=schedule.max_tasks,
             )
 
+    def _step(self, count: ecs.ScalableTaskCount) -> None:
+        props = self._props
+        # The target's own method: the count's does not tell what it made.
+        steps = _scalable_target(count).scale_on_metric(
+            "Steps",
+            metric=self._load(),
+            adjustment_type=autoscaling.AdjustmentType.CHANGE_IN_CAPACITY,
+            scaling_steps=[
+                autoscaling.ScalingInterval(upper=props.step_in_cpu_percent, change=-1),
+                autoscaling.ScalingInterval(lower=props.step_out_cpu_percent, change=+1),
+            ],
+            evaluation_periods=_STEP_MINUTES,
+            datapoints_to_alarm=_STEP_MINUTES,
+            cooldown=props.cooldown,
+        )
+        if props.target_requests_per_task is not None:
+            # Requests that are late look like none: so that older minutes decide as well, it takes more of them.
+            alarm = steps.lower_alarm
+            assert alarm is not None, "there is a step below"  # noqa: S101
+            low = cast(cloudwatch.CfnAlarm, alarm.node.default_child)
+            low.evaluation_periods = low.datapoints_to_alarm = _STEP_MINUTES + _LATE_MINUTES
+
     def _load(self) -> cloudwatch.MathExpression:
         """CPU that a desired task has to carry, in percent; or memory or requests, whichever is nearest to its target.
 
         During a release twice the desired tasks run and half of them idle, which halves the average of all.
         Memory and requests are scaled so that they read as the low step where one task less would just bring
-        them to their target.
+        them to their target. A minute of which a part is late has no value: metric math would take the part for 0
+        (https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/using-metric-math.html#metric-math-syntax),
+        and idle tasks would go that do not idle. Requests are not among these parts, as no requests are no data.
         """
         props = self._props
         fewest = min([props.min_tasks, *(each.min_tasks for each in props.schedules)])
@@ -111,16 +127,18 @@ class ServiceScaling(Construct):
             "running": self._metric_tasks("RunningTaskCount"),
             "desired": self._metric_tasks("DesiredTaskCount"),
         }
-        # Counts that are late are taken to be the last ones; without any this is the plain CPU.
-        terms = ["cpu * FILL(FILL(running, REPEAT), 1) / FILL(FILL(desired, REPEAT), 1)"]
+        present = "cpu >= 0 AND running >= 0 AND desired > 0"
+        terms = ["cpu * running / desired"]
         if props.target_memory_percent is not None:
             metrics["memory"] = self._service.metric_memory_utilization(period=_MINUTE, statistic="Average")
+            present += " AND memory >= 0"
             terms.append(f"memory * {low / props.target_memory_percent:.6g}")
         if props.target_requests_per_task is not None:
             metrics["requests"] = self._requests_per_task
             terms.append(f"requests * {low / props.target_requests_per_task:.6g}")
+        load = terms[0] if len(terms) == 1 else f"MAX([{', '.join(terms)}])"
         return cloudwatch.MathExpression(
-            expression=terms[0] if len(terms) == 1 else f"MAX([{', '.join(terms)}])",
+            expression=f"IF({present}, {load})",
             label="load (%)",
             period=_MINUTE,
             using_metrics=metrics,
@@ -142,7 +160,7 @@ class ServiceScaling(Construct):
     def _track_requests(self, count: ecs.ScalableTaskCount, target: int) -> None:
         # ALBRequestCountPerTarget knows one target group, so a swap would blind it
         # (https://github.com/aws/containers-roadmap/issues/1681), and the L2 takes no metric math.
-        scalable_target = cast(autoscaling.ScalableTarget, count.node.find_child("Target"))
+        scalable_target = _scalable_target(count)
         policy = autoscaling.CfnScalingPolicy
         policy(
             scalable_target,
@@ -159,6 +177,10 @@ class ServiceScaling(Construct):
                 ),
             ),
         )
+
+
+def _scalable_target(count: ecs.ScalableTaskCount) -> autoscaling.ScalableTarget:
+    return cast(autoscaling.ScalableTarget, count.node.find_child("Target"))
 
 
 def _queries(

@@ -19,6 +19,8 @@ from platform_constructs.public_distribution import PublicDistribution
 from platform_constructs.public_load_balancer import PublicLoadBalancer
 from platform_constructs.viewer_network import ADMIN, HEADER
 
+# Newer than CDK knows: https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Synthetics_Library_python_selenium.html
+_RUNTIME = synthetics.Runtime("syn-python-selenium-14.0", synthetics.RuntimeFamily.PYTHON)
 _CODE = Path(__file__).parent / "handlers" / "canary"
 
 
@@ -80,7 +82,7 @@ class SyntheticCanary(Construct):
             self,
             "Canary",
             canary_name=name,
-            runtime=synthetics.Runtime.SYNTHETICS_PYTHON_SELENIUM_7_0,
+            runtime=_RUNTIME,
             test=synthetics.Test.custom(
                 code=synthetics.Code.from_asset(str(_CODE), exclude=["__pycache__", "*.pyc"]),
                 handler="directory_canary.handler",
@@ -110,8 +112,8 @@ class SyntheticCanary(Construct):
             comparison="below",
             threshold=100,
             periods=2,
-            # A visitor that reports nothing did not get through.
-            missing="breaching",
+            # It begins with the alarm, which must not fire before the first visit.
+            missing="told",
             topic=topic,
         )
 

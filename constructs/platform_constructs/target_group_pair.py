@@ -5,7 +5,10 @@ from aws_cdk import aws_elasticloadbalancingv2 as elbv2
 from constructs import Construct
 
 _MINUTE = Duration.minutes(1)
-_SUM = "FILL({blue}, 0) + FILL({green}, 0)"
+# Over the groups that report: one of them is idle, and has no data. Not FILL: it makes a value of the newest minute,
+# which is not there yet, and an alarm would look at that for ever.
+# https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/using-metric-math.html#metric-math-syntax-functions-list
+_SUM = "SUM([{blue}, {green}])"
 
 
 class TargetGroupPair(Construct):
@@ -45,8 +48,20 @@ class TargetGroupPair(Construct):
         )
 
     def metric_server_errors(self, period: Duration = _MINUTE) -> cloudwatch.MathExpression:
-        """Answers 5xx of the tasks, as a count a period."""
-        return self._combined(_SUM, "errors", "5xx", "HTTPCode_Target_5XX_Count", "Sum", period)
+        """Answers 5xx of the tasks, as a count a period; 0 where all answers were good, no data without requests.
+
+        The load balancer reports a count of errors only where there are some. An alarm over such a metric takes errors
+        long ago for the latest, and those of a minute each for errors in a row.
+        """
+        return cloudwatch.MathExpression(
+            expression="IF(requests > 0, errors)",
+            label="5xx",
+            period=period,
+            using_metrics={
+                "requests": self.metric_requests(period),
+                "errors": self._combined(_SUM, "errors", "5xx", "HTTPCode_Target_5XX_Count", "Sum", period),
+            },
+        )
 
     def metric_server_error_percent(self, period: Duration = _MINUTE) -> cloudwatch.MathExpression:
         """Share of the requests that the tasks answered with 5xx; 0 below 20 requests a period, too few for a share."""

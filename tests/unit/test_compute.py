@@ -294,7 +294,7 @@ def test_requests_a_task_are_those_of_both_target_groups(project: Path, tmp_path
         if logical_id.startswith("Customer")
     }
     assert [query["Expression"] for query in queries if query["ReturnData"]] == [
-        "FILL(perTask_blue, 0) + FILL(perTask_green, 0)"
+        "SUM([perTask_blue, perTask_green])"
     ]
     # Removing looks at every target: 30 % is where one task less of three reaches it.
     expressions = [

@@ -229,15 +229,16 @@ def test_no_alarm_and_no_widget_looks_at_one_group_of_a_pair_only(deployed: Mapp
 
 
 def test_an_expression_over_a_pair_takes_a_silent_group_for_nothing(templates: Synthesize) -> None:
-    """Without FILL a sum has no value as long as one of the two groups reports nothing, which one of them always does."""
+    """One of the two groups always reports nothing."""
     sums = 0
     for _, _, alarm in alarms_of(templates("prod")):
         for query in alarm.get("Metrics", []):
             expression = query.get("Expression", "")
-            if "_blue +" in expression or "_blue, 0" in expression:
-                assert re.fullmatch(r"FILL\(\w+_blue, 0\) \+ FILL\(\w+_green, 0\)", expression)
+            if "_blue" in expression:
+                assert re.fullmatch(r"(SUM|MAX)\(\[(\w+)_blue, \2_green\]\)", expression)
                 sums += 1
-    assert sums == 2 * 6
+    # Errors and requests of the three alarms of errors (the share needs requests twice), healthy and unhealthy tasks, answers' time.
+    assert sums == 2 * (3 * 2 + 1 + 3)
 
 
 def sections_of(markdown: str) -> dict[str, str]:
@@ -264,7 +265,6 @@ def test_every_alarm_has_an_action_and_those_without_people_drive_scaling(
         (action,) = alarm["AlarmActions"]
         if tells_people(alarm):
             assert found(deployed, stack, action) == f"{topic}:AWS::SNS::Topic.Ref"
-            assert alarm["OKActions"] == alarm["AlarmActions"]
         else:
             assert found(deployed, stack, action).endswith("ScalingPolicy.Ref"), logical_id
 
@@ -286,7 +286,7 @@ def test_every_alarm_says_what_missing_data_means_as_the_runbook_tells(
     deployed: Mapping[str, Template],
 ) -> None:
     breaching = {
-        *("NoHealthyTask", "NoRunningTask", "CanaryFailed"),
+        *("NoHealthyTask", "NoRunningTask"),
         *("DatabaseCpuHigh", "ReplicaCpuHigh", "CacheCpuHigh", "DatabaseProxyUnavailable"),
     }
     keeping = {
@@ -300,6 +300,8 @@ def test_every_alarm_says_what_missing_data_means_as_the_runbook_tells(
             path = deployed[stack]["Resources"][logical_id]["Metadata"]["aws:cdk:path"]
             name = path.removesuffix("/Resource").rpartition("/")[2]
             expected = "breaching" if name in breaching else "ignore" if name in keeping else "notBreaching"
+            if name in ("BackupMissing", "CanaryFailed"):
+                expected = "missing"
             assert alarm["TreatMissingData"] == expected, logical_id
 
 
@@ -323,7 +325,8 @@ EXPECTED = {
     *("DatabaseProxyUnavailable", "DatabaseProxyPinned", "DatabaseProxyBorrowSlow", "DatabaseProxyRefusing"),
     *("RotationSingleUserFailed", "MigratorUserRotationFailed"),
     *("CustomerUserRotationFailed", "EmployeeUserRotationFailed"),
-    *("DatabaseFailover", "BackupFailed", "DeploymentFailed", "PipelineFailed", "CanaryFailed"),
+    *("DatabaseFailover", "BackupFailed", "BackupMissing", "DeploymentFailed", "PipelineFailed"),
+    "CanaryFailed",
 }
 
 
@@ -356,7 +359,9 @@ def test_cpu_is_told_at_the_levels_that_scale(templates: Synthesize) -> None:
     assert low["Threshold"] == scaling.step_in_cpu_percent
     # Idling at the minimum is what a quiet night looks like.
     expression = next(each["Expression"] for each in low["Metrics"] if "Expression" in each)
-    assert expression == f"IF(running_tasks > {scaling.min_tasks}, used_cpu, 100)"
+    assert expression == (
+        f"IF(used_cpu >= 0 AND running_tasks >= 0, IF(running_tasks > {scaling.min_tasks}, used_cpu, 100))"
+    )
 
 
 def test_customers_are_affected_when_anything_they_see_fails(complete: Mapping[str, Template]) -> None:
@@ -563,16 +568,44 @@ def test_releases_and_failovers_are_kept_as_lines_of_a_log(
     (group,) = of_type(template, "AWS::Logs::LogGroup")
     rules = of_type(template, "AWS::Events::Rule")
     assert sorted(each["EventPattern"]["source"][0] for each in rules.values()) == sorted(
-        [source] * 3 + ["aws.rds"]
+        [source] * 3 + ["aws.rds"] + ["aws.codepipeline"] * bool(settings.load(name).delivery)
     )
     for rule in rules.values():
-        (target,) = rule["Targets"]
+        target, *_ = rule["Targets"]
         assert found(templates(name), "Observability", target["Arn"]).endswith(
             f":log-group:{group}:AWS::Logs::LogGroup.Ref"
         )
     policy = only(of_type(template, "AWS::Logs::ResourcePolicy"))
     assert policy["PolicyName"] == f"suppliers-{name}-observability-events"
     assert "events.amazonaws.com" in json.dumps(policy["PolicyDocument"])
+
+
+def test_a_pipeline_that_failed_is_told_by_name_but_not_the_first_run_over_an_empty_repository(
+    templates: Synthesize, project: Path, tmp_path: Path
+) -> None:
+    """A pipeline runs once when it is made: https://docs.aws.amazon.com/codepipeline/latest/userguide/pipelines-create.html"""
+
+    def rule(found_templates: Mapping[str, Template]) -> Any:
+        return only(by_path(found_templates["Observability"], "Events/PipelineFailed/Resource"))["Properties"]
+
+    ours = rule(templates("prod"))
+    assert ours["EventPattern"]["detail"] == {
+        "pipeline": [{"prefix": "suppliers-prod-"}],
+        "state": ["FAILED"],
+        "$or": [
+            {"execution-trigger": {"trigger-type": [{"anything-but": ["CreatePipeline"]}]}},
+            {"execution-trigger": {"trigger-type": [{"exists": False}]}},
+        ],
+    }
+    _, people = ours["Targets"]
+    assert "Topic" in json.dumps(people["Arn"])
+    text = people["InputTransformer"]["InputTemplate"]
+    assert "<detail-pipeline> failed" in text
+    assert "#pipeline-failed" in text
+    file = project / "environments/prod.toml"
+    file.write_text(file.read_text().replace('source = "codecommit"', "create_repository = false"))
+    theirs = rule(synthesize(settings.load("prod", project), tmp_path / "out"))
+    assert "$or" not in theirs["EventPattern"]["detail"]
 
 
 # Dashboard --------------------------------------------------------------------------------------------------
@@ -652,7 +685,7 @@ def test_the_canary_runs_inside_and_its_results_are_encrypted_and_go_away(
 ) -> None:
     template = complete["Observability"]
     canary = only(of_type(template, "AWS::Synthetics::Canary"))
-    assert canary["RuntimeVersion"] == "syn-python-selenium-7.0"
+    assert canary["RuntimeVersion"] == "syn-python-selenium-14.0"
     assert canary["Schedule"]["Expression"] == "rate(5 minutes)"
     assert canary["VPCConfig"]["SubnetIds"]
     assert canary["Code"]["Handler"] == "directory_canary.handler"

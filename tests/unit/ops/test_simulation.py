@@ -226,12 +226,75 @@ def test_requests_of_one_group_alone_would_go_blind_after_a_swap(with_every_targ
         configuration = properties.get("TargetTrackingScalingPolicyConfiguration", {})
         for query in configuration.get("CustomizedMetricSpecification", {}).get("Metrics", ()):
             if "Expression" in query:
-                query["Expression"] = "FILL(perTask_blue, 0)"
+                query["Expression"] = "SUM([perTask_blue])"
 
     weekend = datetime(2026, 1, 10, tzinfo=UTC)
     blind = replay(changed(with_every_target, only_blue), after_a_swap(), start=weekend)
     # The step still sees them, one task at a time.
     assert not [change for change in blind.changes if "RequestCountPerTarget" in change.by]
+
+
+LATE = (
+    "RunningTaskCount",
+    "DesiredTaskCount",
+    "CPUUtilization",
+    "MemoryUtilization",
+    "RequestCountPerTarget",
+)
+
+
+@pytest.mark.parametrize("minutes", [1, 2])
+@pytest.mark.parametrize("late", [*([each] for each in LATE), LATE])
+@pytest.mark.parametrize(
+    "load",
+    [
+        {"cpu": 1.45, "requests": 300, "memory": 0.4},
+        {"cpu": 0.3, "requests": 1500, "memory": 0.4},
+        {"cpu": 0.3, "requests": 100, "memory": 1.7},
+        {"cpu": 0.5, "requests": 0, "memory": 0.4},
+    ],
+    ids=lambda load: f"{load['cpu']:g} cpu {load['requests']:g} requests {load['memory']:g} memory",
+)
+def test_what_is_published_late_makes_the_count_neither_fall_nor_turn(
+    every_target: ServicePolicies, load: dict[str, float], late: list[str], minutes: int
+) -> None:
+    weekend = datetime(2026, 1, 10, tzinfo=UTC)
+    curve = steady(180, range(60, 90), **load)
+    needed = 2 if load["cpu"] == 0.5 else 3
+    punctual = replay(every_target, curve, start=weekend)
+    reached = punctual.minutes_until(needed)
+    assert reached is not None
+    delayed = replay(every_target, curve, start=weekend, late_minutes=dict.fromkeys(late, minutes))
+    assert all(minute.desired >= needed for minute in delayed.minutes[reached + minutes :])
+    # What looks back on older minutes may add one too many, which goes again once.
+    assert delayed.direction_changes <= 1
+
+
+def test_a_part_that_is_late_would_take_tasks_away_if_it_were_taken_for_nothing(
+    templates: Synthesize, policies: ServicePolicies
+) -> None:
+    def unguarded(resource_type: str, properties: dict[str, Any]) -> None:
+        if resource_type == "AWS::CloudWatch::Alarm" and properties["Threshold"] in (30, 70):
+            for query in properties["Metrics"]:
+                if "cpu" in query.get("Expression", ""):
+                    query["Expression"] = "cpu * running / desired"
+
+    busy, late = steady(180, cpu=1.2), {"RunningTaskCount": 2}
+    naive = changed(dict(templates("prod")["Compute"]), unguarded)
+    assert len(replay(naive, busy, late_minutes=late).flaps) > 5
+    assert not replay(policies, busy, late_minutes=late).flaps
+
+
+def test_tasks_still_go_when_values_are_late(every_target: ServicePolicies) -> None:
+    loads = (*steady(60, cpu=1.9, requests=900).loads, *steady(60, cpu=0.3, requests=100).loads)
+    for minutes in (0, 1, 2):
+        found = replay(
+            every_target,
+            LoadCurve("fall", "", loads),
+            start=datetime(2026, 1, 10, tzinfo=UTC),
+            late_minutes=dict.fromkeys(LATE, minutes),
+        )
+        assert found.minutes[-1].desired == 2, minutes
 
 
 def test_office_hours_raise_the_minimum_by_the_clock_of_their_zone(every_target: ServicePolicies) -> None:
