@@ -15,7 +15,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from ops import database, live
+from ops import alarms, database, live
 from ops import deployment as deployed
 from ops.aws import together
 from ops.deployment import Deployment
@@ -106,7 +106,7 @@ def read(session: Session, versions: live.Versions) -> Status:
         services=lambda: live.services(clients, deployment) if has_services else {},
         rules=lambda: live.rules(clients, deployment, "Production") if has_services else [],
         database=lambda: _database(session, deployment) if has_database else None,
-        alarms=lambda: _alarms(session),
+        alarms=lambda: alarms.states(session),
     )
     records: Mapping[str, live.Record] = first["services"]
     shares = live.traffic_by_service(deployment, first["rules"]) if has_services else {}
@@ -124,7 +124,7 @@ def read(session: Session, versions: live.Versions) -> Status:
         versions=lambda: versions.learn(definitions),
         targets=lambda: live.target_health(clients, groups),
     )
-    alarms: Mapping[str, str] = first["alarms"]
+    states: Mapping[str, str] = first["alarms"]
     return Status(
         environment=session.name,
         at=datetime.now(UTC),
@@ -141,8 +141,8 @@ def read(session: Session, versions: live.Versions) -> Status:
             for service in (deployment.services if has_services else ())
         ],
         database=first["database"],
-        alarms=dict(Counter(alarms.values())),
-        alarms_firing=sorted(name for name, state in alarms.items() if state == "ALARM"),
+        alarms=dict(Counter(states.values())),
+        alarms_firing=alarms.firing(states),
     )
 
 
@@ -228,23 +228,6 @@ def _database(session: Session, deployment: Deployment) -> DatabaseStatus | None
     )
 
 
-def _alarms(session: Session) -> dict[str, str]:
-    pages = (
-        session.clients.client("cloudwatch")
-        .get_paginator("describe_alarms")
-        .paginate(
-            AlarmNamePrefix=f"suppliers-{session.name}-",
-            AlarmTypes=["MetricAlarm", "CompositeAlarm"],
-            PaginationConfig={"PageSize": 100},
-        )
-    )
-    return {
-        alarm["AlarmName"]: alarm["StateValue"]
-        for page in pages
-        for alarm in (*page.get("MetricAlarms", []), *page.get("CompositeAlarms", []))
-    }
-
-
 def _parts(found: Status, session: Session) -> Iterator[RenderableType]:
     yield Text.assemble((found.environment, "bold"), f"  {session.environment.region}  {moment(found.at)}")
     stacks = table("stack", "state")
@@ -267,8 +250,8 @@ def _parts(found: Status, session: Session) -> Iterator[RenderableType]:
         )
     else:
         yield Text.assemble(("database  ", "bold"), ("is not there", "red"))
-    alarms = ", ".join(f"{count} {state}" for state, count in sorted(found.alarms.items())) or "none"
-    yield Text.assemble(("alarms    ", "bold"), alarms)
+    told = ", ".join(f"{count} {state}" for state, count in sorted(found.alarms.items())) or "none"
+    yield Text.assemble(("alarms    ", "bold"), told)
     for name in found.alarms_firing:
         yield Text(f"          {name}", "red")
 

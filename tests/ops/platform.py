@@ -82,6 +82,15 @@ class Platform:
             for service in self.services
             for kind in ("ServerErrors", "UnhealthyTasks", "NoHealthyTask", "SlowAnswers", "CpuHigh")
         ]
+        # Nobody is there, so scaling would take tasks away if there were any more to take.
+        self.alarms += [
+            {
+                "AlarmName": f"suppliers-dev-compute-{pascal(service)}TaskCountTargetStepsLowerAlarm-1A2B3C4D",
+                "StateValue": "ALARM",
+                "AlarmActions": [f"arn:aws:autoscaling:{REGION}:{ACCOUNT}:scalingPolicy:1:resource/ecs/x"],
+            }
+            for service in self.services
+        ]
 
     def record(self, service: str) -> dict[str, Any]:
         balancer = {

@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
+import settings
 from ops import validate
 from ops.endpoint import Endpoint
 from tests.ops.account import Account, refuse
@@ -25,6 +26,10 @@ DASHBOARD = {
                     ["AWS/ECS", "CPUUtilization", "ServiceName", "x", "ClusterName", "y", {"label": "CPU"}],
                     [{"expression": "a + b", "label": "both"}],
                     ["AWS/RDS", "CPUUtilization", "DBInstanceIdentifier", "db"],
+                    # Of what nobody did yet.
+                    ["AWS/Events", "TriggeredRules", "RuleName", "release"],
+                    ["AWS/WAFV2", "BlockedRequests", "WebACL", "suppliers-dev", "Rule", "ALL"],
+                    ["Directory", "Requests", "Environment", "dev", "Service", "customer"],
                 ]
             },
         },
@@ -77,7 +82,13 @@ def account(platform: Platform, site: Site, **operations: Any) -> Account:
         cloudwatch__GetDashboard=lambda asked: {"DashboardBody": json.dumps(DASHBOARD)},
         cloudwatch__GetMetricData=lambda asked: {
             "MetricDataResults": [
-                {"Id": query["Id"], "Values": [1.0]} for query in asked["MetricDataQueries"]
+                {
+                    "Id": query["Id"],
+                    "Values": [1.0]
+                    if query["MetricStat"]["Metric"]["Namespace"] in ("AWS/ECS", "AWS/RDS")
+                    else [],
+                }
+                for query in asked["MetricDataQueries"]
             ]
         },
         rds__DescribeEvents=lambda asked: {
@@ -135,6 +146,9 @@ def test_a_platform_that_is_well_passes_every_line_with_evidence(run: Run, site:
     assert status == 0
     assert len(found) == 12
     assert all(line["evidence"] for line in found.values())
+    # Nobody uses it: scaling's own alarms are on, and what counts events has no data.
+    assert found["no alarm fires"]["evidence"] == "10 alarms"
+    assert "none of AWS/Events, AWS/WAFV2, Directory" in found["the dashboard shows data"]["evidence"]
     spread = found["the load balancer answers and spreads the requests"]
     assert spread["evidence"] == "24 x 200; answered by 2 of 2 tasks of customer"
 
@@ -213,6 +227,36 @@ def test_an_application_that_fails_or_answers_from_one_task_only_fails(run: Run,
     assert "24 x 503" in found[check]["evidence"]
 
 
+def test_behind_cloudfront_requests_pass_its_cache_and_are_found_by_the_load_balancer_s_ids(
+    run: Run, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    load = settings.load
+
+    def with_edge(name: str) -> settings.Environment:
+        return load(name).model_copy(update={"cdn": settings.Cdn()})
+
+    def client(endpoint: Endpoint, timeout: float = 5.0) -> httpx.Client:
+        def answer(request: httpx.Request) -> httpx.Response:
+            # What was asked for before is answered at the edge, and ids of viewers are not passed on.
+            if str(request.url) not in asked:
+                asked.append(str(request.url))
+                site.traces.append(f"Root=1-{len(asked):08x}-abcdef")
+            return httpx.Response(site.statuses[request.url.path])
+
+        return httpx.Client(base_url=endpoint.url, transport=httpx.MockTransport(answer))
+
+    monkeypatch.setattr(settings, "load", with_edge)
+    monkeypatch.setattr(Endpoint, "client", client)
+    _, found = results(run, account(Platform(), site))
+    line = found["the load balancer answers and spreads the requests"]
+    assert (line["state"], line["evidence"]) == (
+        "passed",
+        "24 x 200; answered by 2 of 2 tasks of customer",
+    )
+    assert len([each for each in asked if "validate=" in each]) == 24
+
+
 def test_an_open_administration_fails(run: Run, site: Site) -> None:
     site.statuses["/admin/suppliers"] = 200
     status, found = results(run, account(Platform(), site))
@@ -288,9 +332,10 @@ def test_a_silent_dashboard_fails_with_the_namespace_without_data(run: Run, site
     }
     _, found = results(run, made)
     assert (
-        "1 of 2 metrics have data of the last 3 hours, none of AWS/RDS"
+        "1 of 5 metrics have data of the last 3 hours, none of AWS/Events, AWS/RDS, AWS/WAFV2, Directory"
         in found["the dashboard shows data"]["evidence"]
     )
+    assert found["the dashboard shows data"]["state"] == "failed"
 
 
 def test_scaling_without_policies_or_with_narrower_bounds_fails(run: Run, site: Site) -> None:

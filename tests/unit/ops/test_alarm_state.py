@@ -7,7 +7,7 @@ import pytest
 from ops.alarm_state import Missing, State, state_of
 from ops.metric_math import Value, evaluate
 
-O, X = State.OK, State.ALARM
+GOOD, X = State.OK, State.ALARM
 NONE = State.INSUFFICIENT_DATA
 KEEPS = None
 TREATMENTS: tuple[Missing, ...] = ("missing", "ignore", "breaching", "notBreaching")
@@ -15,18 +15,18 @@ TREATMENTS: tuple[Missing, ...] = ("missing", "ignore", "breaching", "notBreachi
 # "Data points ... with the most recent data point on the right", then the states by treatment in the order above:
 # https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/alarms-and-missing-data.html
 THREE_OF_THREE = [
-    ("0 - X - X", (O, O, O, O)),
-    ("0 - - - -", (O, O, O, O)),
-    ("- - - - -", (NONE, KEEPS, X, O)),
+    ("0 - X - X", (GOOD, GOOD, GOOD, GOOD)),
+    ("0 - - - -", (GOOD, GOOD, GOOD, GOOD)),
+    ("- - - - -", (NONE, KEEPS, X, GOOD)),
     ("0 X X - X", (X, X, X, X)),
-    ("- - X - -", (X, KEEPS, X, O)),
+    ("- - X - -", (X, KEEPS, X, GOOD)),
 ]
 TWO_OF_THREE = [
     ("0 - X - X", (X, X, X, X)),
     ("0 0 X 0 X", (X, X, X, X)),
-    ("0 - X - -", (O, O, X, O)),
-    ("- - - - 0", (O, O, X, O)),
-    ("- - - X -", (X, KEEPS, X, O)),
+    ("0 - X - -", (GOOD, GOOD, X, GOOD)),
+    ("- - - - 0", (GOOD, GOOD, X, GOOD)),
+    ("- - - X -", (X, KEEPS, X, GOOD)),
 ]
 
 
