@@ -17,6 +17,7 @@ def build(app: cdk.App, env: Environment) -> None:
     where = cdk.Environment(account=env.account, region=env.region)
     common: dict[str, Any] = {"prefix": f"suppliers-{env.name}", "protected": env.protected, "env": where}
     base: dict[str, Any] = {"zones": env.availability_zones, "network": env.network, "alarms": env.alarms}
+    base |= {"runbook_url": env.runbook_url}
     network = NetworkStack(app, "Network", cache=env.cache is not None, **base, **common)
     kept: dict[str, Any] = {"database": env.database, "backup": env.backup, "users": env.database_users}
     data = DataStack(app, "Data", network=network, cache=env.cache, services=env.services, **kept, **common)

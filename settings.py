@@ -527,7 +527,7 @@ class Alarms(_Section):
     """Who is told, of what, and where they read what to do."""
 
     emails: Annotated[tuple[Email, ...], EachOnce] = Field(default=(), max_length=20, strict=False)
-    runbook_url: Annotated[str, AfterValidator(_runbook_url)] = "docs/runbook.md"
+    runbook_url: Annotated[str, AfterValidator(_runbook_url)] | None = None
     monthly_budget_usd: float | None = Field(default=None, gt=0)
     response_seconds: float = Field(default=2, gt=0, le=60)
     server_errors: int = Field(default=10, ge=0)
@@ -831,6 +831,11 @@ class Observability(_Section):
     edge_is_measured: bool
 
 
+RUNBOOK = "docs/runbook.md"
+# Domains that are nobody's (RFC 2606), and the hosted zone of AWS's own examples.
+_EXAMPLE = re.compile(r"(^|[@.])example\.(com|net|org)$|\.(example|invalid|test)$|EXAMPLE$")
+
+
 class Environment(_Section):
     """Everything one environment is made of."""
 
@@ -874,6 +879,29 @@ class Environment(_Section):
     def test_traffic_cidrs(self) -> tuple[str, ...]:
         """Networks that reach the test listener."""
         return self.access.test_traffic_cidrs or (self.network.cidr,)
+
+    @property
+    def runbook_url(self) -> str:
+        """Where messages lead: as set, or to the runbook in the repository that the pipelines are fed by."""
+        if self.alarms.runbook_url is not None:
+            return self.alarms.runbook_url
+        if self.delivery is None:
+            return RUNBOOK
+        repository, branch = self.delivery.repository, self.delivery.branch
+        if self.delivery.source == "github":
+            return f"https://github.com/{repository}/blob/{branch}/{RUNBOOK}"
+        return (
+            f"https://{self.region}.console.aws.amazon.com/codesuite/codecommit/repositories/{repository}"
+            f"/browse/refs/heads/{branch}/--/{RUNBOOK}?region={self.region}"
+        )
+
+    @property
+    def examples(self) -> tuple[str, ...]:
+        """What of the shipped settings is an example still, which nobody can be deployed or told by: `key: value`."""
+        values = [("alarms.emails", email) for email in self.alarms.emails]
+        if self.tls is not None:
+            values += [("tls.domain", self.tls.domain), ("tls.hosted_zone_id", self.tls.hosted_zone_id)]
+        return tuple(f"{key}: {value}" for key, value in values if _EXAMPLE.search(value))
 
     @property
     def compute(self) -> Compute:
@@ -1122,6 +1150,13 @@ def _contradictions(environment: Environment) -> Iterator[str]:
     if environment.protected and not environment.database.deletion_protection:
         yield (
             "database.deletion_protection: protected = true keeps the data; set deletion_protection = true as well"
+        )
+    if environment.protected and not environment.alarms.emails:
+        yield "alarms.emails: protected = true needs somebody who is told of alarms; name at least one address"
+    if environment.protected and not environment.runbook_url.startswith("https://"):
+        yield (
+            f"alarms.runbook_url: {environment.runbook_url!r} leads nobody to the runbook who reads a message; "
+            "protected = true needs an address that begins with https://, or [delivery], whose repository holds it"
         )
     if environment.database.cluster and len(zones) < _CLUSTER_ZONES:
         yield (

@@ -38,6 +38,11 @@ def deploy(
     progress = Progress(console)
     with told_by_emulator():
         instance = emulator_instance(environment, rehearse=rehearse)
+    if instance is None and environment.examples:
+        raise OpsError(
+            f"environments/{environment.name}.toml: {'; '.join(environment.examples)}: "
+            "examples that are nobody's; put your own in their place"
+        )
     if instance is not None:
         with told_by_emulator(), progress.step(f"Emulator on port {instance.port}"):
             lifecycle.up(instance, progress.detail)

@@ -23,6 +23,7 @@ class NetworkStack(Stack):
         zones: Sequence[str],
         network: Network,
         alarms: Alarms,
+        runbook_url: str,
         cache: bool,
         prefix: str,
         protected: bool,
@@ -71,6 +72,6 @@ class NetworkStack(Stack):
             environment=prefix,
             encryption_key=topic_key,
             emails=alarms.emails,
-            runbook_url=alarms.runbook_url,
+            runbook_url=runbook_url,
         )
         CfnOutput(self, "VpcId", value=self.vpc.vpc_id)

@@ -58,6 +58,7 @@ class Account:
             "region": self.region,
             "bootstrap": self.bootstrap,
             "stacks": self.stacks,
+            "settings": self.settings,
             "email subscriptions": self.subscriptions,
             "service-linked roles": self.service_roles,
             FARGATE.name: self.fargate,
@@ -167,23 +168,47 @@ class Account:
             return warning("stacks", "; ".join(busy), "wait for its end")
         return ok("stacks", f"{len(found)} deployed" if found else "not deployed yet")
 
+    def settings(self) -> Finding:
+        """Whether nothing of an example is left in them."""
+        name = self.environment.name
+        if self.environment.examples:
+            return missing(
+                "settings",
+                f"{'; '.join(self.environment.examples)}: nobody's",
+                f"environments/{name}.toml: put your own in their place",
+            )
+        return ok("settings", f"environments/{name}.toml holds no example")
+
     def subscriptions(self) -> Finding:
-        """Whether everybody who shall be told has confirmed the address."""
+        """Whether everybody who shall be told has confirmed the address, and somebody shall be."""
+        check, env = "email subscriptions", self.environment
+        if not env.alarms.emails:
+            return warning(
+                check,
+                "alarms.emails is empty: nobody is told",
+                f"environments/{env.name}.toml: alarms.emails",
+            )
         pages = self.clients.client("sns").get_paginator("list_subscriptions").paginate()
-        pending = [
-            each["Endpoint"]
+        found = {
+            each["Endpoint"]: each["SubscriptionArn"]
             for page in pages
             for each in page["Subscriptions"]
-            if each["SubscriptionArn"] == "PendingConfirmation"
-            and f":suppliers-{self.environment.name}-" in each["TopicArn"]
-        ]
-        if pending:
-            return warning(
-                "email subscriptions",
-                f"{', '.join(sorted(set(pending)))} not confirmed: nobody is told there",
-                "follow the link in the message 'AWS Notification - Subscription Confirmation'",
-            )
-        return ok("email subscriptions", "none is waiting to be confirmed")
+            if each["Protocol"] == "email" and f":suppliers-{env.name}-" in each["TopicArn"]
+        }
+        if not found and f"suppliers-{env.name}-network" not in self._stacks():
+            return ok(check, "not deployed yet; each address then gets a message with a link")
+        # "PendingConfirmation" or "Deleted" in place of an ARN, where nobody followed the link, or one out of it:
+        # https://docs.aws.amazon.com/sns/latest/api/API_ListSubscriptions.html
+        deaf = sorted(each for each in env.alarms.emails if not found.get(each, "").startswith("arn:"))
+        if not deaf:
+            return ok(check, f"all {len(env.alarms.emails)} confirmed")
+        finding = missing if env.protected and len(deaf) == len(env.alarms.emails) else warning
+        return finding(
+            check,
+            f"{', '.join(deaf)} not confirmed: nobody is told there",
+            "follow the link in the message 'AWS Notification - Subscription Confirmation'; another one: aws sns subscribe "
+            "--topic-arn (output AlarmTopicArn) --protocol email --notification-endpoint (address)",
+        )
 
     def service_roles(self) -> Finding:
         """Whether the roles are there with which services of AWS act on their own."""

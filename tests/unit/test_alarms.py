@@ -36,6 +36,7 @@ WELL: Mapping[str, Value] = {
     "AWS/ElastiCache Evictions": 0,
     "AWS/ElastiCache ReplicationLag": 0.1,
     "AWS/Events TriggeredRules": None,
+    "AWS/Lambda Errors": 0,
     "AWS/RDS AvailabilityPercentage": 100,
     "AWS/RDS CPUUtilization": 20,
     "AWS/RDS ClientConnectionsSetupFailedAuth": 0,
@@ -82,6 +83,7 @@ WRONG: Mapping[str, Mapping[str, Value]] = {
     "replica-lag-high": {"ReplicaLag": 600},
     "replica-memory-low": {"FreeableMemory": 1e6},
     "replica-storage-low": {"FreeStorageSpace": 1e6},
+    "rotation-failed": {"Errors": 1},
     "server-error-share": {"HTTPCode_Target_5XX_Count": 300},
     "server-errors": {"HTTPCode_Target_5XX_Count": 300},
     "slow-answers": {"TargetResponseTime": 9},
@@ -100,7 +102,7 @@ GONE = {
     "canary-failed": State.INSUFFICIENT_DATA,
 }
 # What is counted grows while it is late; everything else is not there before it is complete.
-COUNTS = re.compile("Count|Requests|Evictions|FailedAuth|TriggeredRules|Jobs|error-lines")
+COUNTS = re.compile("Count|Errors|Requests|Evictions|FailedAuth|TriggeredRules|Jobs|error-lines")
 
 
 @dataclass(frozen=True)

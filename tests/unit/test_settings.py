@@ -546,6 +546,48 @@ def test_branches_have_the_names_that_git_allows(project: Path, branch: str) -> 
 
 
 @pytest.mark.parametrize(
+    ("pattern", "instead", "message"),
+    [
+        ("deletion_protection = true", "", "database.deletion_protection: protected = true keeps the data"),
+        (
+            "emails = .*",
+            "emails = []",
+            "alarms.emails: protected = true needs somebody who is told of alarms",
+        ),
+        (
+            r"(?m)^emails = .*",
+            'emails = ["a@b.cd"]\nrunbook_url = "docs/runbook.md"',
+            "alarms.runbook_url: 'docs/runbook.md' leads nobody to the runbook",
+        ),
+    ],
+)
+def test_a_protected_environment_keeps_its_data_and_tells_somebody_what_to_do(
+    project: Path, pattern: str, instead: str, message: str
+) -> None:
+    edit(project / "environments/prod.toml", pattern, instead)
+    with pytest.raises(settings.SettingsError) as caught:
+        settings.load("prod", project)
+    (line,) = str(caught.value).splitlines()
+    assert line.startswith(f"environments/prod.toml: {message}")
+
+
+def test_messages_lead_to_the_runbook_of_the_repository_unless_it_is_said_to_be_elsewhere(
+    project: Path,
+) -> None:
+    file = project / "environments/dev.toml"
+    console = "https://us-east-1.console.aws.amazon.com/codesuite/codecommit/repositories/microservices"
+    assert settings.load("local", project).runbook_url == "docs/runbook.md"
+    assert settings.load("dev", project).runbook_url == (
+        f"{console}/browse/refs/heads/main/--/docs/runbook.md?region=us-east-1"
+    )
+    arn = "arn:aws:codeconnections:us-east-1:123456789012:connection/01234567-89ab-cdef-0123-456789abcdef"
+    edit(file, r"^source.*", f'source = "github"\nrepository = "a/b"\nconnection_arn = "{arn}"')
+    assert settings.load("dev", project).runbook_url == "https://github.com/a/b/blob/main/docs/runbook.md"
+    file.write_text(f'{file.read_text()}\n[alarms]\nrunbook_url = "https://wiki/runbook"\n')
+    assert settings.load("dev", project).runbook_url == "https://wiki/runbook"
+
+
+@pytest.mark.parametrize(
     ("section", "message"),
     [
         (

@@ -262,7 +262,6 @@ ENVIRONMENT: list[Change] = [
         {"cluster": True, "instance_class": "db.m6gd.large", "storage_gib": 400, "read_replicas": 1},
         "database: cluster = true has readers already",
     ),
-    ("protected", True, "database.deletion_protection: protected = true keeps the data"),
     ("release.bake_minutes", 41, "release.bake_minutes: with controller 'codedeploy' at most 40, not 41"),
     (
         "delivery",

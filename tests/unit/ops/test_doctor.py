@@ -307,33 +307,60 @@ def test_nothing_deployed_is_fine() -> None:
     )
 
 
-def test_addresses_that_nobody_confirmed_are_a_warning() -> None:
+PENDING = "PendingConfirmation"
+
+
+@pytest.mark.parametrize(
+    ("emails", "protected", "subscribed", "state", "detail"),
+    [
+        ([], False, {}, State.WARNING, "alarms.emails is empty: nobody is told"),
+        (["a@b.c"], False, {"a@b.c": PENDING}, State.WARNING, "a@b.c not confirmed: nobody is told there"),
+        (["a@b.c"], False, {"a@b.c": "Deleted"}, State.WARNING, "a@b.c not confirmed: nobody is told there"),
+        (["a@b.c"], True, {"a@b.c": PENDING}, State.MISSING, "a@b.c not confirmed: nobody is told there"),
+        (["a@b.c"], True, {}, State.MISSING, "a@b.c not confirmed: nobody is told there"),
+        (
+            ["a@b.c", "d@e.f"],
+            True,
+            {"a@b.c": PENDING, "d@e.f": "arn:aws:sns:done"},
+            State.WARNING,
+            "a@b.c not confirmed: nobody is told there",
+        ),
+        (["a@b.c"], True, {"a@b.c": "arn:aws:sns:done"}, State.OK, "all 1 confirmed"),
+    ],
+)
+def test_who_is_told_has_confirmed_it(
+    emails: list[str], protected: bool, subscribed: dict[str, str], state: State, detail: str
+) -> None:
     def subscription(topic: str, arn: str, email: str) -> dict[str, str]:
         return {
             "TopicArn": f"arn:aws:sns:us-east-1:123456789012:{topic}",
             "SubscriptionArn": arn,
+            "Protocol": "email",
             "Endpoint": email,
         }
 
     @dataclass(frozen=True)
     class Paginator:
         def paginate(self) -> list[Any]:
-            return [
-                {
-                    "Subscriptions": [
-                        subscription("suppliers-dev-observability-A", "PendingConfirmation", "a@b.c")
-                    ]
-                },
-                {
-                    "Subscriptions": [
-                        subscription("suppliers-prod-observability-A", "PendingConfirmation", "other@b.c"),
-                        subscription("suppliers-dev-observability-A", "arn:aws:sns:done", "done@b.c"),
-                    ]
-                },
-            ]
+            ours = [subscription("suppliers-dev-network-A", arn, email) for email, arn in subscribed.items()]
+            others = [subscription("suppliers-prod-network-A", "arn:aws:sns:done", "a@b.c")]
+            return [{"Subscriptions": others}, {"Subscriptions": ours}]
 
-    found = account(sns=Answering(Paginator())).subscriptions()
-    assert (found.state, found.detail) == (State.WARNING, "a@b.c not confirmed: nobody is told there")
+    told = DEV.alarms.model_copy(update={"emails": tuple(emails)})
+    environment = DEV.model_copy(update={"alarms": told, "protected": protected})
+    deployed = stacks(("suppliers-dev-network", "UPDATE_COMPLETE"))
+    found = account(environment, sns=Answering(Paginator()), cloudformation=deployed).subscriptions()
+    assert (found.state, found.detail) == (state, detail)
+
+
+def test_examples_that_were_shipped_are_missing_values() -> None:
+    found = account(PROD).settings()
+    assert (found.state, found.detail) == (
+        State.MISSING,
+        "alarms.emails: operators@example.com; tls.domain: suppliers.example.com; "
+        "tls.hosted_zone_id: Z0123456789EXAMPLE: nobody's",
+    )
+    assert account(DEV).settings().state is State.OK
 
 
 @pytest.mark.usefixtures("signed_in")

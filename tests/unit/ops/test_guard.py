@@ -810,3 +810,10 @@ def test_the_exit_status_says_whether_to_deploy(
             assert json.loads(done.stdout)["refused"] is bool(exit_status)
         else:
             assert said in done.stdout
+
+
+def test_an_environment_with_the_examples_that_were_shipped_is_not_deployed() -> None:
+    with pytest.raises(
+        OpsError, match=r"^environments/prod\.toml: alarms\.emails: operators@example\.com; tls\."
+    ):
+        deploy.deploy(settings.load("prod"), rehearse=False, console=Console(file=StringIO()))
