@@ -23,6 +23,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 import limits
 from database_classes import FAMILIES, memory_gib, offers_cluster, offers_insights, offers_instance
 from platform_constructs.cron_expression import CronExpression
+from platform_constructs.web_acl_rules import MANAGED_GROUPS, RATE_LIMIT
 
 ROOT = Path(__file__).parent
 
@@ -280,6 +281,20 @@ def _runbook_url(value: str) -> str:
     return value
 
 
+def _counted_rule(value: str) -> str:
+    group, slash, rule = value.partition("/")
+    if not (group in MANAGED_GROUPS if slash else group in (RATE_LIMIT, *MANAGED_GROUPS)) or (
+        # The characters that AWS WAF names rules with:
+        # https://docs.aws.amazon.com/waf/latest/APIReference/API_RuleActionOverride.html
+        slash and not re.fullmatch(r"[\w-]{1,128}", rule, re.ASCII)
+    ):
+        raise ValueError(
+            f"{value!r} is no rule of the web ACL; allowed: {', '.join((RATE_LIMIT, *MANAGED_GROUPS))}, "
+            "or a rule of one of these groups such as Common/SizeRestrictions_BODY (`suppliers waf` names them)"
+        )
+    return value
+
+
 def _domain(value: str) -> str:
     if len(value) > 253 or not re.fullmatch(r"([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}", value):
         raise ValueError(f"{value!r} is no domain name; an example is suppliers.example.com")
@@ -333,6 +348,7 @@ Cidr = Annotated[str, AfterValidator(_cidr)]
 HttpsUrl = Annotated[str, AfterValidator(_https_url)]
 Cidrs = Annotated[tuple[Cidr, ...], AfterValidator(_apart)]
 Email = Annotated[str, AfterValidator(_email)]
+CountedRule = Annotated[str, AfterValidator(_counted_rule)]
 CheckPath = Annotated[str, Field(pattern=r"^/[!-~]{0,1023}$")]
 Table = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
 EachOnce = AfterValidator(_each_once)
@@ -478,9 +494,15 @@ class Cdn(_Section):
 
 
 class Waf(_Section):
-    """A web ACL that blocks in front of the load balancer; the limit counts requests a source in 5 minutes."""
+    """A web ACL that blocks in front of the load balancer; the limit counts requests a source in 5 minutes.
+
+    `count_rules` let requests pass and only count them: "RateLimit", a managed group, or a rule of one ("Common/...").
+    """
 
     rate_limit: int = Field(default=2000, ge=10, le=2_000_000_000)
+    count_rules: Annotated[tuple[CountedRule, ...], EachOnce] = Field(
+        default=(), max_length=100, strict=False
+    )
 
 
 class Release(_Section):

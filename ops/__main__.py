@@ -22,6 +22,7 @@ from ops import (
     load,
     logs,
     one_off,
+    pipeline,
     refusals,
     releases,
     rollback,
@@ -31,6 +32,7 @@ from ops import (
     status,
     tasks,
     validate,
+    waf,
 )
 from ops import backup as backups
 from ops import compliance as compliance_report
@@ -244,8 +246,10 @@ app.command("validate", rich_help_panel=LOOK)(validate.command)
 app.command("tasks", rich_help_panel=LOOK)(tasks.command)
 app.command("logs", rich_help_panel=LOOK)(logs.command)
 app.command("listeners", rich_help_panel=LOOK)(listeners.command)
+app.command("waf", rich_help_panel=LOOK)(waf.command)
 app.command("releases", rich_help_panel=RELEASE)(releases.command)
 app.command("approve", rich_help_panel=RELEASE)(approve.command)
+app.command("pipeline", rich_help_panel=RELEASE)(pipeline.command)
 app.command("rollback", rich_help_panel=RELEASE)(rollback.command)
 app.command("scale", rich_help_panel=OPERATE)(scale.command)
 app.command("exec", rich_help_panel=OPERATE)(execute.command)

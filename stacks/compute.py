@@ -101,6 +101,7 @@ class ComputeStack(Stack):
                 name=prefix,
                 load_balancer=None if settings.cdn else self.entrance.load_balancer,
                 rate_limit=settings.waf.rate_limit,
+                count_rules=settings.waf.count_rules,
                 logs_key=self._logs_key,
                 removal_policy=self._removal_policy,
             )

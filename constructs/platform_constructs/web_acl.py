@@ -1,3 +1,5 @@
+from collections.abc import Sequence
+
 from aws_cdk import ArnFormat, RemovalPolicy, Stack
 from aws_cdk import aws_elasticloadbalancingv2 as elbv2
 from aws_cdk import aws_kms as kms
@@ -5,17 +7,12 @@ from aws_cdk import aws_logs as logs
 from aws_cdk import aws_wafv2 as wafv2
 from constructs import Construct
 
-# In the order in which requests meet them, behind the rate limit: 1125 of the 1500 capacity units that a web ACL
-# has. https://docs.aws.amazon.com/waf/latest/developerguide/aws-managed-rule-groups-list.html
-_MANAGED_GROUPS = {
-    "IpReputation": "AWSManagedRulesAmazonIpReputationList",
-    "KnownBadInputs": "AWSManagedRulesKnownBadInputsRuleSet",
-    "Common": "AWSManagedRulesCommonRuleSet",
-    "SqlInjection": "AWSManagedRulesSQLiRuleSet",
-}
+from platform_constructs.web_acl_rules import MANAGED_GROUPS, RATE_LIMIT
+
 # What signs somebody in is nobody's to read in a log.
 _REDACTED_HEADERS = ("cookie", "authorization")
 _WINDOW_SECONDS = 300
+_COUNT = wafv2.CfnWebACL.RuleActionProperty(count={})
 
 
 class WebAcl(Construct):
@@ -24,7 +21,9 @@ class WebAcl(Construct):
     Without a load balancer it is one for a distribution of CloudFront, which names it by its `arn`; such a one has to be
     in us-east-1.
 
-    `rate_limit` counts the requests of one source in five minutes; more are answered 429, attacks 403. Every
+    `rate_limit` counts the requests of one source in five minutes; more are answered 429, attacks 403. What is named in
+    `count_rules` is only counted and logged: "RateLimit", a managed group ("Common"), or a rule of one
+    ("Common/SizeRestrictions_BODY"). Every
     decision is logged for a year, without cookies and credentials; samples of requests, which would hold them,
     are not kept.
     """
@@ -37,6 +36,7 @@ class WebAcl(Construct):
         name: str,
         load_balancer: elbv2.IApplicationLoadBalancer | None,
         rate_limit: int,
+        count_rules: Sequence[str],
         logs_key: kms.IKey,
         removal_policy: RemovalPolicy,
     ) -> None:
@@ -49,10 +49,10 @@ class WebAcl(Construct):
             default_action=wafv2.CfnWebACL.DefaultActionProperty(allow={}),
             visibility_config=_visibility(name),
             rules=[
-                _rate_limit(rate_limit),
+                _rate_limit(rate_limit, counts=RATE_LIMIT in count_rules),
                 *(
-                    _managed_group(metric, group, priority)
-                    for priority, (metric, group) in enumerate(_MANAGED_GROUPS.items(), start=1)
+                    _managed_group(metric, group, priority, count_rules)
+                    for priority, (metric, group) in enumerate(MANAGED_GROUPS.items(), start=1)
                 ),
             ],
         )
@@ -94,35 +94,45 @@ class WebAcl(Construct):
         )
 
 
-def _rate_limit(requests: int) -> wafv2.CfnWebACL.RuleProperty:
+def _rate_limit(requests: int, *, counts: bool) -> wafv2.CfnWebACL.RuleProperty:
+    block = wafv2.CfnWebACL.BlockActionProperty(
+        custom_response=wafv2.CfnWebACL.CustomResponseProperty(response_code=429)
+    )
     return wafv2.CfnWebACL.RuleProperty(
-        name="RateLimit",
+        name=RATE_LIMIT,
         priority=0,
         statement=wafv2.CfnWebACL.StatementProperty(
             rate_based_statement=wafv2.CfnWebACL.RateBasedStatementProperty(
                 aggregate_key_type="IP", limit=requests, evaluation_window_sec=_WINDOW_SECONDS
             )
         ),
-        action=wafv2.CfnWebACL.RuleActionProperty(
-            block=wafv2.CfnWebACL.BlockActionProperty(
-                custom_response=wafv2.CfnWebACL.CustomResponseProperty(response_code=429)
-            )
-        ),
-        visibility_config=_visibility("RateLimit"),
+        action=_COUNT if counts else wafv2.CfnWebACL.RuleActionProperty(block=block),
+        visibility_config=_visibility(RATE_LIMIT),
     )
 
 
-def _managed_group(metric: str, group: str, priority: int) -> wafv2.CfnWebACL.RuleProperty:
+def _managed_group(
+    metric: str, group: str, priority: int, count_rules: Sequence[str]
+) -> wafv2.CfnWebACL.RuleProperty:
+    counted = [rule.removeprefix(f"{metric}/") for rule in count_rules if rule.startswith(f"{metric}/")]
     return wafv2.CfnWebACL.RuleProperty(
         name=metric,
         priority=priority,
         statement=wafv2.CfnWebACL.StatementProperty(
             managed_rule_group_statement=wafv2.CfnWebACL.ManagedRuleGroupStatementProperty(
-                vendor_name="AWS", name=group
+                vendor_name="AWS",
+                name=group,
+                rule_action_overrides=[
+                    wafv2.CfnWebACL.RuleActionOverrideProperty(name=rule, action_to_use=_COUNT)
+                    for rule in counted
+                ]
+                or None,
             )
         ),
-        # The group's own actions, which block.
-        override_action=wafv2.CfnWebACL.OverrideActionProperty(none={}),
+        # None is the group's own actions, which block.
+        override_action=wafv2.CfnWebACL.OverrideActionProperty(count={})
+        if metric in count_rules
+        else wafv2.CfnWebACL.OverrideActionProperty(none={}),
         visibility_config=_visibility(metric),
     )
 

@@ -11,6 +11,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from ops.aws import Clients
 from ops.doctor.findings import Check, Finding, missing, ok, unchecked, warning
 from ops.refusals import explain, says
+from platform_constructs.web_acl_rules import MANAGED_GROUPS
 from settings import Environment
 
 # What the templates ask for: their rule CheckBootstrapVersion.
@@ -67,6 +68,8 @@ class Account:
         }
         if self.environment.database.proxy:
             checks["zones of the proxy"] = self.proxy_zones
+        if self.environment.waf is not None and self.environment.waf.count_rules:
+            checks["rules of the web ACL"] = self.counted_rules
         if self.environment.tls is not None:
             checks["hosted zone"] = self.hosted_zone
         if self.environment.delivery is not None and self.environment.delivery.connection_arn is not None:
@@ -225,6 +228,31 @@ class Account:
                     f"aws iam create-service-linked-role --aws-service-name {service}",
                 )
         return ok("service-linked roles", f"all {len(SERVICE_ROLES)} there")
+
+    def counted_rules(self) -> Finding:
+        """Whether the rules that shall only count exist: AWS WAF takes any name, and does nothing with a wrong one.
+
+        https://docs.aws.amazon.com/waf/latest/developerguide/web-acl-rule-group-override-options.html
+        """
+        waf = self.environment.waf
+        assert waf is not None  # noqa: S101 - asked for with a web ACL only
+        scope = "CLOUDFRONT" if self.environment.cdn else "REGIONAL"
+        unknown = []
+        for named in waf.count_rules:
+            group, slash, rule = named.partition("/")
+            if slash:
+                answer = self.clients.client("wafv2").describe_managed_rule_group(
+                    VendorName="AWS", Name=MANAGED_GROUPS[group], Scope=scope
+                )
+                if rule not in {each["Name"] for each in answer.get("Rules", [])}:
+                    unknown.append(named)
+        if unknown:
+            return missing(
+                "rules of the web ACL",
+                f"{', '.join(unknown)}: AWS has no such rule, and would not say so",
+                f"environments/{self.environment.name}.toml: waf.count_rules, as `suppliers waf` names them",
+            )
+        return ok("rules of the web ACL", f"{len(waf.count_rules)} only count")
 
     def hosted_zone(self) -> Finding:
         """Whether the hosted zone exists, is public and holds the domain."""

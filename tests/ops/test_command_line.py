@@ -39,7 +39,7 @@ CHANGING = (
     *("approve", "rollback", "scale", "migrate", "task run", "load"),
     *("drill kill-task", "drill kill-zone", "drill failover", "drill rollback"),
 )
-READING = ("status", "validate", "tasks", "logs", "listeners", "releases", "guard")
+READING = ("status", "validate", "tasks", "logs", "listeners", "waf", "releases", "pipeline", "guard")
 
 
 def options(name: str) -> set[str]:

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 import settings
 from ops.routes import reference
-from tests.conftest import ENVIRONMENTS, Synthesize
+from tests.conftest import ENVIRONMENTS, Synthesize, synthesize
 from tests.resources import of_type, only
 
 ACL, ASSOCIATION = "AWS::WAFv2::WebACL", "AWS::WAFv2::WebACLAssociation"
@@ -44,6 +46,24 @@ def test_the_managed_rules_block_and_are_not_softened(resources: Any) -> None:
     for rule, statement in zip(managed, statements, strict=True):
         assert rule["OverrideAction"] == {"None": {}}
         assert set(statement) == {"Name", "VendorName"}, "no rule is left out and no request is excepted"
+
+
+def test_what_the_settings_name_is_only_counted(project: Path, tmp_path: Path) -> None:
+    file = project / "environments/prod.toml"
+    named = '["RateLimit", "SqlInjection", "Common/SizeRestrictions_BODY", "Common/GenericRFI_BODY"]'
+    file.write_text(file.read_text().replace("[waf]", f"[waf]\ncount_rules = {named}"))
+    template = synthesize(settings.load("prod", project), tmp_path / "out")["Compute"]
+    rules = {rule["Name"]: rule for rule in only(of_type(template, ACL))["Rules"]}
+    assert rules["RateLimit"]["Action"] == {"Count": {}}
+    assert rules["SqlInjection"]["OverrideAction"] == {"Count": {}}
+    common = rules["Common"]
+    assert common["OverrideAction"] == {"None": {}}
+    assert common["Statement"]["ManagedRuleGroupStatement"]["RuleActionOverrides"] == [
+        {"Name": "SizeRestrictions_BODY", "ActionToUse": {"Count": {}}},
+        {"Name": "GenericRFI_BODY", "ActionToUse": {"Count": {}}},
+    ]
+    assert rules["KnownBadInputs"]["OverrideAction"] == {"None": {}}
+    assert "RuleActionOverrides" not in json.dumps(rules["KnownBadInputs"])
 
 
 def test_a_source_that_asks_too_often_is_refused_by_the_number_of_the_settings(resources: Any) -> None:

@@ -499,3 +499,23 @@ def test_only_what_is_missing_makes_the_exit_status_one(
     assert done.exit_code == status
     assert json.loads(done.stdout)["findings"][0]["state"] == found.state
     assert is_missing([found]) == bool(status)
+
+
+def test_a_rule_that_shall_only_count_has_a_name_that_aws_knows() -> None:
+    asked: list[dict[str, str]] = []
+
+    class Waf:
+        def describe_managed_rule_group(self, **parameters: str) -> dict[str, Any]:
+            asked.append(parameters)
+            return {"Rules": [{"Name": "SizeRestrictions_BODY", "Action": {"Block": {}}}]}
+
+    def checked(*rules: str) -> Finding:
+        return account(changed(PROD, waf=settings.Waf(count_rules=rules)), wafv2=Waf()).counted_rules()
+
+    assert checked("RateLimit", "Common", "Common/SizeRestrictions_BODY").state is State.OK
+    assert asked == [{"VendorName": "AWS", "Name": "AWSManagedRulesCommonRuleSet", "Scope": "REGIONAL"}]
+    found = checked("Common/SizeRestrictions_BODY", "Common/Size_Body")
+    assert (found.state, found.detail) == (
+        State.MISSING,
+        "Common/Size_Body: AWS has no such rule, and would not say so",
+    )
