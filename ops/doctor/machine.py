@@ -17,6 +17,7 @@ from pathlib import Path
 from emulator import base_images, engine, lifecycle
 from emulator.instance import Instance
 from ops.doctor.findings import Check, Finding, missing, ok, unchecked, warning
+from ops.doctor.runtimes import runtimes
 from settings import ROOT, Environment
 
 OLDEST_PYTHON = (3, 11)
@@ -51,6 +52,7 @@ class Machine:
             "session-manager-plugin": session_manager,
             "browser": browser,
             "njs": edge_runtime,
+            "runtimes": runtimes,
         }
         if self.instance is None:
             checks["image architectures"] = partial(architectures, self.environment, self.binfmt)

@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import botocore.session
 import pytest
 import typer.main
+from botocore import xform_name
 
 import settings
 from directory.logs import Journal
@@ -742,3 +744,29 @@ def test_the_runbook_names_commands_as_they_are() -> None:
         assert name in known, line
         # Parses them and runs nothing; wrong options and missing arguments raise.
         known[name].make_context(name, list(arguments), resilient_parsing=not arguments)
+
+
+# What the AWS CLI adds to the services' own operations.
+ADDED_BY_THE_CLI = {("logs", "tail")}
+
+
+def test_the_runbook_names_commands_of_aws_as_they_are() -> None:
+    """Each operation and each of its parameters is one of the service's model."""
+    lines = [
+        line
+        for fenced, inline in re.findall(r"```sh\n(.*?)```|`(aws [^`\n]+)`", RUNBOOK, re.DOTALL)
+        for line in re.findall(r"\baws [a-z][^\n)]*", fenced or inline)
+    ]
+    assert len(lines) > 15
+    session = botocore.session.get_session()
+    for line in lines:
+        _, service, operation, *options = shlex.split(line)
+        if (service, operation) in ADDED_BY_THE_CLI:
+            continue
+        model: Any = session.get_service_model(service)
+        operations = {xform_name(name, "-"): name for name in model.operation_names}
+        assert operation in operations, line
+        shape = model.operation_model(operations[operation]).input_shape
+        known = {f"--{xform_name(name, '-')}" for name in (shape.members if shape else ())}
+        given = {option for option in options if option.startswith("--")}
+        assert given <= known | {"--query", "--output", "--max-results"}, line
