@@ -159,7 +159,7 @@ def test_the_migrations_make_the_tables_that_the_code_describes(engine: Engine, 
         assert named == []
         if connection.dialect.name != "sqlite":
             names = {index["name"] for index in inspect(connection).get_indexes(name)}
-            assert f"ft_{name}_words" in names
+            assert {f"ft_{name}_words", f"ft_{name}_keys"} <= names
 
 
 def test_a_row_written_without_the_columns_of_later_releases_is_complete(engine: Engine) -> None:
@@ -239,5 +239,5 @@ def test_a_migration_that_was_interrupted_after_any_statement_goes_on_where_it_s
             server.run(f"DROP DATABASE {database}")
         if not stopped:
             break
-    assert statements > 5
+    assert statements > 10
     assert len(shapes) == 1

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from typing import Any
 
 import sqlalchemy as sa
 from alembic import context, op
+from sqlalchemy.dialects import mysql
 
 from directory.model import Directory
 
@@ -49,6 +51,12 @@ def table(name: str, *parts: sa.schema.SchemaItem) -> None:
             mariadb_charset="utf8mb4",
             mariadb_engine="InnoDB",
         )
+
+
+def column(of: str, added: sa.Column[Any]) -> None:
+    """The table has the column."""
+    if added.name not in {each["name"] for each in _look().get_columns(of)}:
+        op.add_column(of, added)
 
 
 def index(name: str, of: str, columns: Sequence[str]) -> None:
@@ -91,3 +99,15 @@ def create_table_1(name: str) -> None:
     for field in ("name", "city", "state", "email"):
         index(f"ix_{name}_{field}", name, [field])
     full_text_index(f"ft_{name}_words", name, ["name", "city", "state", "email"])
+
+
+def add_search_keys_2(name: str) -> None:
+    """What rows are found by, whatever their script (`words.py`); the preparation fills it in for the rows there are.
+
+    The release before searches by `ft_<name>_words`: once none does, a later migration drops that index.
+    """
+    keys = sa.Text().with_variant(mysql.TEXT(charset="ascii", collation="ascii_bin"), "mysql", "mariadb")
+    column(name, sa.Column("search_keys", keys, nullable=True))
+    column(name, sa.Column("keys_version", sa.Integer, nullable=True))
+    index(f"ix_{name}_keys_version", name, ["keys_version", "version"])
+    full_text_index(f"ft_{name}_keys", name, ["search_keys"])

@@ -94,6 +94,8 @@ class Context:
     last_known: LastKnown = field(default_factory=LastKnown)
     cache: SharedCache | None = None
     lists: SharedLists | None = None
+    # Whether this process may write, and so looks after the rows that others wrote.
+    writes: bool = False
 
     async def read_list(self, page: Page) -> tuple[Listing, bool]:
         """The list, and whether it is an old one because the database is away."""
@@ -110,7 +112,7 @@ class Context:
 
 
 class Readiness:
-    """Whether this process has ever reached the database; then it keeps the plain list fresh."""
+    """Whether this process has ever reached the database; then it keeps the plain list fresh, and all rows findable."""
 
     def __init__(self, contexts: list[Context]) -> None:
         self._contexts = contexts
@@ -122,6 +124,8 @@ class Readiness:
                 for context in self._contexts:
                     if not self.reached:
                         await context.store.prepare()
+                    if context.writes and (completed := await context.store.complete_keys()):
+                        log.info("%d rows that others wrote can be found now", completed)
                     context.last_known.remember(await context.store.page(Page()))
                 if not self.reached:
                     self.reached = True
