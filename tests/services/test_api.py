@@ -50,8 +50,9 @@ def test_a_change_has_to_say_which_version_it_changes(site: Site) -> None:
     assert site.employee.client.put(f"{API}/{number}", json=VALID).status_code == 428
     everything = site.employee.client.put(f"{API}/{number}", json=VALID, headers={"If-Match": "*"})
     assert everything.status_code == 200
-    unknown = site.employee.client.put(f"{API}/{number}", json=VALID, headers={"If-Match": '"x"'})
-    assert unknown.status_code == 409
+    for unknown in ('"x"', '"0"', '"99"'):
+        answer = site.employee.client.put(f"{API}/{number}", json=VALID, headers={"If-Match": unknown})
+        assert answer.status_code == 409
     assert site.employee.client.put(f"{API}/9", json=VALID, headers={"If-Match": "*"}).status_code == 404
 
 
@@ -200,3 +201,21 @@ def test_the_number_of_suppliers_follows_every_change_at_once(site: Site) -> Non
         for client, path in ((site.customer.client, "/api/suppliers"), (site.employee.client, API)):
             answer = client.get(path).json()
             assert answer["total"] == len(answer["items"]) == number
+
+
+def test_a_change_that_is_sent_again_is_done_and_accuses_nobody(site: Site) -> None:
+    """The first try arrived, its answer did not."""
+    number = site.add()
+    changed, headers = {**VALID, "city": "Tacoma"}, {"If-Match": '"1"'}
+    first, second = (
+        site.employee.client.put(f"{API}/{number}", json=changed, headers=headers) for _ in range(2)
+    )
+    assert (first.status_code, second.status_code) == (200, 200)
+    assert second.json() == first.json()
+    assert second.headers["etag"] == first.headers["etag"] == '"2"'
+    other = site.employee.client.put(f"{API}/{number}", json={**VALID, "city": "Portland"}, headers=headers)
+    assert other.status_code == 409
+    # Somebody changed it once more: the first change is not what is stored any longer.
+    site.employee.client.put(f"{API}/{number}", json=VALID, headers={"If-Match": '"2"'})
+    assert site.employee.client.put(f"{API}/{number}", json=changed, headers=headers).status_code == 409
+    assert site.rows()[0]["version"] == 3

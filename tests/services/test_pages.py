@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 
 import httpx
 import pytest
@@ -240,3 +241,12 @@ def test_pages_work_without_scripts_and_load_nothing_from_elsewhere(site: Site) 
         assert " src=" not in page
         assert "http://" not in page.replace("http://127.0.0.1", "")
         assert "https://" not in page
+
+
+def test_a_second_click_on_save_saves_and_accuses_nobody(site: Site) -> None:
+    number = site.add()
+    form = {**site.employee.form(f"/admin/supplier-update/{number}"), "city": "Tacoma"}
+    for _ in range(2):
+        assert site.employee.client.post("/admin/supplier-update", data=form).status_code == 303
+    assert "was saved." in message(site.employee.client.get(LIST))
+    assert site.rows()[0]["version"] == 2

@@ -167,7 +167,8 @@ class Store:
     async def update(self, entry_id: int, fields: Mapping[str, str], *, version: int | None) -> Entry | None:
         """The changed entry; None if there is none; EditConflict if `version` is not the current one.
 
-        What is stored already counts as saved, whoever saved it: a second click, or a retry whose first try arrived.
+        What has been stored since that version counts as saved, as of a second click, or of a retry whose first try
+        arrived: https://www.rfc-editor.org/rfc/rfc9110#section-13.1.1
         """
         if entry_id > MAX_ID:
             return None
@@ -185,9 +186,9 @@ class Store:
             current = await self.get(entry_id)
             if current is None:
                 return None
-            if current.fields() == dict(fields):
-                return current
             if version is not None:
+                if 0 < version < current.version and current.fields() == dict(fields):
+                    return current
                 raise EditConflict(current)
 
     async def delete(self, entry_id: int, *, version: int | None = None) -> bool:
