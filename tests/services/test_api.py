@@ -219,3 +219,52 @@ def test_a_change_that_is_sent_again_is_done_and_accuses_nobody(site: Site) -> N
     site.employee.client.put(f"{API}/{number}", json=VALID, headers={"If-Match": '"2"'})
     assert site.employee.client.put(f"{API}/{number}", json=changed, headers=headers).status_code == 409
     assert site.rows()[0]["version"] == 3
+
+
+@pytest.mark.parametrize(
+    ("path", "leads_to"),
+    [
+        ("/suppliers/", "/suppliers"),
+        ("/suppliers/?q=b%C3%A9&page=2", "/suppliers?q=b%C3%A9&page=2"),
+        ("/api/suppliers/", "/api/suppliers"),
+        ("/suppliers/1/", "/suppliers/1"),
+        ("/suppliers/01", "/suppliers/1"),
+        ("/suppliers/0000000001", "/suppliers/1"),
+        ("/suppliers/01/", "/suppliers/1"),
+        ("/suppliers/00", "/suppliers/0"),
+        ("/api/suppliers/01?x=y", "/api/suppliers/1?x=y"),
+    ],
+)
+def test_a_readers_address_in_another_spelling_leads_to_the_one_there_is(
+    site: Site, path: str, leads_to: str
+) -> None:
+    answer = site.customer.client.get(path)
+    assert (answer.status_code, answer.headers["location"]) == (308, leads_to)
+    assert site.customer.client.head(path).status_code == 308
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "leads_to"),
+    [
+        ("GET", "/admin/suppliers/", "/admin/suppliers"),
+        ("GET", "/admin/supplier-add/", "/admin/supplier-add"),
+        ("POST", "/admin/supplier-add/?page=2", "/admin/supplier-add?page=2"),
+        ("GET", "/admin/supplier-update/01", "/admin/supplier-update/1"),
+        ("POST", "/admin/supplier-remove/01/", "/admin/supplier-remove/1"),
+        ("PUT", "/admin/api/suppliers/01", "/admin/api/suppliers/1"),
+        ("DELETE", "/admin/api/suppliers/1/", "/admin/api/suppliers/1"),
+    ],
+)
+def test_an_editors_address_in_another_spelling_leads_to_the_one_there_is_with_its_method_and_body(
+    site: Site, method: str, path: str, leads_to: str
+) -> None:
+    answer = site.employee.client.request(method, path)
+    assert (answer.status_code, answer.headers["location"]) == (308, leads_to)
+    assert site.employee.client.get("/admin/", follow_redirects=True).url.path == "/admin/suppliers"
+
+
+@pytest.mark.parametrize(
+    "path", ["/suppliers//", "//", "///", "//suppliers", "/nothing/", "//evil.example/", "/" * 3000]
+)
+def test_an_address_that_there_is_not_leads_nowhere(site: Site, path: str) -> None:
+    assert site.customer.client.get(site.customer.url + path).status_code == 404
