@@ -31,6 +31,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "services" / "shared")]
 from tests.services.harness import (  # noqa: E402
     MYSQL_IMAGE,
     PASSWORD,
+    PLAIN_KEYS,
     VALID,
     MySQLServer,
     docker,
@@ -151,12 +152,13 @@ def fill(server: MySQLServer, count: int) -> None:
     ten = "(SELECT 0 n " + " ".join(f"UNION ALL SELECT {n}" for n in range(1, 10)) + ")"
     server.run(
         "TRUNCATE TABLE suppliers",
-        "INSERT INTO suppliers (name, address, city, state, email, phone) "
-        "SELECT CONCAT(ELT(1 + n % 7, 'Blue', 'Red', 'Green', 'Stone', 'Lake', 'Harbor', 'Zulu'), ' Coffee ', n), "
-        "CONCAT(n, ' Main Street'), CONCAT('City', n % 1000), ELT(1 + n % 4, 'Washington', 'Oregon', 'Texas', 'CA'), "
-        "CONCAT('info', n, '@roaster', n % 5000, '.coffee'), '+12066241234' "
+        "INSERT INTO suppliers (name, address, city, state, email, phone, search_keys, keys_version) "
+        f"SELECT made.*, {PLAIN_KEYS}, 1 FROM (SELECT CONCAT(ELT(1 + n % 7, 'Blue', 'Red', 'Green', 'Stone', 'Lake', "
+        "'Harbor', 'Zulu'), ' Coffee ', n) AS name, CONCAT(n, ' Main Street') AS address, "
+        "CONCAT('City', n % 1000) AS city, ELT(1 + n % 4, 'Washington', 'Oregon', 'Texas', 'CA') AS state, "
+        "CONCAT('info', n, '@roaster', n % 5000, '.coffee') AS email, '+12066241234' AS phone "
         f"FROM (SELECT a.n + 10*b.n + 100*c.n + 1000*d.n + 10000*e.n AS n FROM {ten} a, {ten} b, {ten} c, {ten} d, "
-        f"{ten} e) numbers WHERE n < {count}",
+        f"{ten} e) numbers WHERE n < {count}) made",
         "ANALYZE TABLE suppliers",
         database="suppliers",
     )

@@ -50,8 +50,9 @@ def test_a_change_has_to_say_which_version_it_changes(site: Site) -> None:
     assert site.employee.client.put(f"{API}/{number}", json=VALID).status_code == 428
     everything = site.employee.client.put(f"{API}/{number}", json=VALID, headers={"If-Match": "*"})
     assert everything.status_code == 200
-    unknown = site.employee.client.put(f"{API}/{number}", json=VALID, headers={"If-Match": '"x"'})
-    assert unknown.status_code == 409
+    for unknown in ('"x"', '"0"', '"99"'):
+        answer = site.employee.client.put(f"{API}/{number}", json=VALID, headers={"If-Match": unknown})
+        assert answer.status_code == 409
     assert site.employee.client.put(f"{API}/9", json=VALID, headers={"If-Match": "*"}).status_code == 404
 
 
@@ -200,3 +201,70 @@ def test_the_number_of_suppliers_follows_every_change_at_once(site: Site) -> Non
         for client, path in ((site.customer.client, "/api/suppliers"), (site.employee.client, API)):
             answer = client.get(path).json()
             assert answer["total"] == len(answer["items"]) == number
+
+
+def test_a_change_that_is_sent_again_is_done_and_accuses_nobody(site: Site) -> None:
+    """The first try arrived, its answer did not."""
+    number = site.add()
+    changed, headers = {**VALID, "city": "Tacoma"}, {"If-Match": '"1"'}
+    first, second = (
+        site.employee.client.put(f"{API}/{number}", json=changed, headers=headers) for _ in range(2)
+    )
+    assert (first.status_code, second.status_code) == (200, 200)
+    assert second.json() == first.json()
+    assert second.headers["etag"] == first.headers["etag"] == '"2"'
+    other = site.employee.client.put(f"{API}/{number}", json={**VALID, "city": "Portland"}, headers=headers)
+    assert other.status_code == 409
+    # Somebody changed it once more: the first change is not what is stored any longer.
+    site.employee.client.put(f"{API}/{number}", json=VALID, headers={"If-Match": '"2"'})
+    assert site.employee.client.put(f"{API}/{number}", json=changed, headers=headers).status_code == 409
+    assert site.rows()[0]["version"] == 3
+
+
+@pytest.mark.parametrize(
+    ("path", "leads_to"),
+    [
+        ("/suppliers/", "/suppliers"),
+        ("/suppliers/?q=b%C3%A9&page=2", "/suppliers?q=b%C3%A9&page=2"),
+        ("/api/suppliers/", "/api/suppliers"),
+        ("/suppliers/1/", "/suppliers/1"),
+        ("/suppliers/01", "/suppliers/1"),
+        ("/suppliers/0000000001", "/suppliers/1"),
+        ("/suppliers/01/", "/suppliers/1"),
+        ("/suppliers/00", "/suppliers/0"),
+        ("/api/suppliers/01?x=y", "/api/suppliers/1?x=y"),
+    ],
+)
+def test_a_readers_address_in_another_spelling_leads_to_the_one_there_is(
+    site: Site, path: str, leads_to: str
+) -> None:
+    answer = site.customer.client.get(path)
+    assert (answer.status_code, answer.headers["location"]) == (308, leads_to)
+    assert site.customer.client.head(path).status_code == 308
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "leads_to"),
+    [
+        ("GET", "/admin/suppliers/", "/admin/suppliers"),
+        ("GET", "/admin/supplier-add/", "/admin/supplier-add"),
+        ("POST", "/admin/supplier-add/?page=2", "/admin/supplier-add?page=2"),
+        ("GET", "/admin/supplier-update/01", "/admin/supplier-update/1"),
+        ("POST", "/admin/supplier-remove/01/", "/admin/supplier-remove/1"),
+        ("PUT", "/admin/api/suppliers/01", "/admin/api/suppliers/1"),
+        ("DELETE", "/admin/api/suppliers/1/", "/admin/api/suppliers/1"),
+    ],
+)
+def test_an_editors_address_in_another_spelling_leads_to_the_one_there_is_with_its_method_and_body(
+    site: Site, method: str, path: str, leads_to: str
+) -> None:
+    answer = site.employee.client.request(method, path)
+    assert (answer.status_code, answer.headers["location"]) == (308, leads_to)
+    assert site.employee.client.get("/admin/", follow_redirects=True).url.path == "/admin/suppliers"
+
+
+@pytest.mark.parametrize(
+    "path", ["/suppliers//", "//", "///", "//suppliers", "/nothing/", "//evil.example/", "/" * 3000]
+)
+def test_an_address_that_there_is_not_leads_nowhere(site: Site, path: str) -> None:
+    assert site.customer.client.get(site.customer.url + path).status_code == 404

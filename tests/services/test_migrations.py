@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import ast
+import itertools
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import create_engine, inspect, text
+from sqlalchemy import create_engine, event, inspect, text
 from sqlalchemy.engine import Engine
 
 from directory.model import Directory
@@ -157,7 +159,7 @@ def test_the_migrations_make_the_tables_that_the_code_describes(engine: Engine, 
         assert named == []
         if connection.dialect.name != "sqlite":
             names = {index["name"] for index in inspect(connection).get_indexes(name)}
-            assert f"ft_{name}_words" in names
+            assert {f"ft_{name}_words", f"ft_{name}_keys"} <= names
 
 
 def test_a_row_written_without_the_columns_of_later_releases_is_complete(engine: Engine) -> None:
@@ -170,3 +172,72 @@ def test_a_row_written_without_the_columns_of_later_releases_is_complete(engine:
             )
         )
         assert connection.execute(text("SELECT version FROM suppliers")).scalar_one() == 1
+
+
+class Interrupted(Exception):
+    """The connection was lost, or the process killed."""
+
+
+def stopped_after(url: str, statements: int, *, service: str) -> bool:
+    """Whether a migration to the newest schema that may run so many statements had more to do."""
+    engine = create_engine(url)
+    left = statements
+
+    @event.listens_for(engine, "before_cursor_execute")
+    def count(connection: object, cursor: object, statement: str, *_: object) -> None:
+        nonlocal left
+        if is_change(statement):
+            if not left:
+                raise Interrupted
+            left -= 1
+
+    with engine.connect() as connection:
+        config = Config()
+        config.set_main_option("script_location", str(SERVICES / service / "migrations"))
+        config.attributes["connection"] = connection
+        try:
+            command.upgrade(config, "head")
+            connection.commit()
+        except Interrupted:
+            return True
+        finally:
+            engine.dispose()
+    return False
+
+
+def is_change(statement: str) -> bool:
+    return statement.split()[0].upper() in ("CREATE", "ALTER", "DROP", "INSERT", "UPDATE", "DELETE")
+
+
+@pytest.mark.parametrize("service", DIRECTORIES)
+@pytest.mark.parametrize("kind", ["sqlite", "mysql"])
+def test_a_migration_that_was_interrupted_after_any_statement_goes_on_where_it_stopped(
+    request: pytest.FixtureRequest, tmp_path: Path, kind: str, service: str
+) -> None:
+    """MySQL commits each of them by itself: https://dev.mysql.com/doc/refman/8.4/en/implicit-commit.html."""
+    name = DIRECTORIES[service].table.name
+    shapes = set()
+    for statements in itertools.count():
+        if kind == "sqlite":
+            url = f"sqlite:///{tmp_path}/{statements}.db"
+        else:
+            server: MySQLServer = request.getfixturevalue("mysql")
+            database = f"interrupted_{uuid.uuid4().hex[:8]}"
+            server.run(f"CREATE DATABASE {database} CHARACTER SET utf8mb4")
+            url = server.url(database=database).replace("mysql://", "mysql+pymysql://")
+        stopped = stopped_after(url, statements, service=service)
+        # Twice, as a deployment that fails is rolled back and tried again.
+        assert not stopped_after(url, 1000, service=service)
+        assert not stopped_after(url, 0, service=service)
+        engine = create_engine(url)
+        with engine.connect() as connection:
+            found = inspect(connection)
+            columns = tuple(column["name"] for column in found.get_columns(name))
+            shapes.add((columns, tuple(sorted(str(index["name"]) for index in found.get_indexes(name)))))
+        engine.dispose()
+        if kind == "mysql":
+            server.run(f"DROP DATABASE {database}")
+        if not stopped:
+            break
+    assert statements > 10
+    assert len(shapes) == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 
 import httpx
 import pytest
@@ -240,3 +241,112 @@ def test_pages_work_without_scripts_and_load_nothing_from_elsewhere(site: Site) 
         assert " src=" not in page
         assert "http://" not in page.replace("http://127.0.0.1", "")
         assert "https://" not in page
+
+
+def test_a_second_click_on_save_saves_and_accuses_nobody(site: Site) -> None:
+    number = site.add()
+    form = {**site.employee.form(f"/admin/supplier-update/{number}"), "city": "Tacoma"}
+    for _ in range(2):
+        assert site.employee.client.post("/admin/supplier-update", data=form).status_code == 303
+    assert "was saved." in message(site.employee.client.get(LIST))
+    assert site.rows()[0]["version"] == 2
+
+
+BEGUN_ANEW = "Your session was over or has begun anew"
+
+
+def begin_anew(site: Site, how: str) -> None:
+    """An address opened from a mail: no strict cookie is sent, so the answer sets one. Or the browser was restarted."""
+    if how == "restarted":
+        site.employee.client.cookies.clear()
+        return
+    cookie = httpx.get(site.employee.url + ADD).headers["set-cookie"]
+    name, _, value = cookie.partition(";")[0].partition("=")
+    site.employee.client.cookies.clear()
+    site.employee.client.cookies.set(name, value)
+
+
+@pytest.mark.parametrize("how", ["from a mail", "restarted"])
+def test_what_was_typed_before_the_session_began_anew_is_shown_again_and_can_be_sent(
+    site: Site, how: str
+) -> None:
+    post = site.employee.client.post
+    form = {**site.employee.form(ADD), **VALID, "name": "Typed before"}
+    begin_anew(site, how)
+    refused = post(ADD, data=form)
+    assert refused.status_code == 403
+    assert BEGUN_ANEW in message(refused)
+    assert site.rows() == []
+    again = form_fields(refused.text)
+    assert again["name"] == "Typed before"
+    assert again["csrf"] != form["csrf"]
+    assert again["request"] == form["request"]
+    assert post(ADD, data=again).status_code == 303
+    (row,) = site.rows()
+
+    form = {**site.employee.form(f"/admin/supplier-update/{row['id']}"), "city": "Lyon"}
+    begin_anew(site, how)
+    refused = post("/admin/supplier-update", data=form)
+    assert refused.status_code == 403
+    again = form_fields(refused.text)
+    assert again["city"] == "Lyon"
+    assert post("/admin/supplier-update", data=again).status_code == 303
+    assert site.rows()[0]["city"] == "Lyon"
+
+    remove = f"/admin/supplier-remove/{row['id']}"
+    form = site.employee.form(remove)
+    begin_anew(site, how)
+    refused = post(remove, data=form)
+    assert refused.status_code == 403
+    assert BEGUN_ANEW in message(refused)
+    assert len(site.rows()) == 1
+    assert post(remove, data=form_fields(refused.text)).status_code == 303
+    assert site.rows() == []
+
+
+def test_another_site_gets_no_form_back(site: Site) -> None:
+    answer = site.employee.client.post(ADD, data=VALID, headers={"Sec-Fetch-Site": "cross-site"})
+    assert answer.status_code == 403
+    assert "<form" not in answer.text
+    assert VALID["name"] not in answer.text
+
+
+def links(page: str) -> list[str]:
+    return [html.unescape(target) for target in re.findall(r'(?:href|action)="([^"]*)"', page)]
+
+
+def test_what_is_done_from_a_page_of_the_list_leads_back_to_it(site: Site) -> None:
+    """With its search, its order, its page and its size."""
+    numbers = [site.add(name=f"Bohne & Söhne {number}") for number in range(3)]
+    where = "?q=S%C3%B6hne+%26&sort=-city&size=1&page=2"
+    client = site.employee.client
+    listed = links(client.get(LIST + where).text)
+    assert f"{ADD}{where}" in listed
+    edit = next(target for target in listed if target.startswith("/admin/supplier-update/"))
+    remove = next(target for target in listed if target.startswith("/admin/supplier-remove/"))
+    assert edit == f"/admin/supplier-update/{numbers[1]}{where}"
+    for path in (edit, remove, f"{ADD}{where}"):
+        assert f"{LIST}{where}" in links(client.get(path).text), "cancel"
+    assert remove in links(client.get(edit).text)
+
+    update = f"/admin/supplier-update{where}"
+    assert update in links(client.get(edit).text)
+    wrong = client.post(update, data={**site.employee.form(edit), "email": "x"})
+    assert wrong.status_code == 422
+    assert update in links(wrong.text)
+    saved = client.post(update, data={**form_fields(wrong.text), "email": "a@b.co"})
+    assert saved.headers["location"] == f"{LIST}{where}"
+    assert "was saved." in message(client.get(saved.headers["location"]))
+    assert site.employee.submit(f"{ADD}{where}", **VALID).headers["location"] == f"{LIST}{where}"
+    assert site.employee.submit(remove).headers["location"] == f"{LIST}{where}"
+
+
+@pytest.mark.parametrize(
+    "query", ["?q=%22%3E%3Cscript%3E", "?page=x&sort=//evil.example&next=//evil.example", "?//evil.example"]
+)
+def test_the_way_back_is_to_a_page_of_the_list_and_nowhere_else(site: Site, query: str) -> None:
+    page = site.employee.client.get(ADD + query).text
+    assert "<script" not in page
+    assert "evil" not in page
+    location = site.employee.submit(ADD + query, **VALID).headers["location"]
+    assert location in (LIST, LIST + "?q=%22%3E%3Cscript%3E")

@@ -199,3 +199,35 @@ def test_a_failure_ends_with_its_reason_as_the_last_line(
     assert last.startswith("prepare: failed: ")
     assert complaint in last
     assert "Traceback" not in done.stderr
+
+
+def test_rows_from_before_the_release_can_be_found_as_it_starts(task: Task) -> None:
+    """The samples too, which know nothing of keys."""
+    assert task.run().returncode == 0
+    total = "SELECT COUNT(*) FROM suppliers WHERE search_keys LIKE '% xxmontreal%' AND keys_version = version"
+    assert task.server.run(total, database=task.database)[0][0] == 1
+    task.server.run("UPDATE suppliers SET keys_version = NULL, search_keys = NULL", database=task.database)
+    done = task.run()
+    assert done.returncode == 0
+    assert "table suppliers: 5 rows can be found by their words" in done.stdout
+    assert task.server.run(total, database=task.database)[0][0] == 1
+    assert "can be found" not in task.run().stdout
+
+
+def test_a_preparation_that_was_interrupted_is_repeated_without_anybody_writing_sql(task: Task) -> None:
+    """As one was that stopped at its third index: its table and two indexes are there, its version is not."""
+    assert task.run(SAMPLE_DATA="false").returncode == 0
+    task.server.run(
+        "DROP TABLE suppliers_schema_version",
+        "ALTER TABLE suppliers DROP INDEX ft_suppliers_keys, DROP INDEX ix_suppliers_keys_version, "
+        "DROP COLUMN search_keys, DROP COLUMN keys_version",
+        "DROP INDEX ft_suppliers_words ON suppliers",
+        "DROP INDEX ix_suppliers_email ON suppliers",
+        "DROP INDEX ix_suppliers_state ON suppliers",
+        database=task.database,
+    )
+    done = task.run()
+    assert done.returncode == 0, done.stderr
+    (version,) = task.server.run("SELECT version_num FROM suppliers_schema_version", database=task.database)
+    assert version == ("0002",)
+    assert task.run().returncode == 0

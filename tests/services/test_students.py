@@ -46,13 +46,28 @@ def test_a_student_is_added_found_changed_and_deleted_on_the_pages(empty: Servic
     page = empty.client.get("/students?q=okafor").text
     assert "Ada Okafor" in page
     number = empty.client.get("/students/api").json()["items"][0]["id"]
-    assert f'href="/students/update/{number}"' in page
+    assert f'href="/students/update/{number}?q=okafor"' in page
     changed = empty.submit(f"/students/update/{number}", "/students/update", city="Tacoma")
     assert changed.status_code == 303
     assert "Tacoma" in empty.client.get("/students").text
     assert empty.submit(f"/students/remove/{number}").status_code == 303
     assert "The student was deleted." in empty.client.get("/students").text
     assert empty.client.get("/students/api").json()["total"] == 0
+
+
+@pytest.mark.parametrize(
+    ("path", "leads_to"),
+    [
+        ("/students/", "/students"),
+        ("/students/update/01", "/students/update/1"),
+        ("/students/api/", "/students/api"),
+    ],
+)
+def test_an_address_in_another_spelling_leads_to_the_one_there_is(
+    empty: Service, path: str, leads_to: str
+) -> None:
+    answer = empty.client.get(path)
+    assert (answer.status_code, answer.headers["location"]) == (308, leads_to)
 
 
 def test_its_pages_lead_nowhere_but_to_itself(empty: Service) -> None:

@@ -11,8 +11,6 @@ import time
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from sqlalchemy import bindparam, select
 
 from directory.cache import SingleFlight
@@ -21,7 +19,7 @@ from directory.logs import Journal, Output, exception_text
 from directory.lookup import Lookups
 from directory.model import Entry
 from directory.settings import Settings, SettingsError
-from directory.store import Listing, Page, search_words, word_pattern
+from directory.store import Listing, Page
 from directory.suppliers import SUPPLIERS
 from directory.web import LastKnown, Problem, Routes
 from tests.services.harness import SERVICES
@@ -261,29 +259,6 @@ def test_an_error_is_logged_by_type_and_place_without_its_message() -> None:
     assert "KeyError" in text
     assert "test_units.py" in text
     assert "jane" not in text
-
-
-@given(st.text(max_size=60))
-def test_any_text_can_be_searched_for(q: str) -> None:
-    for word in search_words(q):
-        assert re.match(word_pattern(word), word, re.IGNORECASE)
-
-
-@pytest.mark.parametrize(
-    ("word", "text", "found"),
-    [
-        ("cafe", "Le Café", True),
-        ("café", "cafe", True),
-        ("caf", "CAFÉ", True),
-        ("fe", "cafe", False),
-        ("org", "a@b.org", True),
-        ("a.b", "axb", False),
-    ],
-)
-def test_a_search_word_matches_the_beginning_of_a_word_whatever_its_accents(
-    word: str, text: str, found: bool
-) -> None:
-    assert bool(re.search(word_pattern(word), text)) is found
 
 
 def test_a_statement_gives_its_parameters_in_the_order_of_its_text() -> None:

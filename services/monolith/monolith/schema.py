@@ -12,6 +12,7 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from directory.suppliers import SUPPLIERS
 
+_VERSIONS = f"{SUPPLIERS.plural}_schema_version"
 # In the image beside the package, in the sources in the folder of the service that owns the table.
 _FOLDERS = (Path("migrations"), Path(__file__).parents[2] / "employee" / "migrations")
 
@@ -39,9 +40,9 @@ def ensure(url: str) -> None:
 
 
 def _version(connection: Connection) -> str | None:
-    if not inspect(connection).has_table("alembic_version"):
+    if not inspect(connection).has_table(_VERSIONS):
         return None
-    return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    return connection.execute(text(f"SELECT version_num FROM {_VERSIONS}")).scalar()  # noqa: S608 - our own name
 
 
 def _newest(migrations: Path) -> str:

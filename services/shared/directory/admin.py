@@ -12,6 +12,7 @@ from starlette.responses import RedirectResponse, Response
 from directory import openapi
 from directory.database import DatabaseAway
 from directory.model import FIELDS, MAX_ID, Entry
+from directory.pages import way_back
 from directory.public import api_get, api_list, represent
 from directory.sessions import (
     CookieSessions,
@@ -111,10 +112,10 @@ class _AdminPages:
         self._sessions = _sessions(context)
 
     async def _done(self, request: Request, notice: str, entry_id: int = 0) -> Response:
-        """Back to the list, which tells once what was done."""
+        """Back to the page of the list it was done from, which tells once what was done."""
         if notice != "gone":
             request.scope["directory.change"] = True
-        response = RedirectResponse(self._addresses.list, 303)
+        response = RedirectResponse(self._addresses.list + _back(request), 303)
         await self._sessions.leave_notice(request, response, f"{notice}.{entry_id}")
         return response
 
@@ -147,7 +148,11 @@ class _AdminPages:
         language = language_of(request.scope)
         session = await self._sessions.open(request)
         page = self._context.pages.form(
-            language, typed={}, csrf=session.token, request_key=secrets.token_urlsafe(16)
+            language,
+            typed={},
+            csrf=session.token,
+            back=_back(request),
+            request_key=secrets.token_urlsafe(16),
         )
         return self._sessions.keep(request, session, html(page, language))
 
@@ -164,6 +169,7 @@ class _AdminPages:
                 language,
                 typed=checked.typed,
                 csrf=session.token,
+                back=_back(request),
                 errors=errors,
                 request_key=key,
                 unavailable=unavailable,
@@ -189,7 +195,7 @@ class _AdminPages:
         return check({f: form.get(f, "") for f in FIELDS}, region=self._context.settings.phone_region)
 
     async def _confirmed(self, request: Request, form: Mapping[str, str]) -> tuple[Session, bool]:
-        """The form's session, and whether it was over: then the form is shown again, in a new one, and changes nothing."""
+        """The session to go on with, and whether the form is of another: then it is shown again and changes nothing."""
         try:
             return await self._sessions.confirm(request, form), False
         except SessionEnded as ended:
@@ -206,7 +212,12 @@ class _AdminPages:
         entry = await self._entry(request)
         session = await self._sessions.open(request)
         page = self._context.pages.form(
-            language, typed=entry.fields(), csrf=session.token, entry_id=entry.id, version=entry.version
+            language,
+            typed=entry.fields(),
+            csrf=session.token,
+            back=_back(request),
+            entry_id=entry.id,
+            version=entry.version,
         )
         return self._sessions.keep(request, session, html(page, language))
 
@@ -232,6 +243,7 @@ class _AdminPages:
                 language,
                 typed=checked.typed,
                 csrf=session.token,
+                back=_back(request),
                 errors=errors,
                 entry_id=entry_id,
                 version=version,
@@ -260,7 +272,7 @@ class _AdminPages:
         language = language_of(request.scope)
         entry = await self._entry(request)
         session = await self._sessions.open(request)
-        page = self._context.pages.remove(language, entry, csrf=session.token)
+        page = self._context.pages.remove(language, entry, csrf=session.token, back=_back(request))
         return self._sessions.keep(request, session, html(page, language))
 
     async def remove(self, request: Request) -> Response:
@@ -271,16 +283,26 @@ class _AdminPages:
         if "version" in form and version is None:
             raise Problem(400)
         if ended:
+            entry = await self._context.store.get(request.path_params["id"])
+            if entry is None:
+                raise Problem(403)
             page = self._context.pages.remove(
-                language, await self._entry(request), csrf=session.token, ended=True
+                language, entry, csrf=session.token, back=_back(request), ended=True
             )
             return self._sessions.keep(request, session, html(page, language, status=403))
         try:
             deleted = await self._context.store.delete(request.path_params["id"], version=version)
         except EditConflict as conflict:
-            page = self._context.pages.remove(language, conflict.current, csrf=session.token, conflict=True)
+            page = self._context.pages.remove(
+                language, conflict.current, csrf=session.token, back=_back(request), conflict=True
+            )
             return html(page, language, status=409)
         return await self._done(request, "deleted" if deleted else "gone")
+
+
+def _back(request: Request) -> str:
+    """How to find the page of the list that a form was opened from; its address carries that along."""
+    return way_back(page_from(request.query_params))
 
 
 def _retry(unavailable: bool) -> dict[str, str]:

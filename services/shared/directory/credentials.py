@@ -61,7 +61,7 @@ class SecretCredentials:
 
 
 class FixedCredentials:
-    """The credentials that stand in a DATABASE_URL."""
+    """Credentials that are known already, as those in a DATABASE_URL are."""
 
     def __init__(self, username: str, password: str) -> None:
         self._credentials = Credentials(username, password)

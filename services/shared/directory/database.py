@@ -18,10 +18,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
-from sqlalchemy import Executable, MetaData, create_engine, text
+from sqlalchemy import DDL, Connection, Executable, MetaData, Table, create_engine, inspect, text
 from sqlalchemy.dialects.mysql import asyncmy as mysql_dialect
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.schema import CreateColumn
 
 from directory.credentials import Credentials, CredentialsUnavailable, FixedCredentials, SecretCredentials
 from directory.settings import Settings, SettingsError
@@ -507,6 +508,9 @@ class Engine:
         def make() -> None:
             try:
                 metadata.create_all(self._engine)
+                with self._engine.begin() as connection:
+                    for table in metadata.sorted_tables:
+                        _add_columns(connection, table)
             except OperationalError as error:
                 raise DatabaseAway(str(error.orig)) from error
 
@@ -526,3 +530,12 @@ class Engine:
             if any(sign in str(error.orig) for sign in _ENGINE_AWAY):
                 raise DatabaseAway(str(error.orig)) from error
             raise
+
+
+def _add_columns(connection: Connection, table: Table) -> None:
+    """A file of an earlier release gets the columns that came since, all of which may be empty."""
+    known = {column["name"] for column in inspect(connection).get_columns(table.name)}
+    for column in table.columns:
+        if column.nullable and column.name not in known:
+            added = CreateColumn(column).compile(dialect=connection.dialect)
+            connection.execute(DDL(f"ALTER TABLE {table.name} ADD COLUMN {added}"))

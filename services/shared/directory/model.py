@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import BINARY, Column, Index, Integer, LargeBinary, MetaData, String, Table, text
+from sqlalchemy import BINARY, Column, Index, Integer, LargeBinary, MetaData, String, Table, Text, text
+from sqlalchemy.dialects.mysql import TEXT as MYSQL_TEXT
 
 FIELDS = ("name", "address", "city", "state", "email", "phone")
 SEARCHED = ("name", "city", "state", "email")
@@ -14,6 +15,7 @@ LENGTHS = {"name": 255, "address": 255, "city": 255, "state": 255, "email": 254,
 MAX_ID = 2**31 - 1
 
 _DIGEST = LargeBinary(32).with_variant(BINARY(32), "mysql", "mariadb")
+_KEYS = Text().with_variant(MYSQL_TEXT(charset="ascii", collation="ascii_bin"), "mysql", "mariadb")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +96,8 @@ def directory_table(name: str, metadata: MetaData) -> Table:
 
     `version` counts edits (the ETag). `request_key` and `request_digest` make a create repeatable: they are
     in the row itself so that the supplier and the proof of its request are written by one statement.
+    `search_keys` is what the row is found by (`words.py`), as it was at `keys_version`: who writes without knowing of
+    it, as the release before or a person does, leaves another version there, and the row gets its keys soon after.
     """
     return Table(
         name,
@@ -103,8 +107,11 @@ def directory_table(name: str, metadata: MetaData) -> Table:
         Column("version", Integer, nullable=False, server_default=text("1")),
         Column("request_key", _DIGEST, nullable=True, unique=True),
         Column("request_digest", _DIGEST, nullable=True),
+        Column("search_keys", _KEYS, nullable=True),
+        Column("keys_version", Integer, nullable=True),
         *(Index(f"ix_{name}_{field}", field) for field in SORTS),
-        Index(f"ft_{name}_words", *SEARCHED, mysql_prefix="FULLTEXT", mariadb_prefix="FULLTEXT"),
+        Index(f"ix_{name}_keys_version", "keys_version", "version"),
+        Index(f"ft_{name}_keys", "search_keys", mysql_prefix="FULLTEXT", mariadb_prefix="FULLTEXT"),
         mysql_charset="utf8mb4",
         mysql_engine="InnoDB",
         mariadb_charset="utf8mb4",

@@ -37,7 +37,7 @@ def document(directory: Directory, *, admin: bool, path: str) -> Json:
             400: "The body is not JSON, or a header is malformed.",
             403: "The request comes from another site.",
             404: f"There is no such {directory.singular}.",
-            409: f"Somebody else changed the {directory.singular}: both versions.",
+            409: f"Somebody else changed the {directory.singular} to something else: both versions.",
             413: "The body is larger than 64 KiB.",
             415: "The body is not application/json.",
             422: "What was sent breaks a rule: the errors by field.",

@@ -20,7 +20,7 @@ from directory.store import DEFAULT_SIZE, Listing, Page
 from directory.texts import Texts
 from directory.validation import shown_phone
 
-_SHOWN = ("id", *FIELDS, "shown_phone")
+_SHOWN = ("id", *FIELDS, "shown_phone", "back")
 _TEMPLATES = Path(__file__).parent / "templates"
 STYLE = (_TEMPLATES / "style.css").read_text(encoding="utf-8").strip()
 STYLE_HASH = "'sha256-" + base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode() + "'"
@@ -82,7 +82,7 @@ class Pages:
     def home(self, language: str) -> bytes:
         return self._homes[language]
 
-    def _shown(self, entry: Entry) -> dict[str, object]:
+    def _shown(self, entry: Entry, back: str = "") -> dict[str, object]:
         return {
             "id": entry.id,
             "name": entry.name,
@@ -92,6 +92,7 @@ class Pages:
             "email": entry.email,
             "phone": entry.phone,
             "shown_phone": shown_phone(entry.phone, self._region),
+            "back": back,
         }
 
     def list(
@@ -102,6 +103,7 @@ class Pages:
         page = listing.page
         path = (self._directory.editors if admin else self._directory.readers).list
         first = (page.page - 1) * page.size + 1
+        back = way_back(page)
         if not listing.exact:
             count = t("count_more", total=t.number(listing.total))
         elif listing.total == 1:
@@ -115,7 +117,8 @@ class Pages:
             path=path,
             listing=listing,
             # Escaped by the fragment already.
-            rows=Markup("".join([row.fill(self._shown(entry)) for entry in listing.entries])),  # noqa: S704
+            rows=Markup("".join([row.fill(self._shown(entry, back)) for entry in listing.entries])),  # noqa: S704
+            back=back,
             notice=notice,
             stale=shown_time(listing.read_at) if stale else "",
             count=count,
@@ -142,6 +145,7 @@ class Pages:
         *,
         typed: Mapping[str, str],
         csrf: str,
+        back: str,
         errors: Mapping[str, str] | None = None,
         entry_id: int | None = None,
         version: int | None = None,
@@ -156,6 +160,7 @@ class Pages:
             admin=True,
             typed={field: typed.get(field, "") for field in FIELDS},
             csrf=csrf,
+            back=back,
             errors=errors or {},
             entry_id=entry_id,
             version=version,
@@ -166,10 +171,17 @@ class Pages:
         )
 
     def remove(
-        self, language: str, entry: Entry, *, csrf: str, conflict: bool = False, ended: bool = False
+        self,
+        language: str,
+        entry: Entry,
+        *,
+        csrf: str,
+        back: str,
+        conflict: bool = False,
+        ended: bool = False,
     ) -> bytes:
         return self._render(
-            language, "remove", admin=True, entry=entry, csrf=csrf, conflict=conflict, ended=ended
+            language, "remove", admin=True, entry=entry, csrf=csrf, back=back, conflict=conflict, ended=ended
         )
 
     def error(self, language: str, status: int, *, admin: bool, detail: str = "") -> bytes:
@@ -189,6 +201,11 @@ def shown_time(moment: float) -> str:
 
 def _sort_value(field: str, descending: bool) -> str:
     return f"-{field}" if descending else field
+
+
+def way_back(page: Page) -> str:
+    """The query string by which what is opened from a page of a list leads back to it."""
+    return link("", page, page=page.page)
 
 
 def link(path: str, of: Page, *, page: int, sort: str = "") -> str:

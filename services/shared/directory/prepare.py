@@ -5,6 +5,7 @@ Runs once before the services start, repeats harmlessly, and never runs twice at
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
@@ -127,6 +128,7 @@ class Preparation:
                     self._grant_tables(admin, user, credentials.username)
                 if plan.sample_data:
                     self._seed(migrator)
+                asyncio.run(self._complete_keys(migrator))
         finally:
             admin.close()
 
@@ -299,6 +301,44 @@ class Preparation:
                 say(f"table {table}: {len(rows)} sample rows")
         finally:
             connection.close()
+
+    async def _complete_keys(self, migrator: Credentials) -> None:
+        """Rows from before a release that finds them by their keys, and the samples, can be found as it starts."""
+        from sqlalchemy import MetaData
+
+        from directory.credentials import FixedCredentials
+        from directory.database import DatabaseAway, MySQL
+        from directory.model import directory_table
+        from directory.store import complete_keys
+
+        plan = self._plan
+        connection = self._connect(migrator, database=plan.database)
+        try:
+            tables = _rows(
+                connection,
+                "SELECT table_name FROM information_schema.columns "
+                "WHERE table_schema=%s AND column_name='search_keys'",
+                plan.database,
+            )
+        finally:
+            connection.close()
+        database = MySQL(
+            host=plan.host,
+            port=plan.port,
+            database=plan.database,
+            credentials=FixedCredentials(migrator.username, migrator.password),
+            tls_ca=plan.tls_ca,
+            size=1,
+        )
+        try:
+            for (name,) in tables:
+                completed = await complete_keys(database, directory_table(name, MetaData()))
+                if completed:
+                    say(f"table {name}: {completed} rows can be found by their words")
+        except DatabaseAway as error:
+            raise PrepareError(f"the database went away: {error}") from error
+        finally:
+            await database.close()
 
 
 def _right(name: str) -> str:

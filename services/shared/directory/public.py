@@ -10,7 +10,7 @@ from starlette.responses import Response
 from directory import openapi
 from directory.cache import SingleFlight
 from directory.model import SORTS, Entry
-from directory.store import MAX_PAGE, MAX_SEARCH, MAX_SIZE, Listing, Page, page_from
+from directory.store import MAX_PAGE, MAX_SEARCH, MAX_SIZE, Listing, Page, composed, page_from
 from directory.web import Context, Problem, Routes, Scope, Send, entity_versions, html, json, language_of
 
 # Together with the age of a large table's count, below the second in which changes have to be visible.
@@ -128,7 +128,7 @@ def strict_page(request: Request, context: Context) -> Page:
             value.isascii() and value.isdecimal() and len(value) < 10 and 1 <= int(value) <= high
         ):
             errors[name] = f"a number from 1 to {high}"
-    if len(query.get("q", "")) > MAX_SEARCH:
+    if len(composed(query.get("q", ""))) > MAX_SEARCH:
         errors["q"] = f"at most {MAX_SEARCH} characters"
     if query.get("sort", "name").removeprefix("-") not in SORTS:
         errors["sort"] = f"one of {', '.join(SORTS)}, descending with a leading -"

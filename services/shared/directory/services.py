@@ -60,6 +60,8 @@ def directory_service(settings: Settings, parts: Sequence[Part]) -> Application:
             texts=texts,
             cache=cache,
             lists=lists,
+            # On a server the readers' user cannot; a file has no user.
+            writes=part.admin or not database.is_mysql,
         )
         contexts.append(context)
         owns_root = part.owns_root and not directory.standalone

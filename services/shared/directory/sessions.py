@@ -43,7 +43,12 @@ class Session:
 
 
 class SessionEnded(Exception):
-    """A form of ours came from its own browser, but its session is over: it can be sent again in the new one."""
+    """A form is of no session that its browser has now: it can be sent again in `session`, and changed nothing.
+
+    A browser that comes from another site, such as a mail's, sends no strict cookies. What it opens begins a new
+    session, while forms of the one before are open elsewhere: what was typed there must not be lost.
+    https://developer.mozilla.org/en-US/docs/Web/HTTP/Reference/Headers/Set-Cookie#samesitesamesite-value
+    """
 
     def __init__(self, session: Session) -> None:
         super().__init__("the session is over")
@@ -58,7 +63,7 @@ class Sessions(Protocol):
         ...
 
     async def confirm(self, request: Request, form: Mapping[str, str]) -> Session:
-        """The session that a form belongs to; Problem 403 for a form of any other, SessionEnded for one that is over."""
+        """The session that a form belongs to; SessionEnded for a form of any other; Problem 403 if another site sent it."""
         ...
 
     def keep(self, request: Request, session: Session, response: Response) -> Response:
@@ -100,7 +105,8 @@ class CookieSessions:
     async def confirm(self, request: Request, form: Mapping[str, str]) -> Session:
         refuse_other_sites(request)
         session = Session(_sent(request, "csrf"))
-        _refuse_other_tokens(session, form)
+        if not _is_of(session, form):
+            raise SessionEnded(await self.open(request))
         return session
 
     def keep(self, request: Request, session: Session, response: Response) -> Response:
@@ -149,7 +155,8 @@ class SharedSessions:
         refuse_other_sites(request)
         sent = _sent(request, "session")
         session = Session(_token(sent) if sent else "")
-        _refuse_other_tokens(session, form)
+        if not _is_of(session, form):
+            raise SessionEnded(await self.open(request))
         if not await self._lives(sent):
             raise SessionEnded(await self._new())
         return session
@@ -237,6 +244,5 @@ def _set_cookie(request: Request, response: Response, name: str, value: str) -> 
     return response
 
 
-def _refuse_other_tokens(session: Session, form: Mapping[str, str]) -> None:
-    if not session.token or not hmac.compare_digest(form.get("csrf", "").encode(), session.token.encode()):
-        raise Problem(403)
+def _is_of(session: Session, form: Mapping[str, str]) -> bool:
+    return bool(session.token) and hmac.compare_digest(form.get("csrf", "").encode(), session.token.encode())

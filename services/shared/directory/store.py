@@ -3,63 +3,53 @@
 from __future__ import annotations
 
 import hashlib
-import re
 import time
 import unicodedata
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Executable, Integer, and_, bindparam, delete, func, insert, or_, select, text, update
+from sqlalchemy import (
+    Executable,
+    Integer,
+    Table,
+    and_,
+    bindparam,
+    case,
+    delete,
+    func,
+    insert,
+    or_,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.sql import ColumnElement
 
 from directory.cache import SingleFlight
 from directory.database import Database, Duplicate, Parameters, Row, Statement, Written
 from directory.lookup import Lookups
-from directory.model import FIELDS, MAX_ID, SEARCHED, SORTS, Directory, Entry
+from directory.model import FIELDS, LENGTHS, MAX_ID, SEARCHED, SORTS, Directory, Entry
+from directory.words import key, search_keys, search_words
 
 DEFAULT_SIZE = 50
 MAX_SIZE = 200
 MAX_PAGE = 100_000
-MAX_SEARCH = 100
+# Of a name's length, so that any name can be looked up by a copy of it.
+MAX_SEARCH = LENGTHS["name"]
 # Counting a large table takes longer than reading a page of it; small ones are counted each time.
 _COUNT_SECONDS = 0.3
 _COUNTED_EACH_TIME = 5000
 _KEPT_MATCHES = 2001
 _ALL = 1_000_000_000
 _MOST_SHAPES = 256
-_MOST_WORDS = 8
-# What may stand before a word, as patterns for databases without regular expressions.
-_SEPARATORS = ("", "% ", "%@", "%.", "%-", "%&", "%(", "%/", "%'", "%,")
 # A word that begins in one row of thirty or more is found by reading this many rows in order;
 # the full-text index finds rarer ones at a cost that grows with the number of matches.
 # Known limit: InnoDB numbers documents anew from the highest one it finds after a crash. If the rows added last had
 # been deleted before it, as many new rows stay hidden from the index; tables up to this size never use it.
 _SCAN_ROWS = 1500
-# https://dev.mysql.com/doc/refman/8.4/en/fulltext-stopwords.html: not in InnoDB's index, nor are words
-# below innodb_ft_min_token_size (3).
-_NOT_INDEXED = frozenset(
-    [
-        "about",
-        "are",
-        "com",
-        "for",
-        "from",
-        "how",
-        "that",
-        "the",
-        "this",
-        "was",
-        "what",
-        "when",
-        "where",
-        "who",
-        "will",
-        "with",
-        "und",
-        "www",
-    ]
-)
+# So many rows are given their keys by one statement.
+_KEYED_AT_ONCE = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,16 +106,16 @@ class Store:
         self._count = Statement(select(func.count()).select_from(directory.table))
         by_key = select(*self._columns, c.request_digest).where(c.request_key == bindparam("key"))
         self._by_request = Statement(by_key)
-        values: dict[str, Any] = {field: bindparam(field) for field in FIELDS}
+        values: dict[str, Any] = {field: bindparam(field) for field in (*FIELDS, "search_keys")}
         self._insert = Statement(
             insert(directory.table).values(
-                **values, request_key=bindparam("key"), request_digest=bindparam("digest")
+                **values, keys_version=1, request_key=bindparam("key"), request_digest=bindparam("digest")
             )
         )
         self._update = Statement(
             update(directory.table)
             .where(c.id == bindparam("of_id"), c.version == bindparam("of_version"))
-            .values(**values, version=c.version + 1)
+            .values(**values, keys_version=bindparam("new_version"), version=bindparam("new_version"))
         )
         self._delete = Statement(delete(directory.table).where(c.id == bindparam("id")))
         self._delete_version = Statement(
@@ -142,6 +132,10 @@ class Store:
         """The table exists where nobody else makes it."""
         await self._database.make_tables(self._table.metadata)
 
+    async def complete_keys(self) -> int:
+        """Rows that others wrote, such as the release before or a person, get the keys they are found by: how many."""
+        return await complete_keys(self._database, self._table)
+
     async def get(self, entry_id: int) -> Entry | None:
         return await self._lookups.get(entry_id) if entry_id <= MAX_ID else None
 
@@ -156,12 +150,12 @@ class Store:
 
         A request is remembered as long as its entry exists.
         """
-        key = hashlib.sha256(request.encode()).digest() if request else None
+        made_by = hashlib.sha256(request.encode()).digest() if request else None
         digest = hashlib.sha256("\0".join(fields[f] for f in FIELDS).encode()).digest() if request else None
         try:
-            written = await self._write(self._insert, {**fields, "key": key, "digest": digest})
+            written = await self._write(self._insert, {**_columns(fields), "key": made_by, "digest": digest})
         except Duplicate:
-            rows = await self._database.rows(self._by_request, {"key": key})
+            rows = await self._database.rows(self._by_request, {"key": made_by})
             if not rows:
                 raise
             if bytes(rows[0][-1]) != digest:
@@ -171,7 +165,11 @@ class Store:
         return Entry(id=written.new_id, **{f: fields[f] for f in FIELDS}, version=1), True
 
     async def update(self, entry_id: int, fields: Mapping[str, str], *, version: int | None) -> Entry | None:
-        """The changed entry; None if there is none; EditConflict if `version` is not the current one."""
+        """The changed entry; None if there is none; EditConflict if `version` is not the current one.
+
+        What has been stored since that version counts as saved, as of a second click, or of a retry whose first try
+        arrived: https://www.rfc-editor.org/rfc/rfc9110#section-13.1.1
+        """
         if entry_id > MAX_ID:
             return None
         while True:
@@ -181,13 +179,16 @@ class Store:
                 if current is None:
                     return None
                 expected = current.version
-            written = await self._write(self._update, {**fields, "of_id": entry_id, "of_version": expected})
+            versions = {"of_version": expected, "new_version": expected + 1}
+            written = await self._write(self._update, {**_columns(fields), "of_id": entry_id, **versions})
             if written.rows:
                 return Entry(id=entry_id, **{f: fields[f] for f in FIELDS}, version=expected + 1)
             current = await self.get(entry_id)
             if current is None:
                 return None
             if version is not None:
+                if 0 < version < current.version and current.fields() == dict(fields):
+                    return current
                 raise EditConflict(current)
 
     async def delete(self, entry_id: int, *, version: int | None = None) -> bool:
@@ -309,12 +310,8 @@ class Store:
             return ids[offset : offset + page.size + 1], len(ids), True
         if len(ids) >= wanted:
             return ids[offset:wanted], wanted - 1, False
-        indexed = [word for word in words if len(word) >= 3 and word not in _NOT_INDEXED]
         # A word with a digit is next to a key: looking up only such words spares reading the lists of common ones.
-        indexed = [word for word in indexed if any(map(str.isdigit, word))] or indexed
-        if not indexed:
-            ids = await self._scan(words, page, None, wanted)
-            return ids[offset:wanted], len(ids) - (len(ids) == wanted), len(ids) < wanted
+        indexed = [word for word in words if any(map(str.isdigit, word))] or words
         if wanted > _KEPT_MATCHES:
             ids, total = await self._full_text(words, indexed, page, offset, page.size + 1)
             return ids, total, True
@@ -334,7 +331,7 @@ class Store:
         shape = (len(words), page.sort, page.descending)
         parameters: dict[str, Any] = {"rows": limit or _ALL}
         for i, word in enumerate(words):
-            parameters |= self._begins_parameters(word, i)
+            parameters[f"word{i}"] = _pattern(word)
         end: Row | None = None
         if bound is not None:
             ends = self._known(
@@ -353,7 +350,7 @@ class Store:
                 select(table.c.id)
                 # In this order row by row, so that it ends with the last match that is wanted.
                 .with_hint(table, f"FORCE INDEX (ix_{table.name}_{page.sort})", "mysql")
-                .where(*(self._begins(table, word, i) for i, word in enumerate(words)))
+                .where(*(_begins(table, i) for i in range(len(words))))
                 .order_by(*order)
                 .limit(bindparam("rows"))
             )
@@ -374,26 +371,6 @@ class Store:
         statement = self._known(("scan", end is not None, *shape), build)
         return [row[0] for row in await self._database.rows(statement, parameters)]
 
-    def _begins(self, table: Any, word: str, index: int) -> ColumnElement[bool]:
-        name = f"word{index}"
-        if self._database.is_mysql:
-            text_of_row = func.concat_ws(" ", *(table.c[field] for field in SEARCHED))
-            return text_of_row.op("REGEXP")(bindparam(name))
-        return or_(
-            *(
-                table.c[field].like(bindparam(f"{name}_{i}"), escape="~")
-                for field in SEARCHED
-                for i in range(len(_SEPARATORS))
-            )
-        )
-
-    def _begins_parameters(self, word: str, index: int) -> dict[str, str]:
-        name = f"word{index}"
-        if self._database.is_mysql:
-            return {name: word_pattern(word)}
-        escaped = word.replace("~", "~~").replace("_", "~_")
-        return {f"{name}_{i}": f"{before}{escaped}%" for i, before in enumerate(_SEPARATORS)}
-
     async def _full_text(
         self, words: Sequence[str], indexed: Sequence[str], page: Page, offset: int, limit: int
     ) -> tuple[list[int], int]:
@@ -401,10 +378,10 @@ class Store:
         others = [(i, word) for i, word in enumerate(words) if word not in indexed]
 
         def build() -> Executable:
-            match = text(f"MATCH ({', '.join(SEARCHED)}) AGAINST (:words IN BOOLEAN MODE)")
+            match = text("MATCH (search_keys) AGAINST (:words IN BOOLEAN MODE)")
             return (
                 select(table.c.id, func.count().over())
-                .where(and_(match, *(self._begins(table, word, i) for i, word in others)))
+                .where(and_(match, *(_begins(table, i) for i, _ in others)))
                 .order_by(*self._order(page.sort, page.descending, table))
                 .limit(bindparam("rows"))
                 .offset(bindparam("skipped"))
@@ -412,42 +389,72 @@ class Store:
 
         shape = ("words", tuple(i for i, _ in others), page.sort, page.descending)
         parameters: dict[str, Any] = {
-            "words": " ".join(f"+{word}*" for word in indexed),
+            "words": " ".join(f"+{key(word)}*" for word in indexed),
             "rows": limit,
             "skipped": offset,
         }
         for i, word in others:
-            parameters |= self._begins_parameters(word, i)
+            parameters[f"word{i}"] = _pattern(word)
         rows = await self._database.rows(self._known(shape, build), parameters)
         return [row[0] for row in rows], rows[0][1] if rows else 0
 
 
-def search_words(q: str) -> list[str]:
-    """The first eight words of a search, as the full-text index splits them."""
-    words = re.findall(r"\w+", unicodedata.normalize("NFC", q[:MAX_SEARCH]))
-    return [word.casefold() for word in words[:_MOST_WORDS]]
+def _columns(fields: Mapping[str, str]) -> dict[str, str]:
+    return {**fields, "search_keys": search_keys(fields[field] for field in SEARCHED)}
 
 
-def _accented() -> dict[str, str]:
-    classes: dict[str, str] = {}
-    for code in (*range(0xC0, 0x250), *range(0x1E00, 0x1F00)):
-        letter = chr(code).casefold()
-        base = unicodedata.normalize("NFD", letter)[0]
-        if len(letter) == 1 and base.isascii() and base.isalpha():
-            classes[base] = classes.get(base, base) + (letter if letter not in classes.get(base, "") else "")
-    return classes
+def _begins(table: Table, index: int) -> ColumnElement[bool]:
+    return table.c.search_keys.like(bindparam(f"word{index}"), escape="~")
 
 
-_ACCENTED = _accented()
+def _pattern(word: str) -> str:
+    return f"% {key(word).replace('_', '~_')}%"
 
 
-def word_pattern(word: str) -> str:
-    """A regular expression for a word that begins so, whatever the accents, in PCRE and ICU alike."""
-    letters = []
-    for letter in word:
-        base = unicodedata.normalize("NFD", letter)[0]
-        letters.append(f"[{_ACCENTED[base]}{letter}]" if base in _ACCENTED else re.escape(letter))
-    return r"(?i)\b" + "".join(letters)
+async def complete_keys(database: Database, table: Table) -> int:
+    """Every row whose keys are missing, or of another version than the row, gets them: how many.
+
+    A row that somebody changes meanwhile is left for the next time.
+    """
+    c = table.c
+    # Found by the index alone: as a rule there are none.
+    found = (
+        select(c.id)
+        .with_hint(table, f"FORCE INDEX (ix_{table.name}_keys_version)", "mysql")
+        .where(or_(c.keys_version.is_(None), c.keys_version != c.version))
+        .limit(_KEYED_AT_ONCE)
+        .subquery()
+    )
+    due = Statement(
+        select(c.id, c.version, *(c[field] for field in SEARCHED)).join(found, found.c.id == c.id)
+    )
+    places = range(_KEYED_AT_ONCE)
+    ids = [bindparam(f"id{i}", type_=Integer) for i in places]
+    keyed = Statement(
+        update(table)
+        .where(or_(*(and_(c.id == ids[i], c.version == bindparam(f"version{i}")) for i in places)))
+        .values(
+            search_keys=case(*((c.id == ids[i], bindparam(f"keys{i}")) for i in places)),
+            keys_version=c.version,
+        )
+    )
+    completed = 0
+    while rows := await database.rows(due, {}):
+        parameters: dict[str, Any] = {}
+        for i in places:
+            # The last one repeated, so that there is one shape.
+            row_id, version, *texts = rows[min(i, len(rows) - 1)]
+            parameters |= {f"id{i}": row_id, f"version{i}": version, f"keys{i}": search_keys(texts)}
+        written = (await database.write(keyed, parameters)).rows
+        completed += written
+        if not written:
+            break
+    return completed
+
+
+def composed(q: str) -> str:
+    """In as few characters as it can be written with, as names are stored, and no longer than makes a difference."""
+    return unicodedata.normalize("NFC", q[: 4 * MAX_SEARCH + 64])
 
 
 def page_from(query: Mapping[str, str]) -> Page:
@@ -464,7 +471,7 @@ def page_from(query: Mapping[str, str]) -> Page:
     sort = query.get("sort", "name")
     field = sort.removeprefix("-")
     return Page(
-        q=" ".join(query.get("q", "").split())[:MAX_SEARCH],
+        q=composed(" ".join(query.get("q", "").split()))[:MAX_SEARCH],
         sort=field if field in SORTS else "name",
         descending=sort.startswith("-") and field in SORTS,
         page=number("page", 1, MAX_PAGE),

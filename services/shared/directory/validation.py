@@ -11,6 +11,13 @@ import phonenumbers
 from email_validator import EmailNotValidError, validate_email
 
 from directory.model import FIELDS, LENGTHS
+from directory.words import IGNORABLE
+
+# Letters and symbols whose picture is empty, beside the characters that Unicode says have none.
+_BLANK = frozenset("\u2800\U00013441\U00013442\U0001d159")
+# Embeddings, overrides and isolates show text in another order than it is stored in, and what stands beside it too:
+# https://www.unicode.org/reports/tr36/#Bidirectional_Text_Spoofing
+_REORDERING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +38,7 @@ class Checked:
 
 
 def check(given: Mapping[str, object], *, region: str) -> Checked:
-    """Trimmed, composed (NFC), limited to the column's length; email and phone in their standard form."""
+    """Trimmed, composed (NFC), visible, limited to the column's length; email and phone in their standard form."""
     typed: dict[str, str] = {}
     fields: dict[str, str] = {}
     errors: dict[str, Invalid] = {}
@@ -44,9 +51,12 @@ def check(given: Mapping[str, object], *, region: str) -> Checked:
         # Before NFC, which would take long for an absurd text, a generous bound on what is normalised.
         text = (value or "")[: 4 * LENGTHS[field] + 64].strip()
         text = unicodedata.normalize("NFC", text)
-        if not text:
+        if field == "phone":
+            # Address books put a number between such characters; it is stored in its standard form.
+            text = "".join(c for c in text if unicodedata.category(c) != "Cf")
+        if not text or (_is_invisible(text) and not any(map(_is_refused, text))):
             errors[field] = Invalid("invalid_required")
-        elif any(unicodedata.category(c) in ("Cc", "Cs", "Cn", "Co") or c in "\u2028\u2029" for c in text):
+        elif any(map(_is_refused, text)):
             errors[field] = Invalid("invalid_characters")
         elif len(text) > LENGTHS[field]:
             errors[field] = Invalid("invalid_length", LENGTHS[field])
@@ -67,6 +77,17 @@ def check(given: Mapping[str, object], *, region: str) -> Checked:
         else:
             fields["phone"] = phone
     return Checked(typed, fields, errors)
+
+
+def _is_refused(c: str) -> bool:
+    return unicodedata.category(c) in ("Cc", "Cs", "Cn", "Co", "Zl", "Zp") or c in _REORDERING
+
+
+def _is_invisible(text: str) -> bool:
+    """Whether nothing stands there: spaces, joiners and fillers, or accents without a letter."""
+    return not any(
+        unicodedata.category(c)[0] in "LNPS" and c not in _BLANK and not IGNORABLE.match(c) for c in text
+    )
 
 
 def _e164(text: str, region: str) -> str | None:

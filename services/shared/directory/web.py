@@ -61,6 +61,14 @@ class Problem(Exception):
         self.headers = dict(headers or {})
 
 
+class Moved(Exception):
+    """The address is another spelling of `path`, which is the only one that answers."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path)
+        self.path = path
+
+
 class LastKnown:
     """The lists that were read last, for the time when the database is away."""
 
@@ -94,6 +102,8 @@ class Context:
     last_known: LastKnown = field(default_factory=LastKnown)
     cache: SharedCache | None = None
     lists: SharedLists | None = None
+    # Whether this process may write, and so looks after the rows that others wrote.
+    writes: bool = False
 
     async def read_list(self, page: Page) -> tuple[Listing, bool]:
         """The list, and whether it is an old one because the database is away."""
@@ -110,7 +120,7 @@ class Context:
 
 
 class Readiness:
-    """Whether this process has ever reached the database; then it keeps the plain list fresh."""
+    """Whether this process has ever reached the database; then it keeps the plain list fresh, and all rows findable."""
 
     def __init__(self, contexts: list[Context]) -> None:
         self._contexts = contexts
@@ -122,6 +132,8 @@ class Readiness:
                 for context in self._contexts:
                     if not self.reached:
                         await context.store.prepare()
+                    if context.writes and (completed := await context.store.complete_keys()):
+                        log.info("%d rows that others wrote can be found now", completed)
                     context.last_known.remember(await context.store.page(Page()))
                 if not self.reached:
                     self.reached = True
@@ -151,18 +163,23 @@ class Routes:
                 self.add(method, path, endpoint)
 
     def find(self, scope: Scope) -> tuple[str, Endpoint]:
-        """The path's template and endpoint; Problem 404 or 405."""
+        """The path's template and endpoint; Problem 404 or 405; Moved for a page's address in another spelling."""
         path: str = scope["path"]
         methods = self._paths.get(path)
         if methods is None:
             parent, _, last = path.rpartition("/")
+            if not last and parent and not parent.endswith("/"):
+                self.find({**scope, "path": parent})
+                raise Moved(parent)
             path = parent + "/{id}"
             methods = self._paths.get(path)
             if methods is None or not (last.isascii() and last.isdecimal()) or len(last) > 10:
                 raise Problem(404)
-            scope["path_params"] = {"id": int(last)}
             if int(last) > MAX_ID:
                 raise Problem(404)
+            if last != str(int(last)):
+                raise Moved(f"{parent}/{int(last)}")
+            scope["path_params"] = {"id": int(last)}
         method = scope["method"]
         scope["directory.route"] = path
         endpoint = methods.get("GET" if method == "HEAD" else method)
@@ -288,6 +305,15 @@ class Application:
                 if path in self._ready_paths and not self.readiness.reached:
                     raise DatabaseAway("not reached yet")
                 response = await endpoint(Request(scope, receive))
+            except Moved as moved:
+                query = scope["query_string"].decode("latin-1")
+                response = Response(
+                    status_code=308,
+                    headers={
+                        "Location": f"{moved.path}?{query}" if query else moved.path,
+                        "Cache-Control": "no-cache",
+                    },
+                )
             except Problem as problem:
                 response = self._problem(scope, problem)
             except DatabaseAway:
