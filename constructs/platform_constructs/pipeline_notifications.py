@@ -14,8 +14,8 @@ class PipelineNotifications(Construct):
         # By ARN: the topic lets notifications in already.
         self._topic = sns.Topic.from_topic_arn(self, "Topic", topic.topic.topic_arn)
 
-    def watch(self, pipeline: codepipeline.Pipeline) -> None:
-        """Tell when an execution fails, or waits for a person."""
+    def watch(self, pipeline: codepipeline.Pipeline, *, name: str) -> None:
+        """Tell when an execution fails, or waits for a person; no other rule of the account may have the `name`."""
         pipeline.notify_on(
             "Failures",
             self._topic,
@@ -24,4 +24,5 @@ class PipelineNotifications(Construct):
                 codepipeline.PipelineNotificationEvents.MANUAL_APPROVAL_NEEDED,
             ],
             detail_type=notifications.DetailType.FULL,
+            notification_rule_name=name,
         )

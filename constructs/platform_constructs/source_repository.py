@@ -6,7 +6,6 @@ from aws_cdk import aws_codecommit as codecommit
 from aws_cdk import aws_codepipeline as codepipeline
 from aws_cdk import aws_codepipeline_actions as actions
 from aws_cdk import aws_iam as iam
-from aws_cdk import aws_kms as kms
 from constructs import Construct
 
 from platform_constructs.artifact_bucket import ArtifactBucket
@@ -25,15 +24,18 @@ class SourceRepositoryProps:
 
 
 class SourceRepository(Construct):
-    """The one repository of all services, in CodeCommit or on GitHub; a push to its branch starts the pipelines."""
+    """The one repository of all services, in CodeCommit or on GitHub; a push to its branch starts the pipelines.
+
+    One in CodeCommit outlives the environment that made it: it holds what only people can make, and other environments of
+    the account may use it. So its key is that of AWS, which no environment owns and every role of the account that may use
+    the repository may use: https://docs.aws.amazon.com/codecommit/latest/userguide/encryption.html
+    """
 
     def __init__(
         self,
         scope: Construct,
         construct_id: str,
         *,
-        encryption_key: kms.IKey,
-        removal_policy: RemovalPolicy,
         props: SourceRepositoryProps,
     ) -> None:
         super().__init__(scope, construct_id)
@@ -45,9 +47,8 @@ class SourceRepository(Construct):
                 "Repository",
                 repository_name=props.repository,
                 description="Sources of the services and of their platform",
-                kms_key=encryption_key,
             )
-            repository.apply_removal_policy(removal_policy)
+            repository.apply_removal_policy(RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE)
             self.repository = repository
         elif props.source == "codecommit":
             self.repository = codecommit.Repository.from_repository_name(self, "Repository", props.repository)
