@@ -242,6 +242,198 @@ LIMITS: tuple[Limit, ...] = (
 )
 
 
+@dataclass(frozen=True, kw_only=True)
+class Name:
+    """The form that AWS demands of a name, of which `form` says how it is made of the environment's and a service's.
+
+    `page` is where AWS says so; `made` says which services, or which environments, have one.
+    """
+
+    what: str
+    form: str
+    pattern: str
+    longest: int
+    page: str
+    made: Callable[[Environment, Service], bool] = lambda environment, service: True
+
+    def of(self, environment: Environment) -> Iterator[str]:
+        """The names in an environment, each once."""
+        yield from dict.fromkeys(
+            self.form.format(environment=environment.name, service=service.name)
+            for service in environment.services
+            if self.made(environment, service)
+        )
+
+    def problems(self, environment: Environment) -> Iterator[str]:
+        """A line for each name that AWS would refuse."""
+        for name in self.of(environment):
+            if len(name) > self.longest:
+                yield (
+                    f"name: {self.what} would be called {name!r}, which is {len(name)} characters long, {self.longest} are "
+                    f"allowed ({self.page}); give the environment's file{self._or_folder()} a shorter name"
+                )
+            elif not re.fullmatch(self.pattern, name, re.ASCII):
+                yield (
+                    f"name: {self.what} would be called {name!r}, allowed is {self.pattern} ({self.page}); rename the "
+                    f"environment's file{self._or_folder()}"
+                )
+
+    def _or_folder(self) -> str:
+        return " or the service's folder" if "{service}" in self.form else ""
+
+
+_AWS = "https://docs.aws.amazon.com"
+# Stacks, load balancers, repositories, caches: what all of them allow.
+_ENVIRONMENT_NAME = r"[a-z][a-z0-9]*(-[a-z0-9]+)*"
+NAMES: tuple[Name, ...] = (
+    Name(
+        what="the stack",
+        form="suppliers-{environment}-observability",
+        pattern=r"[A-Za-z][A-Za-z0-9-]*",
+        longest=128,
+        page=f"{_AWS}/AWSCloudFormation/latest/APIReference/API_CreateStack.html",
+    ),
+    Name(
+        what="the load balancer",
+        form="suppliers-{environment}",
+        pattern=r"[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?",
+        longest=32,
+        page=f"{_AWS}/elasticloadbalancing/latest/APIReference/API_CreateLoadBalancer.html",
+    ),
+    Name(
+        what="the family of tasks",
+        form="suppliers-{environment}-compute-{service}-prepare",
+        pattern=r"[A-Za-z0-9_-]+",
+        longest=255,
+        page=f"{_AWS}/AmazonECS/latest/APIReference/API_RegisterTaskDefinition.html",
+    ),
+    Name(
+        what="the log group",
+        form="/suppliers-{environment}-compute/{service}",
+        pattern=r"[.\-_/#A-Za-z0-9]+",
+        longest=512,
+        page=f"{_AWS}/AmazonCloudWatchLogs/latest/APIReference/API_CreateLogGroup.html",
+    ),
+    Name(
+        what="the function that rotates a password",
+        form="suppliers-{environment}-data-{service}-rotation",
+        pattern=r"[A-Za-z0-9_-]+",
+        longest=64,
+        page=f"{_AWS}/lambda/latest/api/API_CreateFunction.html",
+        made=lambda environment, service: service.database != "none",
+    ),
+    Name(
+        what="the function that rotates the administrator's password",
+        form="suppliers-{environment}-data-administrator-rotation",
+        pattern=r"[A-Za-z0-9_-]+",
+        longest=64,
+        page=f"{_AWS}/lambda/latest/api/API_CreateFunction.html",
+    ),
+    Name(
+        what="the database cluster",
+        form="suppliers-{environment}-data",
+        pattern=r"[A-Za-z](-?[A-Za-z0-9])*",
+        # Of 63; a Multi-AZ cluster adds to it the names of its instances.
+        longest=52,
+        page=f"{_AWS}/AmazonRDS/latest/UserGuide/create-multi-az-db-cluster.html",
+        made=lambda environment, service: environment.database.cluster,
+    ),
+    Name(
+        what="the proxy of the database",
+        form="suppliers-{environment}",
+        pattern=r"[A-Za-z](-?[A-Za-z0-9])*",
+        longest=63,
+        page=f"{_AWS}/AmazonRDS/latest/APIReference/API_CreateDBProxy.html",
+        made=lambda environment, service: environment.database.proxy,
+    ),
+    Name(
+        what="the backup vault",
+        form="suppliers-{environment}",
+        pattern=r"[A-Za-z0-9_-]{2,}",
+        longest=50,
+        page=f"{_AWS}/aws-backup/latest/devguide/API_CreateBackupVault.html",
+        made=lambda environment, service: environment.backup is not None,
+    ),
+    Name(
+        what="the group of the cache's users",
+        form="suppliers-{environment}",
+        pattern=r"[a-z][a-z0-9-]*",
+        longest=255,
+        page=f"{_AWS}/AWSCloudFormation/latest/TemplateReference/aws-resource-elasticache-usergroup.html",
+        made=lambda environment, service: environment.cache is not None,
+    ),
+    Name(
+        what="the user of the cache",
+        form="suppliers-{environment}-{service}",
+        pattern=r"[a-z][a-z0-9-]*",
+        longest=255,
+        page=f"{_AWS}/AWSCloudFormation/latest/TemplateReference/aws-resource-elasticache-user.html",
+        made=lambda environment, service: environment.cache is not None and service.database != "none",
+    ),
+    Name(
+        what="the canary",
+        form="suppliers-{environment}",
+        pattern=r"[0-9a-z_-]+",
+        longest=255,
+        page=f"{_AWS}/AmazonSynthetics/latest/APIReference/API_CreateCanary.html",
+        made=lambda environment, service: environment.canary is not None,
+    ),
+    Name(
+        what="the function of CloudFront",
+        form="suppliers-{environment}-viewer-request",
+        pattern=r"[A-Za-z0-9_-]+",
+        longest=64,
+        page=f"{_AWS}/cloudfront/latest/APIReference/API_CreateFunction.html",
+        made=lambda environment, service: environment.cdn is not None,
+    ),
+    Name(
+        what="the web ACL",
+        form="suppliers-{environment}",
+        pattern=r"[A-Za-z0-9_-]+",
+        longest=128,
+        page=f"{_AWS}/waf/latest/APIReference/API_CreateWebACL.html",
+        made=lambda environment, service: environment.waf is not None,
+    ),
+    Name(
+        what="the repository of images",
+        form="suppliers-{environment}/{service}",
+        pattern=r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*",
+        longest=256,
+        page=f"{_AWS}/AmazonECR/latest/APIReference/API_CreateRepository.html",
+        made=lambda environment, service: environment.delivery is not None,
+    ),
+    Name(
+        what="the pipeline",
+        form="suppliers-{environment}-{service}",
+        pattern=r"[A-Za-z0-9.@_-]+",
+        longest=100,
+        page=f"{_AWS}/codepipeline/latest/APIReference/API_PipelineDeclaration.html",
+        made=lambda environment, service: environment.delivery is not None,
+    ),
+    Name(
+        what="the notification rule",
+        form="suppliers-{environment}-{service}-pipeline",
+        pattern=r"[A-Za-z0-9_ -]+",
+        longest=64,
+        page=f"{_AWS}/codestar-notifications/latest/APIReference/API_CreateNotificationRule.html",
+        made=lambda environment, service: environment.delivery is not None,
+    ),
+)
+
+
+def unnameable(environment: Environment) -> Iterator[str]:
+    """A line for each name that AWS would refuse; where the environment's own form is the fault, that one line."""
+    if re.fullmatch(_ENVIRONMENT_NAME, environment.name, re.ASCII):
+        for name in NAMES:
+            yield from name.problems(environment)
+        return
+    (page,) = {each.page for each in NAMES if each.what == "the repository of images"}
+    yield (
+        f"name: names of stacks, repositories and more are made of {environment.name!r}, and AWS allows in all of them only "
+        f"lower-case letters, digits and single hyphens, first a letter, last no hyphen ({page}); rename the file"
+    )
+
+
 def connections(environment: Environment) -> int:
     """Connections to the database while every service is released at once with all tasks it may have."""
     tasks = sum(each.scaling.most_tasks for each in environment.services if each.database != "none")

@@ -741,7 +741,8 @@ def _is_administration(pattern: str) -> bool:
 class Service(_Section):
     """One microservice: its manifest, with the overrides of the environment."""
 
-    name: str = Field(pattern=r"^[a-z][a-z0-9-]{0,15}$")
+    # As part of other names it ends in no hyphen: https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_CreateRepository.html
+    name: str = Field(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", max_length=16)
     enabled: bool = True
     path_patterns: Annotated[tuple[PathPattern, ...], EachOnce, AfterValidator(_within_a_rule)] = Field(
         min_length=1, max_length=4, strict=False
@@ -997,7 +998,8 @@ def load(name: str, root: Path = ROOT) -> Environment:
         environment = Environment.model_validate({**document, "name": name, "services": services})
     except ValidationError as error:
         raise SettingsError(*problems, *_lines(error, file, root, Environment)) from None
-    problems += [f"{file.relative_to(root)}: {problem}" for problem in _contradictions(environment)]
+    found = [*_contradictions(environment), *_ambiguous_names(environment, environment_names(root))]
+    problems += [f"{file.relative_to(root)}: {problem}" for problem in found]
     if problems:
         raise SettingsError(*problems)
     return environment
@@ -1208,6 +1210,7 @@ def _contradictions(environment: Environment) -> Iterator[str]:
     if environment.canary and network.nat_gateways == 0:
         yield "canary: runs in the VPC and reports to CloudWatch Synthetics; set network.nat_gateways to at least 1"
     yield from _release_contradictions(environment)
+    yield from limits.unnameable(environment)
     yield from limits.exceeded(environment)
     yield from _service_contradictions(environment)
 
@@ -1301,6 +1304,23 @@ def _unanswered_checks(service: Service) -> Iterator[str]:
             )
 
 
+def _ambiguous_names(environment: Environment, others: list[str]) -> Iterator[str]:
+    """Names such as suppliers-dev-eu-customer may not be of dev's eu-customer and of dev-eu's customer."""
+    names = {service.name for service in environment.services}
+    for other in others:
+        part = other.removeprefix(f"{environment.name}-")
+        for name in sorted(names):
+            if part != other and name.removeprefix(f"{part}-") in names - {name}:
+                yield (
+                    f"services.{name}: what is called after it here has the names of "
+                    f"{name.removeprefix(f'{part}-')} in environment {other}; rename the folder"
+                )
+
+
+def _construct_id(service: Service) -> str:
+    return "".join(part.capitalize() for part in service.name.split("-"))
+
+
 def _service_contradictions(environment: Environment) -> Iterator[str]:
     services = environment.services
     names = {service.name for service in services}
@@ -1314,6 +1334,9 @@ def _service_contradictions(environment: Environment) -> Iterator[str]:
         yield from _unanswered_checks(service)
     for number, service in enumerate(services):
         for other in services[number + 1 :]:
+            # Constructs are called by it without hyphens: a-1 and a1 by the same.
+            if _construct_id(service) == _construct_id(other):
+                yield f"services.{other.name}: differs from {service.name} by a hyphen only; rename the folder"
             taken = set(environment.rule_priorities(service)) & set(environment.rule_priorities(other))
             if taken:
                 yield (

@@ -1,7 +1,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-from aws_cdk import CfnOutput, Duration, RemovalPolicy, Stack
+from aws_cdk import CfnOutput, Duration, Stack
 from aws_cdk import aws_codedeploy as codedeploy
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_ecs as ecs
@@ -10,6 +10,7 @@ from aws_cdk import aws_lambda as lambda_
 from constructs import Construct, IDependable
 
 from platform_constructs.cache_access import CacheAccess
+from platform_constructs.conventions import removal_policy
 from platform_constructs.cron_expression import CronExpression
 from platform_constructs.database_access import DatabaseAccess
 from platform_constructs.database_preparation import DatabasePreparation, UserRights
@@ -61,7 +62,7 @@ class ComputeStack(Stack):
             }
         self._subnets = network.application_subnets
         self._alarms = network.alarm_topic
-        self._removal_policy = RemovalPolicy.RETAIN if protected else RemovalPolicy.DESTROY
+        self._removal_policy = removal_policy(protected=protected)
         self._logs_key = kms.Key.from_key_arn(self, "LogsKey", network.logs_key.key_arn)
         self._database = DatabaseAccess(
             self,

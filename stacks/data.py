@@ -1,12 +1,13 @@
 from collections.abc import Sequence
 from typing import Any
 
-from aws_cdk import CfnOutput, Duration, RemovalPolicy, Stack
+from aws_cdk import CfnOutput, Duration, Stack
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
 from platform_constructs.compliance import acknowledge
+from platform_constructs.conventions import removal_policy
 from platform_constructs.database_backup import DatabaseBackup
 from platform_constructs.database_proxy import DatabaseProxy
 from platform_constructs.encryption_key import EncryptionKey
@@ -44,7 +45,7 @@ class DataStack(Stack):
             termination_protection=protected,
             **stack,
         )
-        keep = RemovalPolicy.RETAIN if protected else RemovalPolicy.DESTROY
+        keep = removal_policy(protected=protected)
         self.storage_gib = database.storage_gib
         self.max_connections = database.connection_limit
         self.key = EncryptionKey(
@@ -75,6 +76,7 @@ class DataStack(Stack):
             kept = DatabaseBackup(
                 self,
                 "Backup",
+                name=prefix,
                 database=self.database.backup_resource,
                 encryption_key=self.key,
                 retention=Duration.days(backup.retention_days),

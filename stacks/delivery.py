@@ -1,6 +1,6 @@
 from typing import Any
 
-from aws_cdk import CfnOutput, RemovalPolicy, Stack
+from aws_cdk import CfnOutput, Stack
 from aws_cdk import aws_codepipeline as codepipeline
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
@@ -9,6 +9,7 @@ from constructs import Construct
 from platform_constructs.access_log_bucket import AccessLogBucket
 from platform_constructs.artifact_bucket import ArtifactBucket
 from platform_constructs.compliance import acknowledge
+from platform_constructs.conventions import removal_policy
 from platform_constructs.encryption_key import EncryptionKey
 from platform_constructs.image_repository import ImageRepository
 from platform_constructs.microservice import Microservice
@@ -45,7 +46,7 @@ class DeliveryStack(Stack):
             **stack,
         )
         self._prefix = prefix
-        self._removal_policy = RemovalPolicy.RETAIN if protected else RemovalPolicy.DESTROY
+        self._removal_policy = removal_policy(protected=protected)
         self._compute = compute
         self._subnets = network.application_subnets
         self._approval = release.approval
@@ -53,7 +54,7 @@ class DeliveryStack(Stack):
         self._key = EncryptionKey(
             self,
             "Key",
-            description=f"Sources, artifacts and images of {self.stack_name}",
+            description=f"Artifacts and images of {self.stack_name}",
             removal_policy=self._removal_policy,
         )
         self._artifacts = ArtifactBucket(
@@ -66,8 +67,6 @@ class DeliveryStack(Stack):
         self._source = SourceRepository(
             self,
             "Source",
-            encryption_key=self._key,
-            removal_policy=self._removal_policy,
             props=SourceRepositoryProps(
                 source=delivery.source,
                 repository=delivery.repository,
@@ -87,7 +86,7 @@ class DeliveryStack(Stack):
         for microservice in compute.microservices.values():
             pipeline = self._pipeline(microservice)
             if notifications is not None:
-                notifications.watch(pipeline)
+                notifications.watch(pipeline, name=f"{prefix}-{microservice.name}-pipeline")
             CfnOutput(
                 self,
                 f"{microservice.node.id}PipelineUrl",

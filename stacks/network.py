@@ -5,6 +5,7 @@ from aws_cdk import CfnOutput, RemovalPolicy, Stack
 from constructs import Construct
 
 from platform_constructs.alarm_topic import AlarmTopic
+from platform_constructs.conventions import removal_policy
 from platform_constructs.encryption_key import EncryptionKey
 from platform_constructs.relational_database import DATABASE_PORT
 from platform_constructs.shared_cache import CACHE_PORT
@@ -36,7 +37,7 @@ class NetworkStack(Stack):
             termination_protection=protected,
             **stack,
         )
-        keep = RemovalPolicy.RETAIN if protected else RemovalPolicy.DESTROY
+        keep = removal_policy(protected=protected)
         self.logs_key = EncryptionKey(
             self,
             "LogsKey",

@@ -1,12 +1,13 @@
 from typing import Any
 
-from aws_cdk import CfnOutput, Duration, RemovalPolicy, Stack
+from aws_cdk import CfnOutput, Duration, Stack
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
 from platform_constructs.cache_alarms import CacheAlarms
+from platform_constructs.conventions import removal_policy
 from platform_constructs.customers_affected import CustomersAffected
 from platform_constructs.database_alarms import DatabaseAlarms
 from platform_constructs.database_proxy_alarms import DatabaseProxyAlarms
@@ -50,7 +51,7 @@ class ObservabilityStack(Stack):
             termination_protection=protected,
             **stack,
         )
-        keep = RemovalPolicy.RETAIN if protected else RemovalPolicy.DESTROY
+        keep = removal_policy(protected=protected)
         topic, alarms = network.alarm_topic, settings.alarms
         microservices = list(compute.microservices.values())
         edge = compute.edge

@@ -24,6 +24,7 @@ class DatabaseBackup(Construct):
         scope: Construct,
         construct_id: str,
         *,
+        name: str,
         database: backup.BackupResource,
         encryption_key: kms.IKey,
         retention: Duration,
@@ -34,11 +35,13 @@ class DatabaseBackup(Construct):
         vault = backup.BackupVault(
             self,
             "Vault",
+            # What CDK would call them is the same in every environment of an account.
+            backup_vault_name=name,
             encryption_key=encryption_key,
             block_recovery_point_deletion=True,
             removal_policy=removal_policy,
         )
-        plan = backup.BackupPlan(self, "Plan", backup_vault=vault)
+        plan = backup.BackupPlan(self, "Plan", backup_plan_name=name, backup_vault=vault)
         plan.add_rule(
             backup.BackupPlanRule(
                 rule_name="Daily",

@@ -14,11 +14,12 @@ class PipelineNotifications(Construct):
         # By ARN: the topic lets notifications in already.
         self._topic = sns.Topic.from_topic_arn(self, "Topic", topic.topic.topic_arn)
 
-    def watch(self, pipeline: codepipeline.Pipeline) -> None:
-        """Tell when an execution waits for a person."""
+    def watch(self, pipeline: codepipeline.Pipeline, *, name: str) -> None:
+        """Tell when an execution waits for a person; no other rule of the account may have the `name`."""
         pipeline.notify_on(
             "Approvals",
             self._topic,
             events=[codepipeline.PipelineNotificationEvents.MANUAL_APPROVAL_NEEDED],
             detail_type=notifications.DetailType.FULL,
+            notification_rule_name=name,
         )

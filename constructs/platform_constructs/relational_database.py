@@ -2,7 +2,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from aws_cdk import ArnFormat, Duration, RemovalPolicy, Stack
+from aws_cdk import ArnFormat, Duration, Stack
 from aws_cdk import aws_backup as backup
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_ec2 as ec2
@@ -13,6 +13,7 @@ from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct, IConstruct
 
 from platform_constructs.compliance import acknowledge, readable_account
+from platform_constructs.conventions import removal_policy
 from platform_constructs.credential_rotation import EXCLUDED_CHARACTERS, CredentialRotation
 from platform_constructs.database_user import DatabaseUser
 
@@ -101,7 +102,7 @@ class RelationalDatabase(Construct):
         self._encryption_key = encryption_key
         self._vpc = vpc
         self._rotation_subnets = rotation_subnets
-        self._credentials_policy = RemovalPolicy.RETAIN if props.keep else RemovalPolicy.DESTROY
+        self._credentials_policy = removal_policy(protected=props.keep)
         self._engine = rds.DatabaseInstanceEngine.mysql(version=rds.MysqlEngineVersion.of(_VERSION, _VERSION))
         self._subnets = ec2.SubnetSelection(subnet_group_name="Data")
         self._security_group = ec2.SecurityGroup(

@@ -1,17 +1,14 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from aws_cdk import RemovalPolicy, Stack
+from aws_cdk import RemovalPolicy
 from aws_cdk import aws_codecommit as codecommit
 from aws_cdk import aws_codepipeline as codepipeline
 from aws_cdk import aws_codepipeline_actions as actions
 from aws_cdk import aws_iam as iam
-from aws_cdk import aws_kms as kms
 from constructs import Construct
 
 from platform_constructs.artifact_bucket import ArtifactBucket
-from platform_constructs.compliance import acknowledge, readable_account
-from platform_constructs.encryption_key import KEY_USER
 from platform_constructs.permissions import allow
 
 
@@ -27,20 +24,22 @@ class SourceRepositoryProps:
 
 
 class SourceRepository(Construct):
-    """The one repository of all services, in CodeCommit or on GitHub; a push to its branch starts the pipelines."""
+    """The one repository of all services, in CodeCommit or on GitHub; a push to its branch starts the pipelines.
+
+    One in CodeCommit outlives the environment that made it: it holds what only people can make, and other environments of
+    the account may use it. So its key is that of AWS, which no environment owns and every role of the account that may use
+    the repository may use: https://docs.aws.amazon.com/codecommit/latest/userguide/encryption.html
+    """
 
     def __init__(
         self,
         scope: Construct,
         construct_id: str,
         *,
-        encryption_key: kms.IKey,
-        removal_policy: RemovalPolicy,
         props: SourceRepositoryProps,
     ) -> None:
         super().__init__(scope, construct_id)
         self._props = props
-        self._encryption_key = encryption_key
         self.repository: codecommit.Repository | codecommit.IRepository | None = None
         if props.source == "codecommit" and props.create:
             repository = codecommit.Repository(
@@ -48,9 +47,8 @@ class SourceRepository(Construct):
                 "Repository",
                 repository_name=props.repository,
                 description="Sources of the services and of their platform",
-                kms_key=encryption_key,
             )
-            repository.apply_removal_policy(removal_policy)
+            repository.apply_removal_policy(RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE)
             self.repository = repository
         elif props.source == "codecommit":
             self.repository = codecommit.Repository.from_repository_name(self, "Repository", props.repository)
@@ -67,7 +65,6 @@ class SourceRepository(Construct):
                 "codecommit:CancelUploadArchive",
                 on=self.repository.repository_arn,
             )
-            self._grant_key(role)
             return
         connection = str(self._props.connection_arn)
         # The service was renamed. AWS documents the permission under the prefix of the connection's ARN, and its CDK grants
@@ -80,21 +77,6 @@ class SourceRepository(Construct):
         )
         # Connections set the owner of what they leave in the bucket.
         allow(role, "s3:PutObjectAcl", on=artifacts.arn_for_objects("*"))
-
-    def _grant_key(self, role: iam.Role) -> None:
-        if self._props.create:
-            allow(role, *KEY_USER, on=self._encryption_key.key_arn)
-            return
-        # Another environment's, whose ARN is not known here: any key of the account, in CodeCommit's hands only.
-        stack = Stack.of(self)
-        keys = stack.format_arn(service="kms", resource="key", resource_name="*")
-        codecommit = f"codecommit.{stack.region}.amazonaws.com"
-        allow(role, *KEY_USER, on=keys, when={"StringEquals": {"kms:ViaService": codecommit}})
-        acknowledge(
-            role,
-            f"IAM5[Resource::arn:aws:kms:{stack.region}:{readable_account(stack)}:key/*]",
-            "The key of a repository that another environment keeps, and only when CodeCommit uses it for the role.",
-        )
 
     def action(self, output: codepipeline.Artifact) -> codepipeline.IAction:
         """The action that takes each commit of the branch, for one pipeline."""

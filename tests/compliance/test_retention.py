@@ -39,11 +39,15 @@ def test_whatever_keeps_data_says_what_becomes_of_it(templates: Synthesize, name
             if resource_type not in stateful_types() - NOTHING_INSIDE:
                 continue
             seen.add(resource_type)
-            kept = "Snapshot" if resource_type == "AWS::RDS::DBInstance" else "Retain"
-            going = not protected or logical_id in keys_of_topics(template)
-            expected = "Delete" if going else kept
             policies = (resource.get("DeletionPolicy"), resource.get("UpdateReplacePolicy"))
-            assert policies == (expected, expected), f"{name}: {stack}/{logical_id}"
+            made_by_people = resource_type == "AWS::CodeCommit::Repository"
+            if logical_id in keys_of_topics(template) or not (protected or made_by_people):
+                expected = ("Delete", "Delete")
+            elif resource_type == "AWS::RDS::DBInstance":
+                expected = ("Snapshot", "Snapshot")
+            else:
+                expected = ("RetainExceptOnCreate", "Retain")
+            assert policies == expected, f"{name}: {stack}/{logical_id}"
     assert {"AWS::RDS::DBInstance", "AWS::S3::Bucket", "AWS::Logs::LogGroup", "AWS::KMS::Key"} <= seen
 
 

@@ -90,17 +90,19 @@ def test_every_service_has_a_user_of_its_own(templates: Synthesize, name: str) -
 def test_a_protected_environment_keeps_its_data(templates: Synthesize) -> None:
     for logical_id, resource in templates("prod")["Data"]["Resources"].items():
         kept = {
-            "AWS::RDS::DBInstance": "Snapshot",
-            "AWS::SecretsManager::Secret": "Retain",
-            "AWS::KMS::Key": "Retain",
+            "AWS::RDS::DBInstance": ("Snapshot", "Snapshot"),
+            "AWS::SecretsManager::Secret": ("RetainExceptOnCreate", "Retain"),
+            "AWS::KMS::Key": ("RetainExceptOnCreate", "Retain"),
         }
         if resource["Type"] in kept:
             policies = (resource["DeletionPolicy"], resource["UpdateReplacePolicy"])
-            assert policies == (kept[resource["Type"]],) * 2, logical_id
+            assert policies == kept[resource["Type"]], logical_id
     assert only(of_type(templates("prod")["Data"], "AWS::RDS::DBInstance"))["DeletionProtection"] is True
 
 
-def test_the_development_environment_leaves_nothing_behind(templates: Synthesize) -> None:
+def test_the_development_environment_leaves_nothing_behind_but_sources(templates: Synthesize) -> None:
     for stack, template in templates("dev").items():
         for logical_id, resource in template["Resources"].items():
+            if resource["Type"] == "AWS::CodeCommit::Repository":
+                continue
             assert resource.get("DeletionPolicy", "Delete") == "Delete", f"{stack}/{logical_id}"

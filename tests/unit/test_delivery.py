@@ -294,7 +294,9 @@ def test_images_are_immutable_scanned_encrypted_and_limited_in_number(
         assert repository["EncryptionConfiguration"]["EncryptionType"] == "KMS"
         assert json.loads(repository["LifecyclePolicy"]["LifecyclePolicyText"])["rules"]
         kept = settings.load(name).protected
-        assert template["Resources"][logical_id]["DeletionPolicy"] == ("Retain" if kept else "Delete")
+        assert template["Resources"][logical_id]["DeletionPolicy"] == (
+            "RetainExceptOnCreate" if kept else "Delete"
+        )
         assert repository.get("EmptyOnDelete", False) is not kept
 
 
