@@ -105,6 +105,8 @@ RESERVED_NAMES = frozenset(
     {
         *(
             "access-logs",
+            "inputs",
+            "inputs-noted",
             "admin-url",
             "alarm-topic-arn",
             "alarms",

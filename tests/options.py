@@ -21,7 +21,8 @@ user_info_endpoint = "https://login.example.com/userinfo"
 client_id = "directory"
 client_secret_name = "login/directory"
 """
-# An environment of the project, values that it sets otherwise, by section, and sections that it leaves out.
+# An environment of the project, values that it sets otherwise or, where there is none, not at all, by section, and
+# sections that it leaves out.
 _CHANGES: Mapping[str, tuple[str, Mapping[str, tuple[str, ...]], str]] = {
     "local": ("local", {}, ""),
     "dev": ("dev", {}, ""),
@@ -31,7 +32,10 @@ _CHANGES: Mapping[str, tuple[str, Mapping[str, tuple[str, ...]], str]] = {
         {
             "release": ('controller = "ecs"',),
             "database": ("proxy = true", "read_replicas = 1"),
-            "delivery": ('source = "github"', 'repository = "us/it"', f'connection_arn = "{_CONNECTION}"'),
+            "delivery": (
+                *('source = "github"', 'repository = "us/it"', f'connection_arn = "{_CONNECTION}"'),
+                "create_repository = ",
+            ),
         },
         "[access]\nexec = true\n[canary]\n[cache]\nreplicas = 1\n[cdn]\n",
     ),
@@ -64,6 +68,7 @@ def templates(option: str) -> Mapping[str, Template]:
         for section, lines in values.items():
             for line in lines:
                 text = re.sub(rf"^{line.partition('=')[0]}=.*\n", "", text, flags=re.MULTILINE)
-            text = text.replace(f"[{section}]", "\n".join((f"[{section}]", *lines)))
+            given = [line for line in lines if not line.endswith("= ")]
+            text = text.replace(f"[{section}]", "\n".join((f"[{section}]", *given)))
         file.write_text(f"{text}\n{sections}")
         return synthesize(settings.load(name, root), Path(folder) / "out")

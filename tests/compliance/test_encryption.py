@@ -33,8 +33,6 @@ CALLER_NEEDS: Mapping[str, frozenset[str]] = {
     "sns:Publish": _WRITES,
     # https://docs.aws.amazon.com/secretsmanager/latest/userguide/security-encryption.html
     "secretsmanager:GetSecretValue": _READS,
-    # https://docs.aws.amazon.com/codecommit/latest/userguide/encryption.html
-    "codecommit:UploadArchive": frozenset(KEY_USER),
 }
 # Services that keep artifacts in the name of a role of theirs:
 # https://docs.aws.amazon.com/codebuild/latest/userguide/setting-up-kms.html
@@ -44,8 +42,6 @@ KEEPERS = {"codebuild.amazonaws.com", "codepipeline.amazonaws.com"}
 LOGS_NEED = frozenset(
     {"kms:Encrypt", "kms:Decrypt", "kms:ReEncryptFrom", "kms:GenerateDataKey", "kms:DescribeKey"}
 )
-# A repository that is none of the environment's has a key that nobody knows.
-ELSEWHERE = authorization.arn("kms", "key", region=REGION, account=ACCOUNT, name="another")
 
 
 @dataclass(frozen=True)
@@ -57,8 +53,6 @@ class Platform:
 
     def key_of(self, resource: str) -> str | None:
         """The key of what a policy's resource names, or of what it names a part of."""
-        if resource.split(":")[2] == "codecommit" and resource not in self.keys:
-            return ELSEWHERE
         return next(
             (key for arn, key in self.keys.items() if resource == arn or resource.startswith(f"{arn}/")), None
         )
@@ -100,7 +94,6 @@ def _keys(option: str) -> Iterator[tuple[str, str]]:
         for kind in (
             "AWS::SNS::Topic",
             "AWS::SecretsManager::Secret",
-            "AWS::CodeCommit::Repository",
             "AWS::Logs::LogGroup",
             "AWS::S3::Bucket",
         ):
