@@ -157,6 +157,17 @@ _RESERVED_SUFFIXES = (
     "service-name",
 )
 
+# Whose telephone numbers the services know: https://github.com/daviddrysdale/python-phonenumbers
+PHONE_REGIONS = (
+    "AC AD AE AF AG AI AL AM AO AR AS AT AU AW AX AZ BA BB BD BE BF BG BH BI BJ BL BM BN BO BQ BR BS BT BW BY "
+    "BZ CA CC CD CF CG CH CI CK CL CM CN CO CR CU CV CW CX CY CZ DE DJ DK DM DO DZ EC EE EG EH ER ES ET FI FJ "
+    "FK FM FO FR GA GB GD GE GF GG GH GI GL GM GN GP GQ GR GT GU GW GY HK HN HR HT HU ID IE IL IM IN IO IQ IR "
+    "IS IT JE JM JO JP KE KG KH KI KM KN KP KR KW KY KZ LA LB LC LI LK LR LS LT LU LV LY MA MC MD ME MF MG MH "
+    "MK ML MM MN MO MP MQ MR MS MT MU MV MW MX MY MZ NA NC NE NF NG NI NL NO NP NR NU NZ OM PA PE PF PG PH PK "
+    "PL PM PR PS PT PW PY QA RE RO RS RU RW SA SB SC SD SE SG SH SI SJ SK SL SM SN SO SR SS ST SV SX SY SZ TA "
+    "TC TD TG TH TJ TK TL TM TN TO TR TT TV TW TZ UA UG US UY UZ VA VC VE VG VI VN VU WF WS XK YE YT ZA ZM ZW"
+)
+
 # No file of settings comes near; more is a mistake that would take long to be told.
 _FILE_BYTES = 256 * 1024
 _PROBLEMS_TOLD = 50
@@ -344,6 +355,14 @@ def _time_zone(value: str) -> str:
         return ZoneInfo(value).key
     except (ZoneInfoNotFoundError, ValueError, OSError):
         raise ValueError(f"{value!r} is no time zone; examples are UTC and Europe/Berlin") from None
+
+
+def _phone_region(value: str) -> str:
+    if value not in PHONE_REGIONS.split():
+        raise ValueError(
+            f"{value!r} is no country that numbers belong to; two capital letters of ISO 3166-1, such as US or DE"
+        )
+    return value
 
 
 Cidr = Annotated[str, AfterValidator(_cidr)]
@@ -813,6 +832,7 @@ class Compute(_Section):
     """What the Compute stack is made of."""
 
     environment: str
+    phone_region: str
     services: tuple[Service, ...]
     release: Release
     tls: Tls | None
@@ -868,6 +888,8 @@ class Environment(_Section):
     region: str = Field(pattern=r"^[a-z]{2}(-[a-z]{1,16}){1,3}-[0-9]$")
     account: str | None = Field(default=None, pattern=r"^[0-9]{12}$")
     availability_zones: tuple[str, ...] = Field(min_length=2, max_length=6, strict=False)
+    phone_region: Annotated[str, AfterValidator(_phone_region)] = "US"
+    """The country whose telephone numbers are typed and shown without its code."""
     emulator: bool = False
     protected: bool = False
     network: Network = Network()
@@ -933,6 +955,7 @@ class Environment(_Section):
         """The part that the Compute stack reads."""
         return Compute(
             environment=self.name,
+            phone_region=self.phone_region,
             services=self.services,
             release=self.release,
             tls=self.tls,

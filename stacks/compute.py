@@ -53,7 +53,7 @@ class ComputeStack(Stack):
             **stack,
         )
         self._settings = settings
-        self._environment = {"ENVIRONMENT": settings.environment}
+        self._environment = {"ENVIRONMENT": settings.environment, "PHONE_REGION": settings.phone_region}
         if settings.cdn:
             # What the services cannot see behind it: that viewers speak HTTPS, and that somebody keeps their pages.
             self._environment |= {

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import html
 import re
+from pathlib import Path
 
 import httpx
 import pytest
 
-from tests.services.harness import VALID, Site, eventually, form_fields
+from tests.services.harness import VALID, Site, eventually, form_fields, running
 
 ADD, LIST = "/admin/supplier-add", "/admin/suppliers"
 
@@ -350,3 +351,14 @@ def test_the_way_back_is_to_a_page_of_the_list_and_nowhere_else(site: Site, quer
     assert "evil" not in page
     location = site.employee.submit(ADD + query, **VALID).headers["location"]
     assert location in (LIST, LIST + "?q=%22%3E%3Cscript%3E")
+
+
+def test_numbers_of_the_region_that_is_set_are_typed_and_shown_without_its_code(tmp_path: Path) -> None:
+    environment = {"DATABASE_URL": f"sqlite:///{tmp_path}/a.db", "PHONE_REGION": "DE"}
+    with running("employee", tmp_path / "log", environment=environment) as service:
+        assert service.submit(ADD, **{**VALID, "phone": "030 23125 000"}).status_code == 303
+        (entry,) = service.client.get("/admin/api/suppliers").json()["items"]
+        assert entry["phone"] == "+493023125000"
+        assert "030 23125000" in service.client.get(LIST).text
+        refused = service.submit(ADD, **{**VALID, "phone": "(206) 624-1234"})
+        assert "For numbers outside DE start with +" in message(refused)

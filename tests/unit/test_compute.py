@@ -64,6 +64,15 @@ def test_containers_run_as_nobody_on_a_read_only_disk_without_capabilities(
         assert definition["NetworkMode"] == "awsvpc"
 
 
+def test_every_task_is_told_whose_telephone_numbers_are_national(project: Path) -> None:
+    file = project / "environments/dev.toml"
+    file.write_text('phone_region = "DE"\n' + file.read_text())
+    definitions = of_type(synthesize(settings.load("dev", project))["Compute"], "AWS::ECS::TaskDefinition")
+    assert definitions
+    for definition in definitions.values():
+        assert {"Name": "PHONE_REGION", "Value": "DE"} in container_of(definition)["Environment"]
+
+
 @pytest.mark.parametrize("name", ENVIRONMENTS)
 def test_no_secret_is_in_an_environment_variable(templates: Synthesize, name: str) -> None:
     for definition in of_type(templates(name)["Compute"], "AWS::ECS::TaskDefinition").values():

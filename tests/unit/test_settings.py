@@ -3,6 +3,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import phonenumbers
 import pytest
 
 import settings
@@ -44,6 +45,10 @@ def test_every_environment_of_the_project_is_valid(name: str) -> None:
     assert settings.load(name).name == name
 
 
+def test_every_country_whose_numbers_the_services_know_can_be_set_and_no_other() -> None:
+    assert set(settings.PHONE_REGIONS.split()) == phonenumbers.SUPPORTED_REGIONS
+
+
 def test_an_unknown_environment_is_answered_with_those_that_exist() -> None:
     with pytest.raises(settings.SettingsError, match="no environment 'nope'; allowed: dev, local, prod"):
         settings.load("nope")
@@ -75,6 +80,15 @@ def test_an_environment_is_named_by_its_file_alone(name: str) -> None:
             r"availability_zones: us-east-1a, .* are not zones of eu-west-1",
         ),
         (r"^region.*", "", r"region: is missing"),
+        *(
+            (
+                r"^region.*",
+                f'\\g<0>\nphone_region = "{wrong}"',
+                rf"phone_region: '{wrong}' is no country .* US or DE$",
+            )
+            for wrong in ("USA", "us", "XX", "", "001")
+        ),
+        (r"^region.*", r"\g<0>\nphone_region = 49", r"phone_region: .*string, not 49"),
         (
             r"^availability_zones.*",
             'availability_zones = ["us-east-1a"]',

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from phonenumbers import SUPPORTED_REGIONS
+
 
 class SettingsError(ValueError):
     """One readable line that says which variable is wrong and what is allowed."""
@@ -76,8 +78,10 @@ class Settings:
                 raise SettingsError(f"CACHE_USER: signs in by its role; missing: {', '.join(missing)}")
         hosts = (host.strip().lower() for host in env.get("TRUSTED_HOSTS", "").split(","))
         region = env.get("PHONE_REGION", "US").upper()
-        if len(region) != 2 or not region.isalpha():
-            raise SettingsError(f"PHONE_REGION: {region!r} is not a two-letter country code")
+        if region not in SUPPORTED_REGIONS:
+            raise SettingsError(
+                f"PHONE_REGION: {region!r} is no country that numbers belong to, such as US or DE"
+            )
         scheme = env.get("PUBLIC_SCHEME", "http").lower()
         if scheme not in ("http", "https"):
             raise SettingsError(f"PUBLIC_SCHEME: {scheme!r} is neither http nor https")
