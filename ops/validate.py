@@ -40,6 +40,8 @@ _OUTSIDE = {"X-Emulator-Source-Ip": "203.0.113.7"}
 _METRICS_PER_CALL = 500
 _METRIC_HOURS = 3
 _FAILOVER_DAYS = 14
+# A day, the hour in which a job may begin and the eight in which it has to end.
+_BACKUP_AGE = timedelta(hours=33)
 # What is measured of an environment that nobody uses and nothing happens in. Requests, releases, blocked requests and
 # lines of level ERROR are counted once there are some, the certificate's days twice a day, the bill a few times.
 _ALWAYS_MEASURED = frozenset(
@@ -246,6 +248,38 @@ def standby(facts: Facts) -> Result:
     return _result(check, bool(found.multi_az and found.standbys and found.zone not in found.standbys), told)
 
 
+def backups(facts: Facts) -> Result:
+    """A snapshot of the last day is in the vault, which no alarm misses before the first one."""
+    check = "a snapshot of the last day is kept"
+    if facts.session.environment.backup is None:
+        return Result(check, State.SKIPPED, "no [backup]: the database's own backups only")
+    if facts.emulated:
+        return Result(check, State.RECORDED, "nobody makes snapshots here")
+    identifier = facts.deployment.output("data", "DatabaseIdentifier")
+    since = datetime.now(UTC) - _BACKUP_AGE
+    pages = (
+        facts.session.clients.client("backup")
+        .get_paginator("list_backup_jobs")
+        .paginate(ByState="COMPLETED", ByCreatedAfter=since)
+    )
+    done = [
+        job["CreationDate"]
+        for page in pages
+        for job in page["BackupJobs"]
+        if job["ResourceArn"].endswith(f":{identifier}")
+    ]
+    if done:
+        return Result(check, State.PASSED, f"{identifier}: {max(done):%Y-%m-%d %H:%M} UTC")
+    stack = facts.deployment.stacks["data"].name
+    (found,) = facts.session.clients.client("cloudformation").describe_stacks(StackName=stack)["Stacks"]
+    if found["CreationTime"] > since:
+        return Result(check, State.SKIPPED, f"{identifier} is younger than its first one")
+    hours = _BACKUP_AGE // timedelta(hours=1)
+    return Result(
+        check, State.FAILED, f"{identifier}: none completed in {hours} hours; runbook: Backup missing"
+    )
+
+
 def scales(facts: Facts) -> Result:
     """Each service has its bounds and a policy that adds tasks."""
     check = "scaling policies are attached, with the right bounds"
@@ -381,6 +415,7 @@ CHECKS: Sequence[Check] = (
     names,
     closed,
     standby,
+    backups,
     scales,
     dashboard,
     quiet,

@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -142,9 +142,12 @@ def results(run: Run, made: Account, *options: str) -> tuple[int, dict[str, Mapp
 
 def test_a_platform_that_is_well_passes_every_line_with_evidence(run: Run, site: Site) -> None:
     status, found = results(run, account(Platform(), site))
-    assert {check: line["evidence"] for check, line in found.items() if line["state"] != "passed"} == {}
+    assert [check for check, line in found.items() if line["state"] != "passed"] == [
+        "a snapshot of the last day is kept"
+    ]
+    assert found["a snapshot of the last day is kept"]["evidence"].startswith("no [backup]")
     assert status == 0
-    assert len(found) == 12
+    assert len(found) == 13
     assert all(line["evidence"] for line in found.values())
     # Nobody uses it: scaling's own alarms are on, and what counts events has no data.
     assert found["no alarm fires"]["evidence"] == "10 alarms"
@@ -353,6 +356,51 @@ def test_scaling_without_policies_or_with_narrower_bounds_fails(run: Run, site: 
     assert "customer: 2 to 2, not 2 to 4" in found[check]["evidence"]
 
 
+@pytest.mark.parametrize(
+    ("completed", "created", "state", "evidence"),
+    [
+        (True, 40, "passed", "suppliers-dev-data-database: "),
+        (False, 40, "failed", "none completed in 33 hours"),
+        (False, 2, "not tried", "is younger than its first one"),
+    ],
+)
+def test_a_snapshot_that_never_came_fails(
+    run: Run,
+    site: Site,
+    monkeypatch: pytest.MonkeyPatch,
+    completed: bool,
+    created: int,
+    state: str,
+    evidence: str,
+) -> None:
+    load, now = settings.load, datetime.now(UTC)
+    monkeypatch.setattr(
+        settings, "load", lambda name: load(name).model_copy(update={"backup": settings.Backup()})
+    )
+    made = account(Platform(), site)
+    original = made.operations["cloudformation:DescribeStacks"]
+
+    def stacks(asked: Mapping[str, Any]) -> Mapping[str, Any]:
+        (found,) = original(asked)["Stacks"]
+        return {"Stacks": [{**found, "CreationTime": now - timedelta(hours=created)}]}
+
+    # Another database of the account has one in any case.
+    arns = [
+        "arn:aws:rds:us-east-1:1:db:another",
+        *["arn:aws:rds:us-east-1:1:db:suppliers-dev-data-database"] * completed,
+    ]
+    made.operations["cloudformation:DescribeStacks"] = stacks
+    made.operations["backup:ListBackupJobs"] = lambda asked: {
+        "BackupJobs": [{"ResourceArn": arn, "CreationDate": now, "State": "COMPLETED"} for arn in arns]
+    }
+    status, found = results(run, made)
+    line = found["a snapshot of the last day is kept"]
+    assert (line["state"], status) == (state, 3 if state == "failed" else 0)
+    assert evidence in line["evidence"]
+    (asked,) = made.requests("backup:ListBackupJobs")
+    assert asked["ByState"] == "COMPLETED"
+
+
 def test_a_failover_is_asked_for_by_an_option(run: Run, site: Site) -> None:
     made = account(Platform(), site)
     made.operations["rds:DescribeEvents"] = lambda asked: {"Events": []}
@@ -373,4 +421,4 @@ def test_a_check_that_aws_refuses_fails_alone(run: Run, site: Site) -> None:
 
 
 def test_the_table_for_people_ends_with_the_sums(run: Run, site: Site) -> None:
-    assert run(account(Platform(), site), "validate").stdout.endswith("12 passed\n")
+    assert run(account(Platform(), site), "validate").stdout.endswith("12 passed, 1 not tried\n")
