@@ -40,21 +40,17 @@ class PipelineEvents:
     def failed(self) -> events.EventPattern:
         """Executions that failed, and not because nothing was ever pushed."""
         # https://docs.aws.amazon.com/codepipeline/latest/userguide/detect-state-changes-cloudwatch-events.html
+        failed = {"pipeline": events.Match.prefix(f"{self.prefix}-"), "state": ["FAILED"]}
         trigger = "execution-trigger"
-        begun = {
-            "$or": [
-                {trigger: {"trigger-type": [{"anything-but": ["CreatePipeline"]}]}},
-                {trigger: {"trigger-type": [{"exists": False}]}},
-            ]
-        }
+        # EventBridge takes $or without anything beside it only, so both alternatives are whole.
+        begun = [
+            {**failed, trigger: {"trigger-type": [{"anything-but": ["CreatePipeline"]}]}},
+            {**failed, trigger: {"trigger-type": [{"exists": False}]}},
+        ]
         return events.EventPattern(
             source=["aws.codepipeline"],
             detail_type=["CodePipeline Pipeline Execution State Change"],
-            detail={
-                "pipeline": events.Match.prefix(f"{self.prefix}-"),
-                "state": ["FAILED"],
-                **(begun if self.begin_empty else {}),
-            },
+            detail={"$or": begun} if self.begin_empty else failed,
         )
 
 

@@ -590,23 +590,22 @@ def test_a_pipeline_that_failed_is_told_by_name_but_not_the_first_run_over_an_em
     def rule(found_templates: Mapping[str, Template]) -> Any:
         return only(by_path(found_templates["Observability"], "Events/PipelineFailed/Resource"))["Properties"]
 
-    ours = rule(templates("prod"))
+    ours = rule(templates("dev"))
+    failed = {"pipeline": [{"prefix": "suppliers-dev-"}], "state": ["FAILED"]}
     assert ours["EventPattern"]["detail"] == {
-        "pipeline": [{"prefix": "suppliers-prod-"}],
-        "state": ["FAILED"],
         "$or": [
-            {"execution-trigger": {"trigger-type": [{"anything-but": ["CreatePipeline"]}]}},
-            {"execution-trigger": {"trigger-type": [{"exists": False}]}},
-        ],
+            {**failed, "execution-trigger": {"trigger-type": [{"anything-but": ["CreatePipeline"]}]}},
+            {**failed, "execution-trigger": {"trigger-type": [{"exists": False}]}},
+        ]
     }
     _, people = ours["Targets"]
     assert "Topic" in json.dumps(people["Arn"])
     text = people["InputTransformer"]["InputTemplate"]
     assert "<detail-pipeline> failed" in text
     assert "#pipeline-failed" in text
-    file = project / "environments/prod.toml"
+    file = project / "environments/dev.toml"
     file.write_text(file.read_text().replace('source = "codecommit"', "create_repository = false"))
-    theirs = rule(synthesize(settings.load("prod", project), tmp_path / "out"))
+    theirs = rule(synthesize(settings.load("dev", project), tmp_path / "out"))
     assert "$or" not in theirs["EventPattern"]["detail"]
 
 
