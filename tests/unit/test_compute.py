@@ -64,10 +64,12 @@ def test_containers_run_as_nobody_on_a_read_only_disk_without_capabilities(
         assert definition["NetworkMode"] == "awsvpc"
 
 
-def test_every_task_is_told_whose_telephone_numbers_are_national(project: Path) -> None:
+def test_every_task_is_told_whose_telephone_numbers_are_national(project: Path, tmp_path: Path) -> None:
     file = project / "environments/dev.toml"
     file.write_text('phone_region = "DE"\n' + file.read_text())
-    definitions = of_type(synthesize(settings.load("dev", project))["Compute"], "AWS::ECS::TaskDefinition")
+    definitions = of_type(
+        synthesize(settings.load("dev", project), tmp_path / "out")["Compute"], "AWS::ECS::TaskDefinition"
+    )
     assert definitions
     for definition in definitions.values():
         assert {"Name": "PHONE_REGION", "Value": "DE"} in container_of(definition)["Environment"]

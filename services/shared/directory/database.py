@@ -18,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
-from sqlalchemy import DDL, Connection, Executable, MetaData, Table, create_engine, inspect, text
+from sqlalchemy import Connection, Executable, MetaData, Table, create_engine, inspect, text
 from sqlalchemy.dialects.mysql import asyncmy as mysql_dialect
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import IntegrityError, OperationalError
@@ -538,4 +538,4 @@ def _add_columns(connection: Connection, table: Table) -> None:
     for column in table.columns:
         if column.nullable and column.name not in known:
             added = CreateColumn(column).compile(dialect=connection.dialect)
-            connection.execute(DDL(f"ALTER TABLE {table.name} ADD COLUMN {added}"))
+            connection.exec_driver_sql(f"ALTER TABLE {table.name} ADD COLUMN {added}")
