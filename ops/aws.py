@@ -76,6 +76,19 @@ def together(**calls: Callable[[], Any]) -> dict[str, Any]:
     return dict(zip(calls, each(lambda call: call(), calls.values()), strict=True))
 
 
+def once(call: Callable[[], Answer]) -> Callable[[], Answer]:
+    """`call`, made the first time only, from whichever thread."""
+    lock, made = Lock(), list[Answer]()
+
+    def answer() -> Answer:
+        with lock:
+            if not made:
+                made.append(call())
+            return made[0]
+
+    return answer
+
+
 def account(clients: Clients, environment: Environment) -> str:
     """The account of the credentials; raises `OpsError` where the environment belongs to another one."""
     found = str(clients.client("sts").get_caller_identity()["Account"])

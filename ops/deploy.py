@@ -11,7 +11,7 @@ from rich.console import Console
 
 from emulator import lifecycle, report
 from emulator.instance import Instance
-from ops import cdk, guard, inputs, leftovers, smoke, stack_policy, stacks, stateful
+from ops import cdk, guard, inputs, leftovers, readiness, smoke, stack_policy, stacks, stateful
 from ops.aws import Clients, account
 from ops.endpoint import Endpoint
 from ops.errors import OpsError
@@ -50,16 +50,20 @@ def deploy(
     connected = clients(environment, rehearse=rehearse)
     with progress.step("CDK bootstrap"):
         _bootstrap(environment, connected, variables, progress)
+    rollback: Sequence[str] = ()
     if instance is None:
         with progress.step("Swap and data safety: compare what is live with the templates"):
             _guard(environment, connected, variables, progress, accepted)
+        with progress.step("Account: names that are taken, stacks that are stuck, service-linked roles"):
+            readiness.ensure(connected, environment, guard.TEMPLATE.parent, progress.detail)
+            rollback = readiness.rollback(connected, environment)
     with (
         progress.step(f"Stacks of {environment.name}: synthesize, build images, deploy"),
         stack_policy.enforced(connected, environment, accepted, progress.detail),
     ):
         if instance is not None:
             _synthesize(environment, variables, progress)
-        _deploy_stacks(environment, connected, variables, progress)
+        _deploy_stacks(environment, connected, variables, progress, rollback)
     application = endpoint(environment, rehearse=rehearse)
     with progress.step(f"Smoke test of {application.url}"):
         smoke.run(application, environment, detail=progress.detail)
@@ -156,7 +160,11 @@ def _synthesize(environment: Environment, variables: Mapping[str, str], progress
 
 
 def _deploy_stacks(
-    environment: Environment, connected: Clients, variables: Mapping[str, str], progress: Progress
+    environment: Environment,
+    connected: Clients,
+    variables: Mapping[str, str],
+    progress: Progress,
+    rollback: Sequence[str],
 ) -> None:
     """Deploy what was synthesized, so that every stack holds what the others say when it is done."""
 
@@ -175,7 +183,7 @@ def _deploy_stacks(
             raise OpsError(inputs.refusal(environment.name, each))
         progress.detail(f"{each.construct_id}: goes first, it reads what is about to be dropped")
         run(each.construct_id, "--exclusively")
-    run("--all", "--outputs-file", OUTPUTS.name)
+    run("--all", "--outputs-file", OUTPUTS.name, *rollback)
     with told_by_aws(environment.name):
         left = inputs.stale(before, inputs.readers(connected, ASSEMBLY))
     for reader in left:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from ops.aws import Clients
-from ops.doctor.findings import Check, Finding, missing, ok, unchecked, warning
+from ops import names, service_roles, stacks, stuck
+from ops.aws import Clients, each
+from ops.doctor import quotas
+from ops.doctor.findings import Check, Finding, State, missing, ok, unchecked, warning
 from ops.refusals import explain, says
+from ops.templates import Templates
 from platform_constructs.web_acl_rules import MANAGED_GROUPS
 from settings import Environment
 
@@ -18,32 +20,8 @@ from settings import Environment
 BOOTSTRAP_VERSION = 6
 _BOOTSTRAP = "/cdk-bootstrap/hnb659fds/version"
 
-# Roles that AWS makes by itself the first time, where whoever deploys may do that.
-# https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_aws-services-that-work-with-iam.html
-SERVICE_ROLES: Mapping[str, str] = {
-    "AWSServiceRoleForECS": "ecs.amazonaws.com",
-    "AWSServiceRoleForElasticLoadBalancing": "elasticloadbalancing.amazonaws.com",
-    "AWSServiceRoleForRDS": "rds.amazonaws.com",
-    "AWSServiceRoleForApplicationAutoScaling_ECSService": "ecs.application-autoscaling.amazonaws.com",
-}
-
-
 # https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/rds-proxy.html#rds-proxy.limitations
 _ZONES_WITHOUT_PROXY = frozenset({"use1-az3", "usw1-az2"})
-
-
-@dataclass(frozen=True)
-class Quota:
-    """A limit that a deployment may run into, by its codes in Service Quotas."""
-
-    name: str
-    service: str
-    code: str
-
-
-FARGATE = Quota("Fargate vCPUs", "fargate", "L-3032A538")
-ADDRESSES = Quota("elastic IP addresses", "ec2", "L-0263D0A3")
-VPCS = Quota("VPCs", "vpc", "L-F678F1CE")
 
 
 @dataclass(frozen=True)
@@ -52,6 +30,7 @@ class Account:
 
     environment: Environment
     clients: Clients
+    templates: Callable[[], Templates]
 
     def checks(self) -> dict[str, Check]:
         """All checks that need credentials, by name."""
@@ -61,10 +40,9 @@ class Account:
             "stacks": self.stacks,
             "settings": self.settings,
             "email subscriptions": self.subscriptions,
+            "names": self.names,
             "service-linked roles": self.service_roles,
-            FARGATE.name: self.fargate,
-            ADDRESSES.name: partial(self.countable, ADDRESSES, self._addresses),
-            VPCS.name: partial(self.countable, VPCS, self._vpcs),
+            "quotas": self.quotas,
         }
         if self.environment.database.proxy:
             checks["zones of the proxy"] = self.proxy_zones
@@ -72,8 +50,11 @@ class Account:
             checks["rules of the web ACL"] = self.counted_rules
         if self.environment.tls is not None:
             checks["hosted zone"] = self.hosted_zone
-        if self.environment.delivery is not None and self.environment.delivery.connection_arn is not None:
+        delivery = self.environment.delivery
+        if delivery is not None and delivery.connection_arn is not None:
             checks["connection"] = self.connection
+        if delivery is not None and delivery.source == "codecommit" and not delivery.create_repository:
+            checks["source repository"] = self.source
         return checks
 
     def credentials(self) -> Finding:
@@ -140,28 +121,10 @@ class Account:
 
     def stacks(self) -> Finding:
         """Whether a stack is stuck half-way."""
-        found = self._stacks()
-        for stack, status in sorted(found.items()):
-            if status == "ROLLBACK_COMPLETE" or status in (
-                "ROLLBACK_FAILED",
-                "CREATE_FAILED",
-                "DELETE_FAILED",
-            ):
-                return missing(
-                    "stacks", f"{stack} is {status}", f"aws cloudformation delete-stack --stack-name {stack}"
-                )
-            if status == "UPDATE_ROLLBACK_FAILED":
-                return missing(
-                    "stacks",
-                    f"{stack} is {status}",
-                    f"aws cloudformation continue-update-rollback --stack-name {stack}",
-                )
-            if status.endswith("_FAILED"):
-                return missing(
-                    "stacks",
-                    f"{stack} is {status}",
-                    f"aws cloudformation rollback-stack --stack-name {stack}",
-                )
+        for each in stuck.find(self.clients, self.environment):
+            state = missing if each.blocks else warning
+            return state("stacks", f"{each.stack} is {each.status}", each.remedy)
+        found = stuck.of_environment(self.clients, self.environment)
         busy = [
             f"{stack} is {status}"
             for stack, status in sorted(found.items())
@@ -182,6 +145,19 @@ class Account:
             )
         return ok("settings", f"environments/{name}.toml holds no example")
 
+    def names(self) -> Finding:
+        """Whether what is left over in the account has a name that a stack is to give."""
+        found = names.taken(self.clients, self.environment, self.templates())
+        if not found:
+            return ok("names", "all free that are to be given")
+        first = found[0]
+        more = f" and {len(found) - 1} more" if len(found) > 1 else ""
+        return missing(
+            "names",
+            f"{first.name} exists already, of {first.stack} or of something else{more}",
+            names.remedy(first, self.environment),
+        )
+
     def subscriptions(self) -> Finding:
         """Whether everybody who shall be told has confirmed the address, and somebody shall be."""
         check, env = "email subscriptions", self.environment
@@ -198,7 +174,9 @@ class Account:
             for each in page["Subscriptions"]
             if each["Protocol"] == "email" and f":suppliers-{env.name}-" in each["TopicArn"]
         }
-        if not found and f"suppliers-{env.name}-network" not in self._stacks():
+        if not found and f"suppliers-{env.name}-network" not in stuck.of_environment(
+            self.clients, self.environment
+        ):
             return ok(check, "not deployed yet; each address then gets a message with a link")
         # "PendingConfirmation" or "Deleted" in place of an ARN, where nobody followed the link, or one out of it:
         # https://docs.aws.amazon.com/sns/latest/api/API_ListSubscriptions.html
@@ -215,19 +193,15 @@ class Account:
 
     def service_roles(self) -> Finding:
         """Whether the roles are there with which services of AWS act on their own."""
-        iam = self.clients.client("iam")
-        for role, service in SERVICE_ROLES.items():
-            try:
-                iam.get_role(RoleName=role)
-            except ClientError as error:
-                if not says(error, "NoSuchEntity"):
-                    raise
-                return warning(
-                    "service-linked roles",
-                    f"{role} not there; the first deployment makes it, if it may",
-                    f"aws iam create-service-linked-role --aws-service-name {service}",
-                )
-        return ok("service-linked roles", f"all {len(SERVICE_ROLES)} there")
+        needed = service_roles.needed(self.templates())
+        absent = service_roles.absent(self.clients, needed)
+        if not absent:
+            return ok("service-linked roles", f"all {len(needed)} there")
+        return warning(
+            "service-linked roles",
+            f"{', '.join(role.name for role in absent)} not there; `make deploy` makes them, if it may",
+            "; ".join(role.command for role in absent),
+        )
 
     def counted_rules(self) -> Finding:
         """Whether the rules that shall only count exist: AWS WAF takes any name, and does nothing with a wrong one.
@@ -288,59 +262,47 @@ class Account:
             )
         return ok("connection", str(answer.get("ConnectionName", arn)))
 
-    def fargate(self) -> Finding:
-        """Whether every service may have all its tasks, twice while a release runs."""
-        needed = sum(
-            2 * service.scaling.max_tasks * service.cpu / 1024 for service in self.environment.services
-        )
-        return self._against(FARGATE, needed, "every service at its maximum, twice during a release")
-
-    def countable(self, quota: Quota, count: Callable[[], tuple[int, int]]) -> Finding:
-        """Whether what the environment still has to make fits beside what there is."""
-        if f"suppliers-{self.environment.name}-network" in self._stacks():
-            return ok(quota.name, "the environment has its own already")
-        there, more = count()
-        return self._against(quota, there + more, f"{there} there, {more} to be made")
-
-    def _against(self, quota: Quota, needed: float, reason: str) -> Finding:
-        limit = self._limit(quota)
-        detail = f"{needed:g} of {limit:g}: {reason}"
-        if needed > limit:
-            return missing(
-                quota.name,
-                detail,
-                f"aws service-quotas request-service-quota-increase --service-code {quota.service} "
-                f"--quota-code {quota.code} --desired-value {needed:g}",
-            )
-        return ok(quota.name, detail)
-
-    def _limit(self, quota: Quota) -> float:
-        asked = {"ServiceCode": quota.service, "QuotaCode": quota.code}
-        quotas = self.clients.client("service-quotas")
+    def source(self) -> Finding:
+        """Whether the CodeCommit repository is there that the environment uses and does not create."""
+        delivery = self.environment.delivery
+        assert delivery is not None  # noqa: S101 - asked for with pipelines only
         try:
-            return float(quotas.get_service_quota(**asked)["Quota"]["Value"])
+            self.clients.client("codecommit").get_repository(repositoryName=delivery.repository)
         except ClientError as error:
-            # Where nobody ever asked for another value, some services only know the default.
-            if not says(error, "NoSuchResourceException"):
+            if not says(error, "RepositoryDoesNotExistException"):
                 raise
-            return float(quotas.get_aws_default_service_quota(**asked)["Quota"]["Value"])
+            return missing(
+                "source repository",
+                f"there is no {delivery.repository} in this account",
+                f"environments/{self.environment.name}.toml: delivery.create_repository = true, or aws codecommit "
+                f"create-repository --repository-name {delivery.repository}",
+            )
+        return ok("source repository", delivery.repository)
 
-    def _addresses(self) -> tuple[int, int]:
-        there = len(self.clients.client("ec2").describe_addresses()["Addresses"])
-        return there, self.environment.network.nat_gateways
-
-    def _vpcs(self) -> tuple[int, int]:
-        pages = self.clients.client("ec2").get_paginator("describe_vpcs").paginate()
-        return sum(len(page["Vpcs"]) for page in pages), 1
-
-    def _stacks(self) -> dict[str, str]:
-        pages = self.clients.client("cloudformation").get_paginator("describe_stacks").paginate()
-        return {
-            stack["StackName"]: stack["StackStatus"]
-            for page in pages
-            for stack in page["Stacks"]
-            if stack["StackName"].startswith(f"suppliers-{self.environment.name}-")
+    def quotas(self) -> Finding:
+        """Whether what the environment still has to make fits beside what there is; the first quota that it does not."""
+        templates = self.templates()
+        deployed = stuck.of_environment(self.clients, self.environment)
+        more = {
+            stack: template
+            for stack, template in templates.items()
+            if deployed.get(f"suppliers-{self.environment.name}-{stack.lower()}", "DELETE_COMPLETE")
+            in stacks.NOTHING_DEPLOYED
         }
+        everywhere = quotas.everywhere(self.clients)
+        found = each(
+            lambda quota: quota.finding(self.clients, everywhere, self.environment, more, templates),
+            quotas.QUOTAS,
+        )
+        found.append(quotas.log_policies(self.clients, self.environment, more))
+        exceeded = [finding for finding in found if finding.state is State.MISSING]
+        if not exceeded:
+            return ok("quotas", f"{len(found)} leave room")
+        return missing(
+            "quotas",
+            "; ".join(f"{finding.name} {finding.detail}" for finding in exceeded),
+            "; ".join(filter(None, (finding.remedy for finding in exceeded))),
+        )
 
 
 def without_credentials(account: Account) -> list[Finding]:

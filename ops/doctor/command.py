@@ -11,7 +11,8 @@ from rich.console import Console
 from rich.markup import escape
 
 import settings
-from ops import errors
+from ops import errors, templates
+from ops.aws import once
 from ops.doctor.account import Account, without_credentials
 from ops.doctor.findings import Finding, State, is_missing, run
 from ops.doctor.machine import Machine
@@ -31,7 +32,13 @@ def doctor(env: Env = "local", as_json: AsJson = False) -> None:
     environment = settings.load(env)
     with told_by_emulator():
         instance = emulator_instance(environment)
-    account = None if instance else Account(environment, clients_of(environment, None))
+    account = (
+        None
+        if instance
+        else Account(
+            environment, clients_of(environment, None), once(lambda: templates.synthesized(environment))
+        )
+    )
     findings = examine(Machine(environment, instance), account)
     if as_json:
         print(json.dumps({"environment": env, "findings": [asdict(each) for each in findings]}, indent=2))
