@@ -41,6 +41,7 @@ NAMED: Mapping[str, str] = {
     "AWS::RDS::DBProxy": "DBProxyName",
     # The functions that rotate passwords, which nested stacks make.
     "AWS::Serverless::Application": "Parameters.functionName",
+    "AWS::SSM::Parameter": "Name",
     "AWS::Synthetics::Canary": "Name",
     "AWS::WAFv2::WebACL": "Name",
 }

@@ -121,9 +121,9 @@ class Account:
 
     def stacks(self) -> Finding:
         """Whether a stack is stuck half-way."""
-        for each in stuck.find(self.clients, self.environment):
-            state = missing if each.blocks else warning
-            return state("stacks", f"{each.stack} is {each.status}", each.remedy)
+        for one in stuck.find(self.clients, self.environment):
+            state = missing if one.blocks else warning
+            return state("stacks", f"{one.stack} is {one.status}", one.remedy)
         found = stuck.of_environment(self.clients, self.environment)
         busy = [
             f"{stack} is {status}"

@@ -10,7 +10,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from ops.aws import Clients
-from ops.doctor.findings import Finding, missing, ok
+from ops.doctor.findings import Finding, missing, ok, unchecked
 from ops.refusals import says
 from ops.templates import Templates
 from settings import Environment
@@ -65,6 +65,10 @@ class Quota:
         if not needed:
             return ok(self.name, "none is needed")
         limit = self._limit(everywhere if self.everywhere else clients)
+        if limit is None:
+            return unchecked(
+                self.name, f"Service Quotas knows no {self.code} of {self.service} here: {self.page}"
+            )
         if needed <= limit:
             return ok(self.name, f"{needed:g} of {limit:g}: {detail}")
         region = f" --region {_GLOBAL}" if self.everywhere else ""
@@ -75,7 +79,7 @@ class Quota:
             f"--quota-code {self.code} --desired-value {needed:g}",
         )
 
-    def _limit(self, clients: Clients) -> float:
+    def _limit(self, clients: Clients) -> float | None:
         asked = {"ServiceCode": self.service, "QuotaCode": self.code}
         quotas = clients.client("service-quotas")
         try:
@@ -84,7 +88,12 @@ class Quota:
             # Where nobody ever asked for another value, some services only know the default.
             if not says(error, "NoSuchResourceException"):
                 raise
+        try:
             return float(quotas.get_aws_default_service_quota(**asked)["Quota"]["Value"])
+        except ClientError as error:
+            if not says(error, "NoSuchResourceException"):
+                raise
+            return None
 
 
 def everywhere(clients: Clients) -> Clients:

@@ -154,6 +154,7 @@ def test_the_form_of_every_name_is_checked_when_settings_are_loaded(case: str) -
             "AWS::CloudWatch::Dashboard",
             "AWS::Logs::LogGroup",
             "AWS::Logs::ResourcePolicy",
+            "AWS::SSM::Parameter",
             "AWS::CloudFront::CachePolicy",
             "AWS::CloudFront::OriginRequestPolicy",
             "AWS::CloudFront::ResponseHeadersPolicy",

@@ -23,7 +23,7 @@ from emulator.instance import Instance
 from ops.__main__ import app
 from ops.aws import Clients
 from ops.doctor import machine
-from ops.doctor.account import ADDRESSES, BOOTSTRAP_VERSION, FARGATE, VPCS, Account
+from ops.doctor.account import BOOTSTRAP_VERSION, Account
 from ops.doctor.command import examine, show
 from ops.doctor.findings import Finding, State, is_missing, missing, ok, run, unchecked, warning
 from ops.doctor.machine import Machine
@@ -31,6 +31,7 @@ from ops.errors import OpsError
 from tests.conftest import Synthesize
 
 DEV, PROD = settings.load("dev"), settings.load("prod")
+TEMPLATES = {"Compute": {"Resources": {"Cluster": {"Type": "AWS::ECS::Cluster"}}}}
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ def signed_in(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def account(environment: settings.Environment = DEV, **given: Any) -> Account:
     services = {name.replace("_", "-"): client for name, client in given.items()}
-    return Account(environment, Faked("us-east-1", given=services))
+    return Account(environment, Faked("us-east-1", given=services), lambda: TEMPLATES)
 
 
 def changed(environment: settings.Environment, **sections: Any) -> settings.Environment:
@@ -97,11 +98,14 @@ def refused(code: str, operation: str, message: str = "") -> Answering:
 
 
 def stacks(*named: tuple[str, str]) -> Any:
-    page = {"Stacks": [{"StackName": name, "StackStatus": status} for name, status in named]}
+    page = {
+        "Stacks": [{"StackName": name, "StackStatus": status} for name, status in named],
+        "StackResourceSummaries": [],
+    }
 
     @dataclass(frozen=True)
     class Paginator:
-        def paginate(self) -> list[Any]:
+        def paginate(self, **_: Any) -> list[Any]:
             return [page]
 
     return Answering(Paginator())
@@ -283,7 +287,8 @@ def test_the_version_of_the_bootstrap_stack_counts() -> None:
     ("status", "state", "remedy"),
     [
         ("UPDATE_COMPLETE", State.OK, None),
-        ("ROLLBACK_COMPLETE", State.MISSING, "delete-stack"),
+        # The CDK CLI deletes it by itself, where the environment is not protected.
+        ("ROLLBACK_COMPLETE", State.WARNING, "delete-stack"),
         ("DELETE_FAILED", State.MISSING, "delete-stack"),
         ("UPDATE_ROLLBACK_FAILED", State.MISSING, "continue-update-rollback"),
         ("UPDATE_FAILED", State.MISSING, "rollback-stack"),
@@ -371,14 +376,8 @@ def test_service_linked_roles_are_made_in_time() -> None:
         State.WARNING,
         "aws iam create-service-linked-role --aws-service-name ecs.amazonaws.com",
     )
-    for role in (
-        "AWSServiceRoleForECS",
-        "AWSServiceRoleForElasticLoadBalancing",
-        "AWSServiceRoleForRDS",
-        "AWSServiceRoleForApplicationAutoScaling_ECSService",
-    ):
-        iam.create_role(RoleName=role, AssumeRolePolicyDocument="{}")
-    assert account().service_roles() == ok("service-linked roles", "all 4 there")
+    iam.create_role(RoleName="AWSServiceRoleForECS", AssumeRolePolicyDocument="{}")
+    assert account().service_roles() == ok("service-linked roles", "all 1 there")
 
 
 @pytest.mark.usefixtures("signed_in")
@@ -416,28 +415,6 @@ def test_a_connection_that_waits_to_be_accepted_is_missing() -> None:
         assert account(environment, codeconnections=answer).connection().state is state
 
 
-@pytest.mark.usefixtures("signed_in")
-def test_quotas_leave_room_for_what_is_to_be_made() -> None:
-    # Two services of at most 4 tasks of a quarter vCPU, twice: 4 vCPUs.
-    assert account(service_quotas=quotas(None)).fargate().detail.startswith("4 of 6")
-    found = account(service_quotas=quotas(2.0)).fargate()
-    assert found.state is State.MISSING
-    assert found.remedy == (
-        "aws service-quotas request-service-quota-increase --service-code fargate "
-        f"--quota-code {FARGATE.code} --desired-value 4"
-    )
-    ec2 = boto3.client("ec2", region_name="us-east-1")
-    for _ in range(3):
-        ec2.allocate_address(Domain="vpc")
-    nothing = stacks()
-    there = account(PROD, service_quotas=quotas(5.0), cloudformation=nothing)
-    assert there.checks()[ADDRESSES.name]().detail == "6 of 5: 3 there, 3 to be made"
-    empty = account(service_quotas=quotas(5.0), cloudformation=nothing)
-    assert empty.checks()[VPCS.name]() == ok(VPCS.name, "2 of 5: 1 there, 1 to be made")
-    deployed = stacks(("suppliers-dev-network", "CREATE_COMPLETE"))
-    assert account(cloudformation=deployed).checks()[VPCS.name]().state is State.OK
-
-
 # All of it
 
 
@@ -461,6 +438,9 @@ def test_a_permission_that_is_missing_leaves_its_check_undone(monkeypatch: pytes
         service_quotas=Answering({"Quota": {"Value": 6.0}}),
         cloudformation=stacks(),
     )
+    # What they find is no matter of this test, and nobody here answers for all of it.
+    monkeypatch.setattr(Account, "quotas", lambda _: ok("quotas", "leave room"))
+    monkeypatch.setattr(Account, "names", lambda _: ok("names", "all free"))
     findings = {each.name: each for each in examine(Machine(DEV, None), fakes)}
     assert findings["service-linked roles"].state is State.UNCHECKED
     assert "may not do iam:GetRole on role" in findings["service-linked roles"].detail

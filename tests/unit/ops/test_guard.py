@@ -18,7 +18,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 import settings
-from ops import cdk, deploy, guard, priorities
+from ops import cdk, deploy, guard, priorities, readiness
 from ops.__main__ import app
 from ops.errors import OpsError
 from ops.routes import CREATE_ONLY, RULE, Blueprint, references, traffic_of
@@ -749,6 +749,9 @@ def deploying(monkeypatch: pytest.MonkeyPatch, clients: Recorded) -> None:
         raise _Deployed
 
     monkeypatch.setattr(deploy, "clients", lambda environment, *, rehearse: clients)
+    # What an account must have besides: tests/unit/ops/test_readiness.py.
+    monkeypatch.setattr(readiness, "ensure", lambda *_: None)
+    monkeypatch.setattr(readiness, "rollback", lambda *_: [])
     monkeypatch.setattr(deploy, "endpoint", reached)
     deploy.deploy(settings.load("dev"), rehearse=False, console=Console(file=StringIO()))
 
