@@ -59,7 +59,7 @@ def deploy(
     ):
         if instance is not None:
             _synthesize(environment, variables, progress)
-        _deploy_stacks(environment, connected, variables, progress)
+        deploy_stacks(environment, connected, variables, progress)
     application = endpoint(environment, rehearse=rehearse)
     with progress.step(f"Smoke test of {application.url}"):
         smoke.run(application, environment, detail=progress.detail)
@@ -155,7 +155,7 @@ def _synthesize(environment: Environment, variables: Mapping[str, str], progress
     )
 
 
-def _deploy_stacks(
+def deploy_stacks(
     environment: Environment, connected: Clients, variables: Mapping[str, str], progress: Progress
 ) -> None:
     """Deploy what was synthesized, so that every stack holds what the others say when it is done."""
@@ -175,12 +175,22 @@ def _deploy_stacks(
             raise OpsError(inputs.refusal(environment.name, each))
         progress.detail(f"{each.construct_id}: goes first, it reads what is about to be dropped")
         run(each.construct_id, "--exclusively")
-    run("--all", "--outputs-file", OUTPUTS.name)
-    with told_by_aws(environment.name):
-        left = inputs.stale(before, inputs.readers(connected, ASSEMBLY))
-    for reader in left:
-        progress.detail(f"{reader.construct_id}: once more, what it reads of others has changed")
-        run(reader.construct_id, "--exclusively", "--parameters", f"{reader.name}:{INPUTS}={reader.digest}")
+    everything = ("--all", "--outputs-file", OUTPUTS.name)
+    run(*everything)
+    again = False
+    # Measured before each, since one that is deployed once more may leave those behind that read it.
+    for name in inputs.templates(ASSEMBLY):
+        with told_by_aws(environment.name):
+            left = inputs.stale(before, inputs.readers(connected, ASSEMBLY))
+        for reader in left:
+            if reader.name == name:
+                progress.detail(f"{reader.construct_id}: once more, what it reads of others has changed")
+                noted = f"{reader.name}:{INPUTS}={reader.digest}"
+                run(reader.construct_id, "--exclusively", "--parameters", noted)
+                again = True
+    if again:
+        # Changes nothing, and writes down what the stacks say now.
+        run(*everything)
 
 
 def _guard(

@@ -239,7 +239,7 @@ class Stacks(Clients):
 
     region: str = "us-east-1"
     templates: Mapping[str, Template]
-    statuses: Mapping[str, str] = field(default_factory=dict)
+    statuses: dict[str, str] = field(default_factory=dict)
     policies: dict[str, Any] = field(default_factory=dict)
     history: list[tuple[str, Any]] = field(default_factory=list)
 
