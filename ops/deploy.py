@@ -65,6 +65,8 @@ def deploy(
         smoke.run(application, environment, detail=progress.detail)
     if instance is not None:
         report.show(lifecycle.ask(instance, "/_emulator/ledger"), console)
+    for stack in leftovers.stacks_left(connected, environment):
+        console.print(leftovers.notice(stack), soft_wrap=True, highlight=False)
     console.print(f"{environment.name} is deployed ({progress.total()}).", highlight=False)
     console.print(f"Dashboard       {outputs(environment, 'observability')['DashboardUrl']}", soft_wrap=True)
     console.print(f"Application     {application.url}/", soft_wrap=True)
@@ -78,6 +80,8 @@ def destroy(environment: Environment, *, console: Console) -> None:
         connected = clients(environment)
         logs = leftovers.find(connected, environment)
         with progress.step(f"Stacks of {environment.name}"):
+            left = leftovers.stacks_left(connected, environment)
+            leftovers.remove_stacks(connected, environment, left, progress.detail)
             cdk.run(
                 ["destroy", "--all", "-c", f"env={environment.name}", "--force"],
                 environment=os.environ,
