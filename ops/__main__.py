@@ -18,6 +18,7 @@ from ops import (
     errors,
     execute,
     inputs,
+    leftovers,
     listeners,
     load,
     logs,
@@ -137,7 +138,11 @@ def guard(
     if as_json:
         print(swap_guard.as_json(plan, lost))
     else:
-        told = [inputs.advice(env, each) for each in leaving] + [inputs.behind(env, each) for each in behind]
+        told = [
+            *(inputs.advice(env, each) for each in leaving),
+            *(inputs.behind(env, each) for each in behind),
+            *(leftovers.notice(each) for each in leftovers.stacks_left(clients, environment)),
+        ]
         print(*swap_guard.report(plan), *stateful.report(lost, environment), *told, sep="\n")
     if plan.refused or plan.switches or lost or leaving:
         raise typer.Exit(errors.WRONG)

@@ -63,12 +63,14 @@ def deploy(
     ):
         if instance is not None:
             _synthesize(environment, variables, progress)
-        _deploy_stacks(environment, connected, variables, progress, rollback)
+        deploy_stacks(environment, connected, variables, progress, rollback)
     application = endpoint(environment, rehearse=rehearse)
     with progress.step(f"Smoke test of {application.url}"):
         smoke.run(application, environment, detail=progress.detail)
     if instance is not None:
         report.show(lifecycle.ask(instance, "/_emulator/ledger"), console)
+    for stack in leftovers.stacks_left(connected, environment):
+        console.print(leftovers.notice(stack), soft_wrap=True, highlight=False)
     console.print(f"{environment.name} is deployed ({progress.total()}).", highlight=False)
     console.print(f"Dashboard       {outputs(environment, 'observability')['DashboardUrl']}", soft_wrap=True)
     console.print(f"Application     {application.url}/", soft_wrap=True)
@@ -82,6 +84,8 @@ def destroy(environment: Environment, *, console: Console) -> None:
         connected = clients(environment)
         logs = leftovers.find(connected, environment)
         with progress.step(f"Stacks of {environment.name}"):
+            left = leftovers.stacks_left(connected, environment)
+            leftovers.remove_stacks(connected, environment, left, progress.detail)
             cdk.run(
                 ["destroy", "--all", "-c", f"env={environment.name}", "--force"],
                 environment=os.environ,
@@ -159,12 +163,12 @@ def _synthesize(environment: Environment, variables: Mapping[str, str], progress
     )
 
 
-def _deploy_stacks(
+def deploy_stacks(
     environment: Environment,
     connected: Clients,
     variables: Mapping[str, str],
     progress: Progress,
-    rollback: Sequence[str],
+    rollback: Sequence[str] = (),
 ) -> None:
     """Deploy what was synthesized, so that every stack holds what the others say when it is done."""
 
@@ -183,12 +187,22 @@ def _deploy_stacks(
             raise OpsError(inputs.refusal(environment.name, each))
         progress.detail(f"{each.construct_id}: goes first, it reads what is about to be dropped")
         run(each.construct_id, "--exclusively")
-    run("--all", "--outputs-file", OUTPUTS.name, *rollback)
-    with told_by_aws(environment.name):
-        left = inputs.stale(before, inputs.readers(connected, ASSEMBLY))
-    for reader in left:
-        progress.detail(f"{reader.construct_id}: once more, what it reads of others has changed")
-        run(reader.construct_id, "--exclusively", "--parameters", f"{reader.name}:{INPUTS}={reader.digest}")
+    everything = ("--all", "--outputs-file", OUTPUTS.name, *rollback)
+    run(*everything)
+    again = False
+    # Measured before each, since one that is deployed once more may leave those behind that read it.
+    for name in inputs.templates(ASSEMBLY):
+        with told_by_aws(environment.name):
+            left = inputs.stale(before, inputs.readers(connected, ASSEMBLY))
+        for reader in left:
+            if reader.name == name:
+                progress.detail(f"{reader.construct_id}: once more, what it reads of others has changed")
+                noted = f"{reader.name}:{INPUTS}={reader.digest}"
+                run(reader.construct_id, "--exclusively", "--parameters", noted)
+                again = True
+    if again:
+        # Changes nothing, and writes down what the stacks say now.
+        run(*everything)
 
 
 def _guard(

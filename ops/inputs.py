@@ -25,15 +25,26 @@ from ops.routes import Template
 from platform_constructs.stack_inputs import INPUTS
 from settings import Environment
 
+# The resources and values of these are those of the last template, all of them:
+# https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/view-stack-events.html
+_SETTLED = frozenset(
+    {"CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS", "IMPORT_COMPLETE"}
+)
+
 Output = tuple[str, str]
 """The name of a stack and of one of its outputs."""
 
 
 @dataclass(frozen=True)
 class Deployed:
-    """A stack as CloudFormation describes it: `inputs` is the digest that it was last deployed with."""
+    """A stack as CloudFormation describes it: `inputs` is the digest that it was last deployed with.
+
+    It is `settled` where its last update came to its end: one that was taken back counts as the last change, but left
+    the values of before.
+    """
 
     changed: datetime
+    settled: bool
     outputs: Mapping[str, str]
     inputs: str
 
@@ -102,7 +113,8 @@ def readers(clients: Clients, assembly: Path) -> dict[str, Reader]:
             name=name,
             digest=hashlib.sha256(json.dumps(values).encode()).hexdigest()[:16],
             recorded=deployed[name].inputs,
-            current=all(deployed[source].changed <= deployed[name].changed for source in sources),
+            current=deployed[name].settled
+            and all(deployed[source].changed <= deployed[name].changed for source in sources),
         )
     return found
 
@@ -155,8 +167,8 @@ def check(clients: Clients, environment: Environment, template: Path) -> tuple[l
 def behind(environment: str, reader: Reader) -> str:
     """One line about a stack that was not updated since what it reads was."""
     return (
-        f"{environment}: {reader.name} was deployed before what it reads and may hold old addresses: make deploy reads "
-        "them anew"
+        f"{environment}: {reader.name} was last deployed, to the end, before what it reads and may hold old addresses: "
+        "make deploy reads them anew"
     )
 
 
@@ -191,6 +203,7 @@ def _describe(clients: Clients, name: str) -> Deployed | None:
         return None
     return Deployed(
         changed=stack.get("LastUpdatedTime") or stack["CreationTime"],
+        settled=stack["StackStatus"] in _SETTLED,
         outputs={each["OutputKey"]: each["OutputValue"] for each in stack.get("Outputs", [])},
         inputs=next(
             (

@@ -1,4 +1,8 @@
-"""Log groups that AWS services make by themselves, which no stack owns and `cdk destroy` leaves behind."""
+"""What the CDK CLI leaves behind: stacks that an app has no more, and log groups that AWS services make by themselves.
+
+`cdk deploy --all` and `cdk destroy --all` are about the stacks that are synthesized; one whose option was switched off
+stays, with all that it does: https://docs.aws.amazon.com/cdk/v2/guide/ref-cli-cmd-destroy.html
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,7 @@ from botocore.exceptions import ClientError
 
 from ops import stacks
 from ops.aws import Clients
+from ops.deployment import parts
 from ops.refusals import told_by_aws
 from settings import Environment
 
@@ -23,6 +28,40 @@ _GROUPS = {
     "AWS::RDS::DBInstance": "/aws/rds/instance/{}/",
 }
 _NESTED = ("AWS::CloudFormation::Stack", "AWS::Serverless::Application")
+
+
+def stacks_left(clients: Clients, environment: Environment) -> list[str]:
+    """The deployed stacks of an environment that its settings no longer ask for."""
+    cloudformation = clients.client("cloudformation")
+    with told_by_aws(environment.name):
+        return [
+            stack
+            for part in PARTS
+            if part not in parts(environment)
+            and stacks.status(cloudformation, stack := f"suppliers-{environment.name}-{part}")
+            != "DELETE_COMPLETE"
+        ]
+
+
+def notice(stack: str) -> str:
+    """One line about a stack that is left: what it goes on doing, and how to end that."""
+    return (
+        f"{stack}: is still there, though its section is no longer in the settings, and its pipelines go on releasing. "
+        "When no task runs an image of its repositories any more (`suppliers tasks`): "
+        f"`aws cloudformation delete-stack --stack-name {stack}`; or put the section back"
+    )
+
+
+def remove_stacks(
+    clients: Clients, environment: Environment, names: list[str], say: Callable[[str], None]
+) -> None:
+    """Delete the stacks that `stacks_left` found."""
+    cloudformation = clients.client("cloudformation")
+    with told_by_aws(environment.name):
+        for stack in names:
+            cloudformation.delete_stack(StackName=stack)
+            cloudformation.get_waiter("stack_delete_complete").wait(StackName=stack)
+            say(f"{stack}: destroyed")
 
 
 def find(clients: Clients, environment: Environment) -> list[str]:

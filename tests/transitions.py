@@ -79,13 +79,14 @@ def _names(resource: Mapping[str, object]) -> Iterator[tuple[str, str]]:
     kind = str(resource["Type"])
     properties = resource.get("Properties", {})
     assert isinstance(properties, Mapping)
-    for name in _naming(kind):
+    for name in naming(kind):
         value = properties.get(name)
         if isinstance(value, str):
             yield kind, value
 
 
-def _naming(kind: str) -> list[str]:
+def naming(kind: str) -> list[str]:
+    """The properties that may be the name by which a resource of a type is known, and no other is."""
     if kind.startswith("Custom::"):
         return []
     schema = PROVIDER_SCHEMA_MANAGER.get_resource_schema("us-east-1", kind).schema

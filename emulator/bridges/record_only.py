@@ -18,6 +18,7 @@ from typing import Any
 from emulator import ledger
 from emulator.attributes import RecordedAttributes, physical_id
 from emulator.bridges import Context, replace
+from emulator.bridges.unique_names import TakenNames
 
 logger = logging.getLogger("emulator.record_only")
 
@@ -72,7 +73,11 @@ def record(
 
 
 class RecordingHandlers(dict[str, dict[str, Any]]):
-    """ministack's table of handlers, with a recording handler for every AWS type it lacks."""
+    """ministack's table of handlers, with a recording handler for every AWS type it lacks; all refuse taken names."""
+
+    def __init__(self, handlers: dict[str, dict[str, Any]] | None = None) -> None:
+        super().__init__(handlers or {})
+        self._names = TakenNames()
 
     def __contains__(self, key: object) -> bool:
         return super().__contains__(key) or _is_recordable(key)
@@ -83,9 +88,8 @@ class RecordingHandlers(dict[str, dict[str, Any]]):
         return _recording_handler(key)
 
     def get(self, key: str, default: Any = None) -> Any:
-        if super().__contains__(key):
-            return super().__getitem__(key)
-        return _recording_handler(key) if _is_recordable(key) else default
+        # What ministack asks when it makes or removes a resource; bridges, which change handlers, index.
+        return self._names.refusing(key, self[key]) if key in self else default
 
 
 def _is_recordable(resource_type: object) -> bool:

@@ -393,6 +393,11 @@ def test_production_is_rehearsed_with_exactly_its_templates(checkout: Checkout, 
         "Certificate",
         "RecordSet",
     }
+    # Another environment beside it, in the same account, where no name is given twice.
+    printed = checkout.make("rehearse", "ENV=dev", port=port)
+    assert re.search(r"^Application +http://suppliers-dev\.alb\.localhost:\d+/$", printed, re.MULTILINE)
+    stacks = [each["StackName"] for each in cloudformation.describe_stacks()["Stacks"]]
+    assert {"suppliers-prod-delivery", "suppliers-dev-delivery"} <= set(stacks)
 
 
 def _types(template: dict[str, dict[str, dict[str, str]]]) -> set[str]:

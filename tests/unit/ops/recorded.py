@@ -238,8 +238,8 @@ class Stacks(Clients):
     """Clients of an account whose CloudFormation holds `templates` by stack name, and keeps `policies`."""
 
     region: str = "us-east-1"
-    templates: Mapping[str, Template]
-    statuses: Mapping[str, str] = field(default_factory=dict)
+    templates: dict[str, Template]
+    statuses: dict[str, str] = field(default_factory=dict)
     policies: dict[str, Any] = field(default_factory=dict)
     history: list[tuple[str, Any]] = field(default_factory=list)
 
@@ -274,6 +274,9 @@ class Stacks(Clients):
                 return HTTPResponse(200), {"TemplateBody": json.dumps(self.templates[stack])}
             case "ListStackResources":
                 return HTTPResponse(200), {"StackResourceSummaries": self.resources(stack)}
+            case "DeleteStack":
+                del self.templates[stack]
+                return HTTPResponse(200), {}
             case "SetStackPolicy":
                 self.policies[stack] = json.loads(asked["StackPolicyBody"])
                 self.history.append((stack, self.policies[stack]))

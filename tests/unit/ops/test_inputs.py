@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
-from ops import inputs
+import settings
+from ops import deploy, inputs
+from ops.progress import Progress
 from ops.routes import Template
 from platform_constructs.stack_inputs import INPUTS
 from tests.conftest import ENVIRONMENTS, Synthesize
@@ -22,8 +25,8 @@ DATA, COMPUTE = "suppliers-dev-data", "suppliers-dev-compute"
 THEN = datetime(2026, 11, 27, 12, 0, tzinfo=UTC)
 
 
-def reads(*outputs: str) -> Template:
-    asked = [{"Fn::GetStackOutput": {"StackName": DATA, "OutputName": each}} for each in outputs]
+def reads(*outputs: str, of: str = DATA) -> Template:
+    asked = [{"Fn::GetStackOutput": {"StackName": of, "OutputName": each}} for each in outputs]
     return {"Resources": {"Service": {"Type": "AWS::ECS::Service", "Properties": {"Given": asked}}}}
 
 
@@ -117,6 +120,50 @@ def test_what_was_noted_by_the_last_deployment_counts(account: Account, tmp_path
     assert stale(account, tmp_path) == []
     account.values[DATA]["Host"] = "database.two"
     assert stale(account, tmp_path) == ["Compute"]
+
+
+@pytest.mark.parametrize("status", ["UPDATE_ROLLBACK_COMPLETE", "UPDATE_FAILED"])
+def test_who_failed_to_take_over_what_others_say_is_still_behind(
+    account: Account, tmp_path: Path, status: str
+) -> None:
+    """The update that was taken back came later than what it was to read, and left the old values."""
+    account.statuses[COMPUTE] = status
+    account.changed[COMPUTE] = THEN + timedelta(minutes=5)
+    assert stale(account, tmp_path) == ["Compute"]
+
+
+def test_who_is_deployed_once_more_leaves_nobody_behind_in_turn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Network was changed by others; that changes Data, which changes what Compute reads."""
+    network = "suppliers-dev-network"
+    templates = {
+        network: says("Key"),
+        DATA: {**says("Host"), **reads("Key", of=network)},
+        COMPUTE: reads("Host"),
+    }
+    account = Account(
+        templates=templates,
+        values={network: {"Key": "two"}, DATA: {"Host": "one"}},
+        changed={network: THEN + timedelta(minutes=1)},
+    )
+    folder = assembly(tmp_path, Network=templates[network], Data=templates[DATA], Compute=templates[COMPUTE])
+    ran: list[str] = []
+
+    def run(arguments: Sequence[str], **_: Any) -> None:
+        wanted = arguments[arguments.index("never") + 1]
+        ran.append(wanted)
+        if "--parameters" in arguments:
+            name, _, digest = arguments[-1].partition(f":{INPUTS}=")
+            account.noted[name] = digest
+            account.changed[name] = THEN + timedelta(minutes=1 + len(ran))
+            if wanted == "Data":
+                account.values[DATA]["Host"] = "two"
+
+    monkeypatch.setattr(deploy.cdk, "run", run)
+    monkeypatch.setattr(deploy, "ASSEMBLY", folder)
+    deploy.deploy_stacks(settings.load("dev"), account, {}, Progress(Console(quiet=True)))
+    assert ran == ["--all", "Data", "Compute", "--all"]
 
 
 def test_a_first_deployment_leaves_nobody_behind(tmp_path: Path) -> None:

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from io import StringIO
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -10,8 +12,7 @@ from moto import mock_aws
 from rich.console import Console
 
 import settings
-from ops import cdk, deploy
-from ops.aws import Clients
+from ops import cdk, deploy, leftovers
 from tests.unit.ops.recorded import Stacks
 
 ENVIRONMENT_LOGS = (
@@ -43,7 +44,7 @@ def template(**resources: str) -> dict[str, Any]:
     return {"Resources": {logical_id: {"Type": kind} for logical_id, kind in resources.items()}}
 
 
-def account(environment: str) -> Clients:
+def account(environment: str) -> Account:
     return Account(
         templates={
             f"suppliers-{environment}-data": template(
@@ -56,6 +57,32 @@ def account(environment: str) -> Clients:
             f"suppliers-{environment}-delivery": template(ImageBuild="AWS::CodeBuild::Project"),
         }
     )
+
+
+def without_delivery(project: Path) -> settings.Environment:
+    file = project / "environments/dev.toml"
+    file.write_text(re.sub(r"\[delivery\]\n.*\n", "", file.read_text()))
+    return settings.load("dev", project)
+
+
+def test_a_stack_whose_option_was_switched_off_is_still_there(project: Path) -> None:
+    """The CDK CLI is about the stacks of the app only."""
+    found = leftovers.stacks_left(account("dev"), without_delivery(project))
+    assert found == ["suppliers-dev-delivery"]
+    assert "delete-stack --stack-name suppliers-dev-delivery" in leftovers.notice(found[0])
+    assert leftovers.stacks_left(account("dev"), settings.load("dev")) == []
+    assert leftovers.stacks_left(Account(templates={}), without_delivery(project)) == []
+
+
+def test_a_destroyed_environment_takes_the_stacks_along_whose_option_was_switched_off(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cdk, "run", lambda *_, **__: None)
+    recorded = account("dev")
+    monkeypatch.setattr(deploy, "clients", lambda _: recorded)
+    with mock_aws():
+        deploy.destroy(without_delivery(project), console=Console(file=StringIO()))
+    assert recorded.templates.keys() == {"suppliers-dev-data", "suppliers-dev-compute", "Nested"}
 
 
 @pytest.mark.parametrize(
