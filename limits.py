@@ -61,8 +61,8 @@ SERVICES_PER_POLICY = 6
 COMPUTE_OUTPUTS_SHARED = 16
 COMPUTE_OUTPUTS_PER_SERVICE = 6
 COMPUTE_OUTPUTS_PER_PIPELINE = 2
-DELIVERY_RESOURCES_SHARED = 10
-DELIVERY_RESOURCES_PER_SERVICE = 19
+DELIVERY_RESOURCES_SHARED = 12
+DELIVERY_RESOURCES_PER_SERVICE = 18
 DELIVERY_RESOURCES_PER_MIGRATION = 4
 
 # What a task's pool holds at most (services/shared/directory/settings.py); in a release, old and new tasks run.
@@ -155,6 +155,8 @@ def delivery_resources(environment: Environment, services: Sequence[Service]) ->
         DELIVERY_RESOURCES_SHARED
         + DELIVERY_RESOURCES_PER_SERVICE * len(services)
         + DELIVERY_RESOURCES_PER_MIGRATION * migrating
+        # Where a person lets releases pass, each pipeline has a rule that tells of it.
+        + (len(services) if environment.release.approval else 0)
     )
 
 

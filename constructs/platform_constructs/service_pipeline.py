@@ -1,5 +1,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 from aws_cdk import ArnFormat, Duration, RemovalPolicy, Stack
 from aws_cdk import aws_codebuild as codebuild
@@ -181,6 +182,11 @@ class ServicePipeline(Construct):
             "Signing in to the registry (ecr:GetAuthorizationToken), signing in to the public one "
             "(ecr-public:GetAuthorizationToken, sts:GetServiceBearerToken) and reading task definitions "
             "(ecs:DescribeTaskDefinition) know no resource.",
+        )
+        acknowledge(
+            cast(iam.Policy, role.node.find_child("DefaultPolicy")),
+            "CKV_AWS_107",
+            "The credential is a token to pull from the public registry, which anybody may have.",
         )
         return actions.CodeBuildAction(
             action_name="Image",

@@ -83,7 +83,9 @@ def test_pipelines_and_deployments_build_from_the_same_base(templates: Synthesiz
     ]
     assert len(builds) == len(settings.load(name).services)
     for build in builds:
-        assert "PYTHON_IMAGE=$(cat release/context/shared/base-image)" in build
+        # It reads the name from the same file as the assets do (tests/unit/delivery/test_base_image.py).
+        assert "python -m delivery pull-base" in build
+        assert "PYTHON_IMAGE=$BASE_IMAGE" in build
 
 
 def test_on_the_emulator_a_digest_that_only_the_registry_knows_is_left_out() -> None:

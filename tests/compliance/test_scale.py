@@ -172,8 +172,8 @@ def test_the_alarm_to_get_up_for_hears_of_every_alarm_of_what_customers_see(made
         assert len(rule) <= RULE_CHARACTERS
         heard += terms
     whole = f"suppliers-{made.environment.name}-observability-customers-affected"
-    assert {f"{whole}1", f"{whole}2"} <= set(heard)
-    assert re.findall(r'ALARM\("([^"]+)"\)', composites[whole]) == [f"{whole}1", f"{whole}2"]
+    assert {f"{whole}-part1", f"{whole}-part2"} <= set(heard)
+    assert re.findall(r'ALARM\("([^"]+)"\)', composites[whole]) == [f"{whole}-part1", f"{whole}-part2"]
     # Three of a release and four of a service; each once.
     assert max(Counter(heard).values()) == 1
     for service in made.environment.services:

@@ -360,5 +360,5 @@ def test_numbers_of_the_region_that_is_set_are_typed_and_shown_without_its_code(
         (entry,) = service.client.get("/admin/api/suppliers").json()["items"]
         assert entry["phone"] == "+493023125000"
         assert "030 23125000" in service.client.get(LIST).text
-        refused = service.submit(ADD, **{**VALID, "phone": "(206) 624-1234"})
+        refused = service.submit(ADD, **{**VALID, "phone": "12"})
         assert "For numbers outside DE start with +" in message(refused)

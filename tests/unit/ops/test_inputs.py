@@ -13,7 +13,7 @@ import pytest
 from rich.console import Console
 
 import settings
-from ops import deploy, inputs
+from ops import cdk, deploy, inputs
 from ops.progress import Progress
 from ops.routes import Template
 from platform_constructs.stack_inputs import INPUTS
@@ -154,13 +154,13 @@ def test_who_is_deployed_once_more_leaves_nobody_behind_in_turn(
         wanted = arguments[arguments.index("never") + 1]
         ran.append(wanted)
         if "--parameters" in arguments:
-            name, _, digest = arguments[-1].partition(f":{INPUTS}=")
-            account.noted[name] = digest
-            account.changed[name] = THEN + timedelta(minutes=1 + len(ran))
+            stack, _, digest = arguments[-1].partition(f":{INPUTS}=")
+            account.noted[stack] = digest
+            account.changed[stack] = THEN + timedelta(minutes=1 + len(ran))
             if wanted == "Data":
                 account.values[DATA]["Host"] = "two"
 
-    monkeypatch.setattr(deploy.cdk, "run", run)
+    monkeypatch.setattr(cdk, "run", run)
     monkeypatch.setattr(deploy, "ASSEMBLY", folder)
     deploy.deploy_stacks(settings.load("dev"), account, {}, Progress(Console(quiet=True)))
     assert ran == ["--all", "Data", "Compute", "--all"]

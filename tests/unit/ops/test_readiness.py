@@ -259,7 +259,7 @@ def test_a_new_account_builds_one_thing_at_a_time(templates: Synthesize) -> None
 
 
 def test_what_is_there_counts_beside_what_is_to_be_made(templates: Synthesize) -> None:
-    there = {"ec2.describe_addresses": {"Addresses": [{}] * 5}}
+    there: dict[str, Any] = {"ec2.describe_addresses": {"Addresses": [{}] * 5}}
     found = finding("elastic IP addresses", templates("dev"), **limited(5.0), **there)
     assert found.detail.startswith("6 of 5: 5 there, 1 to be made")
 

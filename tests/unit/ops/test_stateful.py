@@ -14,7 +14,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 import settings
-from ops import cdk, deploy, guard, stack_policy, stateful
+from ops import cdk, deploy, guard, inputs, readiness, stack_policy, stateful
 from ops.__main__ import app
 from ops.errors import OpsError
 from tests.conftest import Synthesize, Template, synthesize
@@ -175,7 +175,8 @@ def test_a_changed_setting_is_found_as_it_is_synthesized(templates: Synthesize, 
 def test_every_type_that_must_say_what_becomes_of_its_data_is_watched(templates: Synthesize) -> None:
     used = {
         resource["Type"]
-        for template in templates("prod").values()
+        for name in ("dev", "prod")
+        for template in templates(name).values()
         for resource in template["Resources"].values()
     }
     assert used & stateful.stateful_types() >= {
@@ -269,8 +270,10 @@ def deploying(
 
     def run(arguments: Sequence[str], **_: Any) -> None:
         ran.append(arguments[0])
-        if arguments[0] == "deploy":
-            clients.history.append(("deployed", None))
+
+    def deployed(*_: Any) -> None:
+        ran.append("deploy")
+        clients.history.append(("deployed", None))
 
     def reached(*_: Any, **__: Any) -> None:
         raise _Reached
@@ -281,6 +284,10 @@ def deploying(
     monkeypatch.setattr(deploy, "clients", lambda environment, rehearse=False: clients)
     monkeypatch.setattr(deploy, "_bootstrap", lambda *_: None)
     monkeypatch.setattr(deploy, "endpoint", reached)
+    # What stacks read of each other and what an account must have have tests of their own.
+    monkeypatch.setattr(deploy, "deploy_stacks", deployed)
+    monkeypatch.setattr(readiness, "ensure", lambda *_: None)
+    monkeypatch.setattr(readiness, "rollback", lambda *_: [])
 
     prod = settings.load("prod")
     told = prod.alarms.model_copy(update={"emails": ("operators@company.coffee",)})
@@ -370,6 +377,7 @@ def test_the_guards_exit_status_and_report_say_what_would_be_lost(
     clients = Stacks(templates={"suppliers-prod-data": data})
     monkeypatch.setattr(deploy, "clients", lambda environment: clients)
     monkeypatch.setattr(guard, "check", lambda *_: guard.Plan("suppliers-prod-compute", deployed=False))
+    monkeypatch.setattr(inputs, "check", lambda *_: ([], []))
     command = ["guard", "--env", "prod", "--template", str(template)]
     done = CliRunner().invoke(app, command)
     assert (done.exit_code, f"refused: data/{DATABASE}" in done.stdout) == (1, True)
