@@ -150,7 +150,7 @@ def test_who_is_deployed_once_more_leaves_nobody_behind_in_turn(
     folder = assembly(tmp_path, Network=templates[network], Data=templates[DATA], Compute=templates[COMPUTE])
     ran: list[str] = []
 
-    def run(arguments: Sequence[str], **_: Any) -> None:
+    def run(arguments: Sequence[str], **more: Any) -> None:
         wanted = arguments[arguments.index("never") + 1]
         ran.append(wanted)
         if "--parameters" in arguments:
