@@ -8,7 +8,8 @@ from platform_constructs.log_retention import LogRetention
 from platform_constructs.managed_policies import manage_policies
 from platform_constructs.stack_inputs import INPUTS
 
-# Another tag would replace a rule, and the new one's name, which is fixed, would be taken by the old one:
+# People reported that another tag replaces a rule, whose fixed name the old one then still has; AWS's schema says that it
+# is changed in place. Without tags it does not matter:
 # https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-codestarnotifications-notificationrule.html
 _UNTAGGED = [notifications.CfnNotificationRule.CFN_RESOURCE_TYPE_NAME]
 

@@ -130,7 +130,7 @@ def test_a_changed_tag_replaces_nothing_that_has_a_name(case: str) -> None:
     for each in names.fixed(combinations.templates(case)):
         tags = [path for path in replacing(each.resource_type) if "Tag" in path]
         assert not tags, f"{each.resource_type}: {tags}"
-    # Its page says so, its schema does not:
+    # Reported, though its schema says that tags are changed in place:
     # https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-codestarnotifications-notificationrule.html
     for template in combinations.templates(case).values():
         for rule in of_type(template, "AWS::CodeStarNotifications::NotificationRule").values():
