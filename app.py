@@ -9,7 +9,7 @@ import checks
 import limits
 from platform_constructs.conventions import apply_conventions
 from settings import Environment, SettingsError, load
-from stacks import ComputeStack, DataStack, DeliveryStack, NetworkStack, ObservabilityStack
+from stacks import ComputeStack, DataStack, DeliveryStack, NetworkStack, ObservabilityStack, ServiceStack
 
 
 def build(app: cdk.App, env: Environment) -> None:
@@ -21,8 +21,17 @@ def build(app: cdk.App, env: Environment) -> None:
     network = NetworkStack(app, "Network", cache=env.cache is not None, **base, **common)
     kept: dict[str, Any] = {"database": env.database, "backup": env.backup, "users": env.database_users}
     data = DataStack(app, "Data", network=network, cache=env.cache, services=env.services, **kept, **common)
-    compute = ComputeStack(app, "Compute", network=network, data=data, settings=env.compute, **common)
-    stacks, push = {"network": network, "compute": compute, **common}, env.delivery
+    compute = ComputeStack(app, "Compute", network=network, settings=env.compute, **common)
+    stacks: dict[str, Any] = {"network": network, "compute": compute, **common}
+    shared = {"data": data, "settings": env.compute, "alarms": env.alarms, **stacks}
+    services = {each: ServiceStack(app, each.stack_id, service=each, **shared) for each in env.services}
+    for service, users in ((each, env.compute.prepared_users(each)) for each in services if each.migrations):
+        for user in users:
+            # Who migrates as well makes its own user; each after the other would be a circle.
+            if not user.migrations:
+                services[user].add_stack_dependency(services[service], "its user in the database")
+    stacks["services"] = list(services.values())
+    push = env.delivery
     delivery = push and DeliveryStack(app, "Delivery", delivery=push, release=env.release, **stacks)
     seen: dict[str, Any] = {"data": data, "delivery": delivery, **stacks}
     ObservabilityStack(app, "Observability", settings=env.observability, **seen)

@@ -154,8 +154,13 @@ _RESERVED_SUFFIXES = (
     "image",
     "images",
     "pipeline-url",
+    "prepare",
     "service-name",
 )
+# Its pipeline's stack is called after the stack of what pipelines share.
+_RESERVED_PREFIX = "delivery-"
+# Stacks of every environment, which a service of an environment with a shorter name may not meet.
+_SHARED_STACKS = frozenset({"compute", "data", "delivery", "network", "observability"})
 
 # Whose telephone numbers the services know: https://github.com/daviddrysdale/python-phonenumbers
 PHONE_REGIONS = (
@@ -788,6 +793,11 @@ class Service(_Section):
     scaling: Scaling = Scaling()
 
     @property
+    def stack_id(self) -> str:
+        """The construct id of its stack: `student-records` is `StudentRecords`."""
+        return "".join(part.capitalize() for part in self.name.split("-"))
+
+    @property
     def check_paths(self) -> tuple[str, ...]:
         """What must answer 200 from new tasks before a release moves traffic to them, and after a deployment.
 
@@ -870,6 +880,7 @@ class Observability(_Section):
     """What the Observability stack is made of."""
 
     environment: str
+    controller: Controller
     alarms: Alarms
     canary: Canary | None
     waf: Waf | None
@@ -976,6 +987,7 @@ class Environment(_Section):
         """The part that the Observability stack reads."""
         return Observability(
             environment=self.name,
+            controller=self.release.controller,
             alarms=self.alarms,
             canary=self.canary,
             waf=self.waf,
@@ -1335,15 +1347,13 @@ def _ambiguous_names(environment: Environment, others: list[str]) -> Iterator[st
     for other in others:
         part = other.removeprefix(f"{environment.name}-")
         for name in sorted(names):
-            if part != other and name.removeprefix(f"{part}-") in names - {name}:
+            rest = name.removeprefix(f"{part}-")
+            taken = rest in (names | _SHARED_STACKS) - {name} or rest.startswith(_RESERVED_PREFIX)
+            if part != other and taken:
                 yield (
                     f"services.{name}: what is called after it here has the names of "
-                    f"{name.removeprefix(f'{part}-')} in environment {other}; rename the folder"
+                    f"{rest} in environment {other}; rename the folder"
                 )
-
-
-def _construct_id(service: Service) -> str:
-    return "".join(part.capitalize() for part in service.name.split("-"))
 
 
 def _service_contradictions(environment: Environment) -> Iterator[str]:
@@ -1354,13 +1364,13 @@ def _service_contradictions(environment: Environment) -> Iterator[str]:
         while suffix and not (owner in names and suffix in _RESERVED_SUFFIXES):
             following, _, suffix = suffix.partition("-")
             owner = f"{owner}-{following}"
-        if service.name in RESERVED_NAMES or suffix:
+        if service.name in RESERVED_NAMES or service.name.startswith(_RESERVED_PREFIX) or suffix:
             yield f"services.{service.name}: the name is taken by the platform itself; rename the folder"
         yield from _unanswered_checks(service)
     for number, service in enumerate(services):
         for other in services[number + 1 :]:
             # Constructs are called by it without hyphens: a-1 and a1 by the same.
-            if _construct_id(service) == _construct_id(other):
+            if service.stack_id == other.stack_id:
                 yield f"services.{other.name}: differs from {service.name} by a hyphen only; rename the folder"
             taken = set(environment.rule_priorities(service)) & set(environment.rule_priorities(other))
             if taken:

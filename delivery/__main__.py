@@ -62,19 +62,16 @@ def pull_base(variables: Mapping[str, str], client: Client) -> None:
 
 
 def write_files(variables: Mapping[str, str], client: Client) -> None:
-    """Write what the deploy action reads: taskdef.json and appspec.yaml, or imagedefinitions.json."""
+    """Write what CodeDeploy's action reads: taskdef.json and appspec.yaml."""
     target = Target.from_environment(variables)
     version = _version(variables)
     image = target.image(version)
     OUTPUT.mkdir(exist_ok=True)
-    if target.controller == "codedeploy":
-        live = client("ecs").describe_task_definition(taskDefinition=target.family)["taskDefinition"]
-        new = with_image(live, container=target.service, image=image, version=version)
-        _write("taskdef.json", json.dumps(new, indent=2))
-        document = appspec(container=target.service, port=target.container_port, hook=target.hook)
-        _write("appspec.yaml", to_yaml(document))
-    else:
-        _write("imagedefinitions.json", json.dumps([{"name": target.service, "imageUri": image}], indent=2))
+    live = client("ecs").describe_task_definition(taskDefinition=target.family)["taskDefinition"]
+    new = with_image(live, container=target.service, image=image, version=version)
+    _write("taskdef.json", json.dumps(new, indent=2))
+    document = appspec(container=target.service, port=target.container_port, hook=target.hook)
+    _write("appspec.yaml", to_yaml(document))
 
 
 def migrate_database(variables: Mapping[str, str], client: Client) -> None:

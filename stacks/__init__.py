@@ -3,3 +3,4 @@ from stacks.data import DataStack as DataStack
 from stacks.delivery import DeliveryStack as DeliveryStack
 from stacks.network import NetworkStack as NetworkStack
 from stacks.observability import ObservabilityStack as ObservabilityStack
+from stacks.service import ServiceStack as ServiceStack

@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from typing import Any
 
 from aws_cdk import CfnOutput, Stack
@@ -12,7 +13,6 @@ from platform_constructs.compliance import acknowledge
 from platform_constructs.conventions import removal_policy
 from platform_constructs.encryption_key import EncryptionKey
 from platform_constructs.image_repository import ImageRepository
-from platform_constructs.microservice import Microservice
 from platform_constructs.pipeline_notifications import PipelineNotifications
 from platform_constructs.platform_events import PipelineEvents
 from platform_constructs.service_pipeline import ServicePipeline, ServicePipelineProps
@@ -20,6 +20,7 @@ from platform_constructs.source_repository import SourceRepository, SourceReposi
 from settings import Delivery, Release
 from stacks.compute import ComputeStack
 from stacks.network import NetworkStack
+from stacks.service import ServiceStack
 
 
 class DeliveryStack(Stack):
@@ -32,6 +33,7 @@ class DeliveryStack(Stack):
         *,
         network: NetworkStack,
         compute: ComputeStack,
+        services: Sequence[ServiceStack],
         delivery: Delivery,
         release: Release,
         prefix: str,
@@ -83,21 +85,21 @@ class DeliveryStack(Stack):
         self.events = PipelineEvents(
             prefix=prefix, begin_empty=delivery.source == "codecommit" and delivery.create_repository
         )
-        for microservice in compute.microservices.values():
-            pipeline = self._pipeline(microservice)
+        for service in services:
+            pipeline = self._pipeline(service)
             if notifications is not None:
-                notifications.watch(pipeline, name=f"{prefix}-{microservice.name}-pipeline")
+                notifications.watch(pipeline, name=f"{prefix}-{service.microservice.name}-pipeline")
             CfnOutput(
                 self,
-                f"{microservice.node.id}PipelineUrl",
+                f"{service.node.id}PipelineUrl",
                 value=f"https://{self.region}.console.aws.amazon.com/codesuite/codepipeline/pipelines/"
                 f"{pipeline.pipeline_name}/view?region={self.region}",
             )
         if self._source.repository is not None:
             CfnOutput(self, "RepositoryCloneUrl", value=self._source.repository.repository_clone_url_grc)
 
-    def _pipeline(self, microservice: Microservice) -> codepipeline.Pipeline:
-        name = microservice.node.id
+    def _pipeline(self, service: ServiceStack) -> codepipeline.Pipeline:
+        name, microservice = service.node.id, service.microservice
         repository = ImageRepository(
             self,
             f"{name}Images",
@@ -105,7 +107,7 @@ class DeliveryStack(Stack):
             encryption_key=self._key,
             removal_policy=self._removal_policy,
         )
-        # By name: the grant stays in this stack, and Compute needs nothing of it.
+        # By name: the grant stays in this stack, and the service's needs nothing of it.
         execution_role = iam.Role.from_role_name(
             self, f"{name}ExecutionRole", microservice.execution_role.role_name
         )
@@ -124,7 +126,7 @@ class DeliveryStack(Stack):
             cluster=self._compute.cluster,
             repository=repository,
             execution_role=execution_role,
-            preparation=self._compute.preparations.get(microservice.name),
+            preparation=service.preparation,
             subnets=self._subnets,
             artifacts=self._artifacts,
             encryption_key=self._key,

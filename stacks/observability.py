@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from typing import Any
 
 from aws_cdk import CfnOutput, Duration, Stack
@@ -18,13 +19,13 @@ from platform_constructs.operator_alarm import OperatorAlarm
 from platform_constructs.platform_events import PlatformEvents
 from platform_constructs.release_alarms import ReleaseAlarms
 from platform_constructs.saved_queries import SavedQueries
-from platform_constructs.service_alarms import ServiceAlarms
 from platform_constructs.synthetic_canary import SyntheticCanary
 from settings import Observability
 from stacks.compute import ComputeStack
 from stacks.data import DataStack
 from stacks.delivery import DeliveryStack
 from stacks.network import NetworkStack
+from stacks.service import ServiceStack
 
 
 class ObservabilityStack(Stack):
@@ -38,6 +39,7 @@ class ObservabilityStack(Stack):
         network: NetworkStack,
         data: DataStack,
         compute: ComputeStack,
+        services: Sequence[ServiceStack],
         delivery: DeliveryStack | None,
         settings: Observability,
         prefix: str,
@@ -53,7 +55,7 @@ class ObservabilityStack(Stack):
         )
         keep = removal_policy(protected=protected)
         topic, alarms = network.alarm_topic, settings.alarms
-        microservices = list(compute.microservices.values())
+        microservices = [each.microservice for each in services]
         edge = compute.edge
         blocked_requests = self._blocked_requests(prefix, regional=edge is None) if settings.waf else None
         # Elsewhere no alarm and no widget of this region can see it.
@@ -61,7 +63,9 @@ class ObservabilityStack(Stack):
         events = PlatformEvents(
             self,
             "Events",
-            microservices=microservices,
+            cluster=compute.cluster,
+            controller=settings.controller,
+            applications=f"{prefix}.",
             database=data.database,
             pipelines=delivery.events if delivery else None,
             topic=topic,
@@ -81,17 +85,6 @@ class ObservabilityStack(Stack):
             blocked_request_limit=alarms.blocked_requests,
             topic=topic,
         )
-        services = [
-            ServiceAlarms(
-                self,
-                f"{microservice.node.id}Alarms",
-                microservice=microservice,
-                server_errors=alarms.server_errors,
-                server_error_percent=alarms.server_error_percent,
-                topic=topic,
-            )
-            for microservice in microservices
-        ]
         database = DatabaseAlarms(
             self,
             "DatabaseAlarms",
@@ -130,13 +123,13 @@ class ObservabilityStack(Stack):
             *([entrance.edge_errors] if entrance.edge_errors else []),
             entrance.load_balancer_errors,
             *(alarm for each in microservices for alarm in each.release.alarms),
-            *(alarm for each in services for alarm in each.customer_alarms),
+            *(alarm for each in services for alarm in each.alarms.customer_alarms),
             *([visitor.alarm] if visitor else []),
         ]
         affected = CustomersAffected(self, "CustomersAffected", alarms=seen_by_customers, topic=topic)
         others = [
             *entrance.alarms,
-            *(alarm for each in services for alarm in each.alarms),
+            *(alarm for each in services for alarm in each.alarms.alarms),
             *database.alarms,
             *(proxy.alarms if proxy else []),
             *(cache.alarms if cache else []),

@@ -4,7 +4,6 @@ from aws_cdk import Duration
 from aws_cdk import aws_codedeploy as codedeploy
 from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_elasticloadbalancingv2 as elbv2
-from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
 from platform_constructs.alarm_topic import AlarmTopic
@@ -41,7 +40,7 @@ class BlueGreenRelease(Construct):
         controller: Literal["codedeploy", "ecs", "rolling"],
         strategy: Literal["all-at-once", "canary", "linear"],
         bake: Duration,
-        check: lambda_.IFunction | None,
+        application_name: str,
         rights: ReleaseRights | None,
         response_limit: Duration,
         topic: AlarmTopic,
@@ -49,7 +48,8 @@ class BlueGreenRelease(Construct):
         super().__init__(scope, construct_id)
         self.alarms = self._alarms(container_name, target_groups, response_limit, topic)
         self.deployment_group: codedeploy.EcsDeploymentGroup | None = None
-        self.hook_function = check
+        self.hook_function = rights.check(self) if rights else None
+        role = rights.role(self) if rights else None
         target = service.load_balancer_target(
             container_name=container_name,
             container_port=container_port,
@@ -58,20 +58,22 @@ class BlueGreenRelease(Construct):
                 alternate_target_group=target_groups.green,
                 production_listener=ecs.ListenerRuleConfiguration.application_listener_rule(production_rule),
                 test_listener=ecs.ListenerRuleConfiguration.application_listener_rule(test_rule),
-                role=rights.role if rights else None,
+                role=role,
             )
             if controller == "ecs"
             else None,
         )
         target_groups.blue.add_target(target)
         if controller == "ecs":
-            self._release_natively(service, check, rights)
+            self._release_natively(service, rights)
         if controller == "codedeploy":
             self.deployment_group = codedeploy.EcsDeploymentGroup(
                 self,
                 "DeploymentGroup",
                 service=service,
-                role=rights.role if rights else None,
+                # A name that no other environment's begins with, as events and rights name it by its beginning.
+                application=codedeploy.EcsApplication(self, "Application", application_name=application_name),
+                role=role,
                 deployment_config=_CONFIGURATIONS[strategy],
                 blue_green_deployment_config=codedeploy.EcsBlueGreenDeploymentConfig(
                     blue_target_group=target_groups.blue,
@@ -87,21 +89,19 @@ class BlueGreenRelease(Construct):
             )
 
     def _release_natively(
-        self, service: ecs.FargateService, check: lambda_.IFunction | None, rights: ReleaseRights | None
+        self, service: ecs.FargateService, rights: ReleaseRights | None
     ) -> None:
         service.enable_deployment_alarms([alarm.alarm_name for alarm in self.alarms])
-        if check is None or rights is None:
+        if self.hook_function is None or rights is None:
             return
         service.add_lifecycle_hook(
             ecs.DeploymentLifecycleLambdaTarget(
-                check,
+                self.hook_function,
                 "Check",
                 lifecycle_stages=[ecs.DeploymentLifecycleStage.POST_TEST_TRAFFIC_SHIFT],
-                role=rights.check_role,
+                role=rights.check_role(self),
             )
         )
-        # ECS calls the check as soon as the service exists.
-        service.node.add_dependency(rights)
 
     def _alarms(
         self, name: str, groups: TargetGroupPair, response_limit: Duration, topic: AlarmTopic

@@ -1,6 +1,6 @@
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
-from constructs import Construct
+from constructs import Construct, DependencyGroup, IDependable
 
 from platform_constructs.permissions import allow
 from platform_constructs.shared_cache import CACHE_PORT, SharedCache
@@ -15,9 +15,16 @@ class CacheAccess(Construct):
     def __init__(self, scope: Construct, construct_id: str, *, cache: SharedCache) -> None:
         super().__init__(scope, construct_id)
         self._cache = cache
-        self.client_security_group = ec2.SecurityGroup.from_security_group_id(
-            self, "Clients", cache.client_security_group.security_group_id, mutable=False
+
+    def admit(self, client: ec2.SecurityGroup) -> IDependable:
+        """Let a service's group reach the cache, by rules of the service's stack."""
+        server = ec2.SecurityGroup.from_security_group_id(
+            client, "Cache", self._cache.security_group.security_group_id, allow_all_outbound=False
         )
+        server.connections.allow_from(client, ec2.Port.tcp(CACHE_PORT), "Cache of the service")
+        admitted = DependencyGroup()
+        admitted.add(server)
+        return admitted
 
     def environment(self, service: str) -> dict[str, str]:
         """Environment variables of a service that signs in as its own user."""

@@ -6,10 +6,10 @@ from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_secretsmanager as secretsmanager
-from constructs import Construct
+from constructs import Construct, DependencyGroup, IDependable
 
 from platform_constructs.database_proxy import PROXY_PORT, DatabaseProxy
-from platform_constructs.relational_database import RelationalDatabase
+from platform_constructs.relational_database import DATABASE_PORT, RelationalDatabase
 
 # Where the images keep the certificate authorities of Amazon RDS.
 _AUTHORITIES = "/etc/ssl/certs/rds-global-bundle.pem"
@@ -43,9 +43,6 @@ class DatabaseAccess(Construct):
         self.migrator = self._imported("Migrator", migrator_secret)
         self.users = {name: self._imported(f"User-{name}", secret) for name, secret in user_secrets.items()}
         self.client_security_group = self._group("Clients", database.client_security_group)
-        self._proxy_client_security_group = (
-            None if proxy is None else self._group("ProxyClients", proxy.client_security_group)
-        )
 
     @property
     def location(self) -> dict[str, str]:
@@ -75,12 +72,26 @@ class DatabaseAccess(Construct):
             "DB_SECRET_ARN": self.users[service].secret_arn,
         }
 
-    def security_groups(self, *, only_reads: bool) -> list[ec2.ISecurityGroup]:
-        """What a service joins to reach what its environment names: the proxy where there is one, a replica itself."""
-        if self._proxy_client_security_group is None:
-            return [self.client_security_group]
-        reads_directly = only_reads and self._database.reader is not None
-        return [self._proxy_client_security_group, *([self.client_security_group] if reads_directly else [])]
+    def admit(self, client: ec2.SecurityGroup, *, only_reads: bool) -> IDependable:
+        """Let a service's group reach what its environment names: the proxy where there is one, a replica itself.
+
+        The rules are of the service's stack, and its group stays the same whatever it reaches, as CloudFormation cannot
+        change the groups of a service that CodeDeploy releases:
+        https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_UpdateService.html
+        """
+        admitted = DependencyGroup()
+        ways: list[tuple[str, ec2.ISecurityGroup, int]] = []
+        if self._proxy is not None:
+            ways.append(("Proxy", self._proxy.security_group, PROXY_PORT))
+        if self._proxy is None or (only_reads and self._database.reader is not None):
+            ways.append(("Database", self._database.security_group, DATABASE_PORT))
+        for name, group, port in ways:
+            server = ec2.SecurityGroup.from_security_group_id(
+                client, name, group.security_group_id, allow_all_outbound=False
+            )
+            server.connections.allow_from(client, ec2.Port.tcp(port), f"{name} of the service")
+            admitted.add(server)
+        return admitted
 
     def _way_of_services(self) -> dict[str, str]:
         if self._proxy is None:

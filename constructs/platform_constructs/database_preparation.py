@@ -6,7 +6,7 @@ from aws_cdk import Stack
 from constructs import Construct
 
 from platform_constructs.database_access import DatabaseAccess
-from platform_constructs.ecs_operations import EcsOperations
+from platform_constructs.service_operations import ServiceOperations
 from platform_constructs.microservice import Microservice
 
 _COMMAND = ["python", "-m", "directory.prepare"]
@@ -31,7 +31,7 @@ class DatabasePreparation(Construct):
         microservice: Microservice,
         database: DatabaseAccess,
         users: Mapping[str, UserRights],
-        operations: EcsOperations,
+        operations: ServiceOperations,
         environment: Mapping[str, str],
         sample_data: bool,
     ) -> None:
@@ -61,7 +61,7 @@ class DatabasePreparation(Construct):
         )
         self.security_groups = [microservice.security_group, database.client_security_group]
         self.done = operations.run_to_completion(
-            f"Prepare-{microservice.name}",
+            "Prepare",
             task_definition=self.task_definition,
             security_groups=self.security_groups,
             log_group=microservice.log_group,

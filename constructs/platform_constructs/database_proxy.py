@@ -57,18 +57,8 @@ class DatabaseProxy(Construct):
             retention=logs.RetentionDays.ONE_YEAR,
             removal_policy=removal_policy,
         )
-        security_group = ec2.SecurityGroup(
+        self.security_group = ec2.SecurityGroup(
             self, "SecurityGroup", vpc=vpc, description="The proxy of the database", allow_all_outbound=False
-        )
-        self.client_security_group = ec2.SecurityGroup(
-            self,
-            "ClientSecurityGroup",
-            vpc=vpc,
-            description="Clients of the proxy of the database",
-            allow_all_outbound=False,
-        )
-        self.client_security_group.connections.allow_to(
-            security_group, ec2.Port.tcp(PROXY_PORT), "Clients of the proxy only"
         )
         role = self._role(encryption_key)
         proxy = rds.DatabaseProxy(
@@ -80,7 +70,7 @@ class DatabaseProxy(Construct):
             role=role,
             vpc=vpc,
             vpc_subnets=subnets,
-            security_groups=[security_group],
+            security_groups=[self.security_group],
             require_tls=True,
             client_password_auth_type=rds.ClientPasswordAuthType.MYSQL_CACHING_SHA2_PASSWORD,
             iam_auth=False,

@@ -1,7 +1,12 @@
 from collections.abc import Sequence
+from dataclasses import asdict
 
 from aws_cdk import aws_elasticloadbalancingv2 as elbv2
 from constructs import Construct
+
+from platform_constructs.service_operations import ServiceOperations
+from platform_constructs.sign_in import SignIn
+from platform_constructs.target_group_pair import TargetGroupPair
 
 # A rule holds this many condition values, paths and addresses together:
 # https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-limits.html
@@ -16,6 +21,9 @@ class ListenerRules(Construct):
     requests for the same paths from elsewhere are answered 403. Priorities are
     `priority` and the numbers directly after it, and for the 403 `priority` + `FORBID_OFFSET`: far enough away
     that more networks never need a number that another rule still holds.
+
+    With `operations` requests go where they go at the moment at which CloudFormation writes a rule, blue at first;
+    without, to blue for ever.
     """
 
     def __init__(
@@ -28,9 +36,36 @@ class ListenerRules(Construct):
         path_patterns: Sequence[str],
         source_cidrs: Sequence[str],
         required_header: tuple[str, str] | None = None,
-        action: elbv2.ListenerAction,
+        sign_in: SignIn | None = None,
+        target_groups: TargetGroupPair,
+        operations: ServiceOperations | None,
     ) -> None:
         super().__init__(scope, construct_id)
+        blue, green = target_groups.blue, target_groups.green
+        if operations is None:
+            action = elbv2.ListenerAction.forward([blue])
+        else:
+            weights = operations.live_traffic(
+                self,
+                listener=listener,
+                blue=blue,
+                green=green,
+                rules={
+                    "Priority": priority,
+                    "Paths": [*path_patterns],
+                    "Networks": [*source_cidrs],
+                    "Header": [*(required_header or ())],
+                    "SignIn": {} if sign_in is None else asdict(sign_in),
+                },
+            )
+            action = elbv2.ListenerAction.weighted_forward(
+                [
+                    elbv2.WeightedTargetGroup(target_group=group, weight=weight)
+                    for group, weight in zip((blue, green), weights, strict=True)
+                ]
+            )
+        if sign_in is not None:
+            action = sign_in.before(action)
         paths = elbv2.ListenerCondition.path_patterns(list(path_patterns))
         room = _VALUES_PER_RULE - len(path_patterns)
         restrictions = [

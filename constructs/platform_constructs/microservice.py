@@ -1,15 +1,27 @@
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
-from aws_cdk import Duration, Fn, RemovalPolicy, Size, Stack
+import jsii
+from aws_cdk import (
+    CfnCondition,
+    CfnParameter,
+    Duration,
+    Fn,
+    IResolveContext,
+    IAnyProducer,
+    Lazy,
+    RemovalPolicy,
+    Size,
+    Stack,
+)
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_elasticloadbalancingv2 as elbv2
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
-from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
@@ -20,11 +32,13 @@ from platform_constructs.listener_rules import ListenerRules
 from platform_constructs.public_load_balancer import PublicLoadBalancer
 from platform_constructs.release_rights import ReleaseRights
 from platform_constructs.service_image import ServiceImage
+from platform_constructs.service_operations import ServiceOperations
 from platform_constructs.service_scaling import ServiceScaling, ServiceScalingProps
 from platform_constructs.sign_in import SignIn
 from platform_constructs.target_group_pair import TargetGroupPair
 
 # The server inside finishes requests under way within 25 s; the platform kills it after this.
+_SERVICE = "Service"
 _STOP_TIMEOUT = Duration.seconds(30)
 _USER = "10001:10001"
 # Users come before log lines: a log that is not taken away must not stop a task. Said here, as the default is a setting
@@ -41,6 +55,9 @@ _AGENT_FOLDERS = {"agent-state": "/var/lib/amazon", "agent-log": "/var/log/amazo
 class MicroserviceProps:
     name: str
     family: str
+    log_group_name: str
+    application_name: str
+    pipeline_repository: str
     path_patterns: Sequence[str]
     priority: int
     source_cidrs: Sequence[str]
@@ -52,6 +69,7 @@ class MicroserviceProps:
     memory_mib: int
     architecture: Literal["arm64", "x86_64"]
     health_check_path: str
+    release_check_paths: Sequence[str]
     health_check_grace: Duration
     spot_percent: int
     scaling: ServiceScalingProps
@@ -74,11 +92,10 @@ class Microservice(Construct):
         image: ServiceImage,
         load_balancer: PublicLoadBalancer,
         subnets: ec2.SubnetSelection,
-        security_groups: Sequence[ec2.ISecurityGroup],
         logs_key: kms.IKey,
         alarms: AlarmTopic,
         environment: Mapping[str, str],
-        release_check: lambda_.IFunction | None,
+        operations: ServiceOperations,
         release_rights: ReleaseRights | None,
         removal_policy: RemovalPolicy,
         props: MicroserviceProps,
@@ -97,7 +114,7 @@ class Microservice(Construct):
             assumed_by=iam.ServicePrincipal("ecs-tasks.amazonaws.com"),
             description=f"What {props.name} may call",
         )
-        self.log_group_name = f"/{Stack.of(self).stack_name}/{props.name}"
+        self.log_group_name = props.log_group_name
         self.log_group = logs.LogGroup(
             self,
             "LogGroup",
@@ -119,8 +136,11 @@ class Microservice(Construct):
             "Signing in to the image registry (ecr:GetAuthorizationToken) knows no resource; pulling is "
             "allowed for this service's repository only.",
         )
-        self._image = image
         self._props = props
+        self._operations = operations
+        image.repository.grant_pull(self.execution_role)
+        self._task_definitions: list[ecs.FargateTaskDefinition] = []
+        self._image, self._version = self._what_runs(image)
         self.task_definition = self.add_task_definition(
             "TaskDefinition", environment=environment, task_role=self.task_role, serves=True
         )
@@ -145,7 +165,11 @@ class Microservice(Construct):
             port=props.container_port,
             health_check_path=props.health_check_path,
         )
-        self.service = self._service(cluster, subnets, security_groups)
+        path = operations.watch_health_check_path(
+            "HealthCheckPath", path=props.health_check_path, service_logical_id=_SERVICE
+        )
+        self.target_groups.node.add_dependency(path)
+        self.service = self._service(cluster, subnets)
         if props.exec:
             acknowledge(
                 self.task_role,
@@ -176,17 +200,58 @@ class Microservice(Construct):
             controller=props.controller,
             strategy=props.strategy,
             bake=props.bake,
-            check=release_check,
+            application_name=props.application_name,
             rights=release_rights,
             response_limit=props.response_limit,
             topic=alarms,
         )
-        ServiceScaling(
+        scaling = ServiceScaling(
             self,
             "Scaling",
             service=self.service,
             requests_per_task=self.target_groups.metric_requests_per_task(),
             props=props.scaling,
+        )
+        self.parts: Sequence[Construct] = (
+            self.target_groups,
+            self.production_rules,
+            self.test_rules,
+            self.release,
+            scaling,
+        )
+        """What a release comes after."""
+
+    def _what_runs(self, image: ServiceImage) -> tuple[str, str]:
+        """The image of the tasks and its version: what is live, or what the checkout builds where that is to be shipped.
+
+        CloudFormation alone says what ECS runs, and pipelines by its parameters. What CodeDeploy releases is beside it
+        (docs/decisions/0017-one-writer.md).
+        """
+        stack, props = Stack.of(self), self._props
+        if props.controller == "codedeploy":
+            ship = CfnParameter(
+                stack,
+                "ShipCheckout",
+                default="",
+                description="The version of the checkout that is to replace what a pipeline has released",
+            )
+            return self._operations.live_image(
+                "LiveImage",
+                checkout=(image.image_uri, image.version),
+                ship_checkout=ship.value_as_string,
+                pipeline_repository=props.pipeline_repository,
+                service_logical_id=_SERVICE,
+                settings=Lazy.uncached_any(_Settings(self, self._task_definitions)),
+            )
+        what = "that a pipeline has released; empty: the checkout's"
+        released = CfnParameter(stack, "Image", default="", description=f"The image {what}")
+        version = CfnParameter(stack, "Version", default="", description=f"The version {what}")
+        checkout = CfnCondition(
+            stack, "Checkout", expression=Fn.condition_equals(released.value_as_string, "")
+        )
+        return tuple(
+            Fn.condition_if(checkout.logical_id, ours, theirs.value_as_string).to_string()
+            for ours, theirs in ((image.image_uri, released), (image.version, version))
         )
 
     def add_task_definition(
@@ -200,6 +265,8 @@ class Microservice(Construct):
     ) -> ecs.FargateTaskDefinition:
         """A task of this service's image: the service itself, or a one-off `command` with rights of its own."""
         props = self._props
+        # What the check of a release asks belongs to the version that is to answer.
+        checked = {"release-check-paths": json.dumps([*props.release_check_paths])} if serves else {}
         task_definition = ecs.FargateTaskDefinition(
             self,
             construct_id,
@@ -218,10 +285,10 @@ class Microservice(Construct):
         container = task_definition.add_container(
             props.name,
             container_name=props.name,
-            image=self._image.container_image,
+            image=ecs.ContainerImage.from_registry(self._image),
             command=list(command) if command else None,
             environment={**environment, "SERVICE_NAME": props.name},
-            docker_labels={"version": self._image.version},
+            docker_labels={"version": self._version, **checked},
             logging=ecs.LogDrivers.aws_logs(
                 log_group=self.log_group,
                 stream_prefix=self.log_prefix,
@@ -236,6 +303,7 @@ class Microservice(Construct):
             stop_timeout=_STOP_TIMEOUT,
         )
         container.add_environment("PORT", str(props.container_port))
+        self._task_definitions.append(task_definition)
         if serves and props.exec:
             for volume, folder in _AGENT_FOLDERS.items():
                 task_definition.add_volume(name=volume)
@@ -253,7 +321,7 @@ class Microservice(Construct):
     @property
     def published_name(self) -> str:
         """The service's name in ECS for other stacks: the stack's output that people read, as a stack has 200."""
-        return Fn.get_stack_output(Stack.of(self).stack_name, f"{self.node.id}ServiceName")
+        return Fn.get_stack_output(Stack.of(self).stack_name, "ServiceName")
 
     def metric_used(
         self,
@@ -326,7 +394,6 @@ class Microservice(Construct):
         self,
         cluster: ecs.ICluster,
         subnets: ec2.SubnetSelection,
-        security_groups: Sequence[ec2.ISecurityGroup],
     ) -> ecs.FargateService:
         props = self._props
         native = props.controller == "ecs"
@@ -352,7 +419,7 @@ class Microservice(Construct):
             capacity_provider_strategies=self._capacity(),
             assign_public_ip=False,
             vpc_subnets=subnets,
-            security_groups=[self.security_group, *security_groups],
+            security_groups=[self.security_group],
             health_check_grace_period=props.health_check_grace,
             enable_execute_command=True if props.exec else None,
             min_healthy_percent=100,
@@ -394,18 +461,6 @@ class Microservice(Construct):
         required_header: tuple[str, str] | None = None,
     ) -> ListenerRules:
         props = self._props
-        groups = self.target_groups
-        if props.controller == "ecs":
-            action = elbv2.ListenerAction.weighted_forward(
-                [
-                    elbv2.WeightedTargetGroup(target_group=groups.blue, weight=100),
-                    elbv2.WeightedTargetGroup(target_group=groups.green, weight=0),
-                ]
-            )
-        else:
-            action = elbv2.ListenerAction.forward([groups.blue])
-        if props.sign_in is not None:
-            action = props.sign_in.before(action)
         return ListenerRules(
             self,
             construct_id,
@@ -414,5 +469,27 @@ class Microservice(Construct):
             path_patterns=props.path_patterns,
             source_cidrs=source_cidrs,
             required_header=required_header,
-            action=action,
+            sign_in=props.sign_in,
+            target_groups=self.target_groups,
+            operations=self._operations if props.controller != "rolling" else None,
         )
+
+
+@jsii.implements(IAnyProducer)
+class _Settings:
+    """All that task definitions are made of but image and version."""
+
+    def __init__(self, scope: Construct, task_definitions: Sequence[ecs.FargateTaskDefinition]) -> None:
+        self._scope = scope
+        self._task_definitions = task_definitions
+
+    def produce(self, context: IResolveContext) -> object:
+        return [self._settings(each) for each in self._task_definitions]
+
+    def _settings(self, task_definition: ecs.FargateTaskDefinition) -> Mapping[str, object]:
+        made = cast(ecs.CfnTaskDefinition, task_definition.node.default_child)
+        containers = Stack.of(self._scope).resolve(made.container_definitions)
+        for container in containers:
+            container.pop("Image" if "Image" in container else "image")
+            container.get("DockerLabels", container.get("dockerLabels", {})).pop("version", None)
+        return {"Cpu": made.cpu, "Memory": made.memory, "Containers": containers}

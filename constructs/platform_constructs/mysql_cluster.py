@@ -68,7 +68,7 @@ class MysqlCluster(RelationalDatabase):
             master_user_password=self._administrator.secret_value_from_json("password").unsafe_unwrap(),
             port=DATABASE_PORT,
             db_subnet_group_name=self._subnet_group(),
-            vpc_security_group_ids=[self._security_group.security_group_id],
+            vpc_security_group_ids=[self.security_group.security_group_id],
             publicly_accessible=False,
             db_cluster_parameter_group_name=self._parameter_group.bind_to_cluster().parameter_group_name,
             # The engine's audit plugin would need an option group, which such a cluster cannot have.
@@ -136,6 +136,6 @@ class MysqlCluster(RelationalDatabase):
                 instance_identifier=f"{self.identifier}-instance-{number}",
                 instance_endpoint_address="",
                 port=DATABASE_PORT,
-                security_groups=[self._security_group],
+                security_groups=[self.security_group],
             ),
         )

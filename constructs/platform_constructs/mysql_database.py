@@ -48,7 +48,7 @@ class MysqlDatabase(RelationalDatabase):
             "instance_type": ec2.InstanceType(props.instance_class.removeprefix("db.")),
             "vpc": vpc,
             "vpc_subnets": self._subnets,
-            "security_groups": [self._security_group],
+            "security_groups": [self.security_group],
             "port": DATABASE_PORT,
             "parameter_group": self._parameter_group,
             "ca_certificate": rds.CaCertificate.RDS_CA_RSA2048_G1,
@@ -118,7 +118,7 @@ class MysqlDatabase(RelationalDatabase):
             instance_endpoint_address=self.endpoint.hostname,
             # The instance's own port is known when it exists only; a number can be checked before.
             port=DATABASE_PORT,
-            security_groups=[self._security_group],
+            security_groups=[self.security_group],
             engine=self._engine,
         )
         return rds.ProxyTarget.from_instance(instance)

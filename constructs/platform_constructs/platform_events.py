@@ -1,9 +1,11 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import jsii
 from aws_cdk import ArnFormat, Duration, RemovalPolicy, Stack
 from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_events as events
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
@@ -12,7 +14,6 @@ from aws_cdk.interfaces.aws_events import IRuleRef
 from constructs import Construct
 
 from platform_constructs.alarm_topic import AlarmTopic
-from platform_constructs.microservice import Microservice
 from platform_constructs.relational_database import RelationalDatabase
 
 # States of CodeDeploy and of ECS's own controllers:
@@ -59,7 +60,8 @@ class PlatformEvents(Construct):
 
     A dashboard's vertical annotations are fixed when it is deployed, so a release cannot draw one. Amazon
     EventBridge counts the events that match a rule, which can be drawn and can raise an alarm. Of a pipeline that failed
-    people are also told which, as the alarm counts for all of them.
+    people are also told which, as the alarm counts for all of them. `applications` is what the names of the services'
+    applications in CodeDeploy begin with.
     """
 
     def __init__(
@@ -67,7 +69,9 @@ class PlatformEvents(Construct):
         scope: Construct,
         construct_id: str,
         *,
-        microservices: Sequence[Microservice],
+        cluster: ecs.ICluster,
+        controller: Literal["codedeploy", "ecs", "rolling"],
+        applications: str,
         database: RelationalDatabase,
         pipelines: PipelineEvents | None,
         topic: AlarmTopic,
@@ -101,7 +105,7 @@ class PlatformEvents(Construct):
         )
         self._target = _LogLine(self.log_group)
         self._rules = {
-            name: self._rule(name, self._release_pattern(self, microservices, *states))
+            name: self._rule(name, self._release_pattern(cluster, controller, applications, *states))
             for name, states in _RELEASE_STATES.items()
         }
         self._rules["Failover"] = self._rule(
@@ -162,28 +166,32 @@ class PlatformEvents(Construct):
     def _rule(self, name: str, pattern: events.EventPattern) -> events.Rule:
         return events.Rule(self, name, event_pattern=pattern, targets=[self._target])
 
-    @staticmethod
     def _release_pattern(
-        scope: Construct, microservices: Sequence[Microservice], codedeploy: Sequence[str], ecs: Sequence[str]
+        self,
+        cluster: ecs.ICluster,
+        controller: Literal["codedeploy", "ecs", "rolling"],
+        applications: str,
+        by_codedeploy: Sequence[str],
+        by_ecs: Sequence[str],
     ) -> events.EventPattern:
-        cluster = microservices[0].service.cluster.cluster_name
-        groups = [each.release.deployment_group for each in microservices]
-        applications = [group.application.application_name for group in groups if group is not None]
-        if applications:
+        # By the beginnings of names: those of all services would outgrow a pattern's 2,048 characters.
+        # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-quota.html
+        if controller == "codedeploy":
             return events.EventPattern(
                 source=["aws.codedeploy"],
                 detail_type=["CodeDeploy Deployment State-change Notification"],
-                detail={"application": applications, "state": list(codedeploy)},
+                detail={"application": events.Match.prefix(applications), "state": list(by_codedeploy)},
             )
         return events.EventPattern(
             source=["aws.ecs"],
             detail_type=["ECS Deployment State Change"],
-            # All services of the cluster are ours. Their ARNs would outgrow a pattern's 2,048 characters:
-            # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-quota.html
+            # All services of the cluster are ours.
             resources=events.Match.prefix(
-                Stack.of(scope).format_arn(service="ecs", resource="service", resource_name=f"{cluster}/")
+                Stack.of(self).format_arn(
+                    service="ecs", resource="service", resource_name=f"{cluster.cluster_name}/"
+                )
             ),
-            detail={"eventName": list(ecs)},
+            detail={"eventName": list(by_ecs)},
         )
 
 

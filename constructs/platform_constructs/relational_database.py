@@ -105,12 +105,12 @@ class RelationalDatabase(Construct):
         self._credentials_policy = removal_policy(protected=props.keep)
         self._engine = rds.DatabaseInstanceEngine.mysql(version=rds.MysqlEngineVersion.of(_VERSION, _VERSION))
         self._subnets = ec2.SubnetSelection(subnet_group_name="Data")
-        self._security_group = ec2.SecurityGroup(
+        self.security_group = ec2.SecurityGroup(
             self, "SecurityGroup", vpc=vpc, description="The database", allow_all_outbound=False
         )
         # The server's own port is known when it exists only; a number can be checked before.
         self._connections = ec2.Connections(
-            security_groups=[self._security_group], default_port=ec2.Port.tcp(DATABASE_PORT)
+            security_groups=[self.security_group], default_port=ec2.Port.tcp(DATABASE_PORT)
         )
         self.client_security_group = ec2.SecurityGroup(
             self,

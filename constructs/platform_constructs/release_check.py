@@ -31,7 +31,6 @@ class ReleaseCheck(Construct):
         cluster: ecs.ICluster,
         subnets: ec2.SubnetSelection,
         load_balancer: PublicLoadBalancer,
-        paths_by_family: Mapping[str, Sequence[str]],
         alarms: AlarmTopic,
         logs_key: kms.IKey,
         removal_policy: RemovalPolicy,
@@ -64,7 +63,7 @@ class ReleaseCheck(Construct):
             architecture=lambda_.Architecture.ARM_64,
             code=lambda_.Code.from_asset(str(_CODE), exclude=["__pycache__"]),
             handler="index.handler",
-            timeout=Duration.minutes(2),
+            timeout=Duration.minutes(15),
             memory_size=256,
             role=role,
             log_group=log_group,
@@ -78,7 +77,7 @@ class ReleaseCheck(Construct):
                 "SCHEME": "https" if load_balancer.secure else "http",
                 "HOST": load_balancer.host,
                 "PORT": str(port),
-                "PATHS": json.dumps({family: list(paths) for family, paths in paths_by_family.items()}),
+                "ALARM_TOPIC_ARN": alarms.topic.topic_arn,
             },
         )
 

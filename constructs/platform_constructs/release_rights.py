@@ -29,7 +29,8 @@ class ReleaseRights(Construct):
     ) -> None:
         super().__init__(scope, construct_id)
         principal, policy, who = _POLICIES[controller]
-        self.role = iam.Role(
+        self._check = check
+        self._role = iam.Role(
             self,
             "Role",
             assumed_by=iam.ServicePrincipal(principal),
@@ -37,18 +38,34 @@ class ReleaseRights(Construct):
             description="Moves traffic and tasks from one release to the next",
         )
         acknowledge(
-            self.role,
+            self._role,
             f"IAM4[Policy::arn:<AWS::Partition>:iam::aws:policy/{policy}]",
             f"AWS maintains this policy for exactly this purpose and only {who} can assume the role.",
         )
-        self.check_role: iam.Role | None = None
+        self._check_role: iam.Role | None = None
         if controller == "ecs":
-            self.check_role = iam.Role(
+            self._check_role = iam.Role(
                 self,
                 "CheckRole",
                 assumed_by=iam.ServicePrincipal("ecs.amazonaws.com"),
                 description="Calls the check of new tasks",
             )
-            self.check_role.add_to_policy(
+            self._check_role.add_to_policy(
                 iam.PolicyStatement(actions=["lambda:InvokeFunction"], resources=[check.function_arn])
             )
+
+    # Other stacks name what is here without changing it: their grants would tie the two in a knot.
+
+    def role(self, scope: Construct) -> iam.IRole:
+        """Who moves traffic and tasks, for a construct of another stack."""
+        return iam.Role.from_role_arn(scope, "ReleaseRole", self._role.role_arn, mutable=False)
+
+    def check_role(self, scope: Construct) -> iam.IRole | None:
+        """Who calls the check for ECS, for a construct of another stack."""
+        if self._check_role is None:
+            return None
+        return iam.Role.from_role_arn(scope, "CheckRole", self._check_role.role_arn, mutable=False)
+
+    def check(self, scope: Construct) -> lambda_.IFunction:
+        """The check of new tasks, for a construct of another stack."""
+        return lambda_.Function.from_function_arn(scope, "CheckFunction", self._check.function_arn)

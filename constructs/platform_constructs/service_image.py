@@ -3,7 +3,6 @@ from typing import Literal
 
 from aws_cdk import IgnoreMode
 from aws_cdk import aws_ecr_assets as ecr_assets
-from aws_cdk import aws_ecs as ecs
 from constructs import Construct
 
 from platform_constructs import build_context
@@ -43,8 +42,3 @@ class ServiceImage(ecr_assets.DockerImageAsset):
             build_args={"VERSION": self.version, **({"PYTHON_IMAGE": base_image} if base_image else {})},
             display_name=service,
         )
-
-    @property
-    def container_image(self) -> ecs.ContainerImage:
-        """The image, for a task definition."""
-        return ecs.ContainerImage.from_docker_image_asset(self)

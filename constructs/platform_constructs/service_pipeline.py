@@ -42,6 +42,7 @@ _IMAGE = {
         "python -m delivery write",
     ],
 }
+_RELEASE = {"build": ["python -m delivery release"]}
 _MIGRATE = {"build": ["python -m delivery migrate"]}
 _EXPORTED = ("VERSION", "IMAGE", "RELEASE", "REASON")
 
@@ -84,6 +85,7 @@ class ServicePipeline(Construct):
         self._encryption_key = encryption_key
         self._logs_key = logs_key
         self._props = props
+        self._acting: list[Construct] = []
         self._sources = codepipeline.Artifact("Sources")
         self._release = codepipeline.Artifact("Release")
         self._service_arn = Stack.of(self).format_arn(
@@ -114,7 +116,7 @@ class ServicePipeline(Construct):
             stages=self._stages(source, preparation, subnets),
         )
         # The grants are policies of their own; without them the first execution would fail.
-        self.pipeline.node.add_dependency(self._role, self._deploy_role)
+        self.pipeline.node.add_dependency(self._role, *self._acting)
 
     def _stages(
         self,
@@ -122,9 +124,12 @@ class ServicePipeline(Construct):
         preparation: DatabasePreparation | None,
         subnets: ec2.SelectedSubnets,
     ) -> list[codepipeline.StageProps]:
-        deployment = [self._deploy_action()]
-        if preparation is not None:
-            deployment.insert(0, self._migrate_action(preparation, subnets))
+        if self._microservice.controller == "codedeploy":
+            deployment = [self._deploy_action()]
+            if preparation is not None:
+                deployment.insert(0, self._migrate_action(preparation, subnets))
+        else:
+            deployment = [self._update_action()]
         approval = codepipeline.StageProps(
             stage_name="Approval",
             actions=[
@@ -154,7 +159,7 @@ class ServicePipeline(Construct):
         project = self._project(
             "Image",
             f"Builds, scans and describes the image of {microservice.name}",
-            _IMAGE,
+            _IMAGE if codedeploy else {**_IMAGE, "build": _IMAGE["build"][:-1]},
             variables={
                 "SERVICE": microservice.name,
                 "ARCHITECTURE": microservice.architecture,
@@ -166,7 +171,7 @@ class ServicePipeline(Construct):
                 "FAMILY": microservice.task_definition.family,
                 **({"HOOK": hook.function_arn} if hook else {}),
             },
-            files=["taskdef.json", "appspec.yaml"] if codedeploy else ["imagedefinitions.json"],
+            files=["taskdef.json", "appspec.yaml"] if codedeploy else [],
             docker=True,
         )
         role = project.build_role
@@ -192,7 +197,7 @@ class ServicePipeline(Construct):
             action_name="Image",
             project=project,
             input=self._sources,
-            outputs=[self._release],
+            outputs=[self._release] if codedeploy else [],
             run_order=2,
             variables_namespace="Build",
         )
@@ -260,12 +265,13 @@ class ServicePipeline(Construct):
         )
 
     def _deploy_action(self) -> codepipeline.IAction:
-        role = self._deploy_role = iam.Role(
+        role = iam.Role(
             self,
             "DeployRole",
             assumed_by=iam.ArnPrincipal(self._role.role_arn),
             description=f"Releases {self._microservice.name}",
         )
+        self._acting.append(role)
         allow(self._role, "sts:AssumeRole", on=role.role_arn)
         allow(role, "ecs:RegisterTaskDefinition", on="*")
         self._allow_passing_roles(role, self._microservice.task_role)
@@ -279,46 +285,59 @@ class ServicePipeline(Construct):
         # The actions would allow themselves to pass every role of the account and to change every service.
         narrow = role.without_policy_updates()
         group = self._microservice.release.deployment_group
-        if group is not None:
-            allow(
-                role,
-                "codedeploy:GetApplication",
-                "codedeploy:GetApplicationRevision",
-                "codedeploy:RegisterApplicationRevision",
-                on=group.application.application_arn,
-            )
-            allow(
-                role, "codedeploy:CreateDeployment", "codedeploy:GetDeployment", on=group.deployment_group_arn
-            )
-            allow(role, "codedeploy:GetDeploymentConfig", on=group.deployment_config.deployment_config_arn)
-            return actions.CodeDeployEcsDeployAction(
-                action_name="Deploy",
-                deployment_group=group,
-                task_definition_template_input=self._release,
-                app_spec_template_input=self._release,
-                role=narrow,
-                run_order=2,
-            )
-        service = ecs.FargateService.from_fargate_service_attributes(
-            self, "Service", cluster=self._cluster, service_name=self._microservice.published_name
-        )
-        allow(role, "ecs:DescribeTaskDefinition", on="*")
-        allow(role, "ecs:ListTasks", "ecs:DescribeTasks", on="*", when=self._in_this_cluster)
-        allow(role, "ecs:DescribeServices", "ecs:UpdateService", on=self._service_arn)
-        # ECS copies the tags of the revision that it replaces.
+        assert group is not None, "released by CodeDeploy"  # noqa: S101
         allow(
             role,
-            "ecs:TagResource",
-            on="*",
-            when={"StringEquals": {"ecs:CreateAction": "RegisterTaskDefinition"}},
+            "codedeploy:GetApplication",
+            "codedeploy:GetApplicationRevision",
+            "codedeploy:RegisterApplicationRevision",
+            on=group.application.application_arn,
         )
-        return actions.EcsDeployAction(
+        allow(role, "codedeploy:CreateDeployment", "codedeploy:GetDeployment", on=group.deployment_group_arn)
+        allow(role, "codedeploy:GetDeploymentConfig", on=group.deployment_config.deployment_config_arn)
+        return actions.CodeDeployEcsDeployAction(
             action_name="Deploy",
-            service=service,
-            input=self._release,
-            deployment_timeout=Duration.minutes(60),
+            deployment_group=group,
+            task_definition_template_input=self._release,
+            app_spec_template_input=self._release,
             role=narrow,
             run_order=2,
+        )
+
+    def _update_action(self) -> codepipeline.IAction:
+        """Updates the service's stack with the new image: CloudFormation alone says what ECS runs.
+
+        The stack prepares the database before, waits for the release, and goes back by itself where that fails. What the
+        update may do is up to the role that the stack was deployed with:
+        https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/using-iam-servicerole.html
+        """
+        microservice = self._microservice
+        stack = Stack.of(microservice).stack_name
+        project = self._project(
+            "Deploy", f"Releases {microservice.name} by its stack", _RELEASE, variables={"STACK": stack}
+        )
+        arn = Stack.of(self).format_arn(service="cloudformation", resource="stack", resource_name=f"{stack}/*")
+        allow(
+            project.build_role,
+            "cloudformation:DescribeStackEvents",
+            "cloudformation:DescribeStacks",
+            "cloudformation:UpdateStack",
+            on=arn,
+        )
+        region, account = Stack.of(self).region, readable_account(Stack.of(self))
+        acknowledge(
+            project.build_role,
+            f"IAM5[Resource::arn:aws:cloudformation:{region}:{account}:stack/{stack}/*]",
+            "The ARN of a stack ends in an id that CloudFormation gives it.",
+        )
+        return actions.CodeBuildAction(
+            action_name="Deploy",
+            project=project,
+            input=self._sources,
+            environment_variables={
+                name: codebuild.BuildEnvironmentVariable(value=f"#{{Build.{name}}}")
+                for name in ("IMAGE", "VERSION")
+            },
         )
 
     def _project(
@@ -343,7 +362,7 @@ class ServicePipeline(Construct):
             logs_key=self._logs_key,
             removal_policy=self._props.removal_policy,
             # What the other stages ask is what this build leaves.
-            exported_variables=_EXPORTED if files else (),
+            exported_variables=_EXPORTED if docker else (),
             files=files,
             docker=docker,
         )

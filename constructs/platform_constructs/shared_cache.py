@@ -61,14 +61,8 @@ class SharedCache(Construct):
     ) -> None:
         super().__init__(scope, construct_id)
         self.nodes = replicas + 1
-        self._security_group = ec2.SecurityGroup(
+        self.security_group = ec2.SecurityGroup(
             self, "SecurityGroup", vpc=vpc, description="The cache", allow_all_outbound=False
-        )
-        self.client_security_group = ec2.SecurityGroup(
-            self, "ClientSecurityGroup", vpc=vpc, description="Clients of the cache", allow_all_outbound=False
-        )
-        self.client_security_group.connections.allow_to(
-            self._security_group, ec2.Port.tcp(CACHE_PORT), "Clients of the cache only"
         )
         subnets = elasticache.CfnSubnetGroup(
             self,
@@ -98,7 +92,7 @@ class SharedCache(Construct):
             multi_az_enabled=replicas > 0,
             port=CACHE_PORT,
             cache_subnet_group_name=subnets.ref,
-            security_group_ids=[self._security_group.security_group_id],
+            security_group_ids=[self.security_group.security_group_id],
             transit_encryption_enabled=True,
             transit_encryption_mode="required",
             at_rest_encryption_enabled=True,
