@@ -84,7 +84,7 @@ class ServiceStack(Stack):
             cluster=compute.cluster,
             image=ServiceImage(
                 self,
-                "Image",
+                "Build",
                 services=ROOT / "services",
                 service=service.name,
                 architecture=service.architecture,

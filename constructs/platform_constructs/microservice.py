@@ -38,6 +38,7 @@ from platform_constructs.sign_in import SignIn
 from platform_constructs.target_group_pair import TargetGroupPair
 
 # The server inside finishes requests under way within 25 s; the platform kills it after this.
+# What the stack calls the service, for those who ask for it before it exists.
 _SERVICE = "Service"
 _STOP_TIMEOUT = Duration.seconds(30)
 _USER = "10001:10001"
@@ -410,7 +411,7 @@ class Microservice(Construct):
             "linear": ecs.DeploymentStrategy.LINEAR,
         }
         codedeploy = props.controller == "codedeploy"
-        return ecs.FargateService(
+        service = ecs.FargateService(
             self,
             "Service",
             cluster=cluster,
@@ -439,6 +440,8 @@ class Microservice(Construct):
             linear_configuration=shift if props.strategy == "linear" else None,
             bake_time=props.bake if native else None,
         )
+        cast(ecs.CfnService, service.node.find_child("Service")).override_logical_id(_SERVICE)
+        return service
 
     def _capacity(self) -> list[ecs.CapacityProviderStrategy] | None:
         """The minimum on demand, and of the tasks beyond it the share of Spot, which AWS may take back."""

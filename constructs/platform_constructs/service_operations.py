@@ -45,7 +45,6 @@ class ServiceOperations(Construct):
         self._cluster = cluster
         self._load_balancer = load_balancer
         self._subnets = subnets
-        self._describes = False
         log_group = logs.LogGroup(
             self,
             "LogGroup",
@@ -67,12 +66,21 @@ class ServiceOperations(Construct):
             "cloudformation:DescribeStacks",
             on=Aws.STACK_ID,
         )
-        # Named by the cluster: naming the service would make it wait for itself.
-        allow(self._role, "ecs:DescribeServices", on=self._arn("service"))
+        # By the cluster, which holds nothing but this platform's: naming the service would make it wait for itself.
+        in_cluster = {"ArnEquals": {"ecs:cluster": cluster.cluster_arn}}
+        allow(self._role, "ecs:DescribeServices", on="*", when=in_cluster)
+        allow(self._role, "ecs:DescribeTaskDefinition", on="*")
+        allow(
+            self._role,
+            "elasticloadbalancing:DescribeListeners",
+            "elasticloadbalancing:DescribeRules",
+            on="*",
+        )
         acknowledge(
             self._role,
-            f"IAM5[Resource::{self._readable_arn('service')}]",
-            "Reads how services of this cluster get on, which holds nothing but this platform's.",
+            "IAM5[Resource::*]",
+            "Task definitions, listeners and rules are described without a resource; services, whose names are not known "
+            "before they exist, only in this cluster.",
         )
         self._function = lambda_.Function(
             self,
@@ -118,7 +126,7 @@ class ServiceOperations(Construct):
                 resources=[stack.format_arn(service="ecs", resource="task-definition", resource_name=family)],
                 conditions=in_cluster,
             ),
-            iam.PolicyStatement(actions=["ecs:DescribeTasks"], resources=[self._arn("task")]),
+            iam.PolicyStatement(actions=["ecs:DescribeTasks"], resources=["*"], conditions=in_cluster),
             iam.PolicyStatement(
                 actions=["iam:PassRole"],
                 resources=[
@@ -136,8 +144,8 @@ class ServiceOperations(Construct):
         )
         acknowledge(
             rights,
-            f"IAM5[Resource::{self._readable_arn('task')}]",
-            "Tasks have no names before they exist.",
+            "IAM5[Resource::*]",
+            "Tasks have no names before they exist; only in this cluster.",
         )
         resource = self._resource(
             construct_id,
@@ -189,7 +197,6 @@ class ServiceOperations(Construct):
         `settings` is all else that the task is made of, so that the answer is of the moment at which it changes.
         """
         image, version = checkout
-        self._may_describe("ecs:DescribeTaskDefinition")
         answer = self._resource(
             construct_id,
             "Custom::LiveImage",
@@ -215,7 +222,6 @@ class ServiceOperations(Construct):
         rules: object,
     ) -> tuple[float, float]:
         """The weights of blue and green on a listener, at the moment at which `rules`, which are to hold them, change."""
-        self._may_describe("elasticloadbalancing:DescribeListeners", "elasticloadbalancing:DescribeRules")
         answer = self._resource(
             "LiveTraffic",
             "Custom::LiveTraffic",
@@ -234,7 +240,6 @@ class ServiceOperations(Construct):
         self, construct_id: str, *, path: str, service_logical_id: str
     ) -> CustomResource:
         """Fail a deployment that judges the live tasks by a path that they were not released as answering."""
-        self._may_describe("ecs:DescribeTaskDefinition")
         return self._resource(
             construct_id,
             "Custom::HealthCheckPath",
@@ -243,7 +248,6 @@ class ServiceOperations(Construct):
 
     def release_by_codedeploy(self, construct_id: str, microservice: "Microservice") -> CustomResource:
         """Start a release of the task definition whenever it changes; the deployment of the stack does not wait for it."""
-        self._may_describe("ecs:DescribeTaskDefinition")
         group, check = microservice.release.deployment_group, microservice.release.hook_function
         assert group is not None and check is not None, "released by CodeDeploy"  # noqa: S101, PT018
         rights = iam.Policy(self, "ReleaseRights", roles=[self._role])
@@ -281,17 +285,6 @@ class ServiceOperations(Construct):
         resource.node.add_dependency(rights)
         return resource
 
-    def _may_describe(self, *actions: str) -> None:
-        """Allow what knows no resource: https://docs.aws.amazon.com/service-authorization/latest/reference/"""
-        allow(self._role, *actions, on="*")
-        if not self._describes:
-            acknowledge(
-                self._role,
-                "IAM5[Resource::*]",
-                "Task definitions, listeners and rules are described without a resource.",
-            )
-        self._describes = True
-
     def _resource(
         self,
         construct_id: str,
@@ -311,17 +304,3 @@ class ServiceOperations(Construct):
         # The grants reach the role as a policy of its own; without it the first call would be refused.
         resource.node.add_dependency(self._role)
         return resource
-
-    def _readable_arn(self, resource: str) -> str:
-        """The ARN as cdk-nag writes it in the id of a finding."""
-        stack = Stack.of(self)
-        return f"arn:aws:ecs:{stack.region}:{readable_account(stack)}:{resource}/{self._readable_cluster}/*"
-
-    @property
-    def _readable_cluster(self) -> str:
-        return "CLUSTER"
-
-    def _arn(self, resource: str) -> str:
-        name = f"{self._cluster.cluster_name}/*"
-        return Stack.of(self).format_arn(service="ecs", resource=resource, resource_name=name)
-
