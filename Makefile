@@ -16,8 +16,8 @@ help: ## List the targets
 
 setup: .venv/installed node_modules/installed ## Install what the other targets need: .venv and node_modules
 
-deploy: setup ## Deploy ENV (default local: the emulator), smoke-test it, print its URLs
-	@python -m ops deploy --env $(ENV)
+deploy: setup ## Deploy ENV (default local: the emulator), or one SERVICE of it; smoke-test it, print its URLs
+	@python -m ops deploy --env $(ENV) $(if $(SERVICE),--service $(SERVICE))
 
 rehearse: setup ## Deploy the exact templates of ENV (say prod) to the emulator
 	@python -m ops deploy --env $(ENV) --rehearse

@@ -85,12 +85,29 @@ def deploy(
         bool, typer.Option(help="Deploy the environment's exact templates to the emulator, not to AWS.")
     ] = False,
     lose: Lose = [],  # noqa: B006 (typer makes a list of its own for each run)
+    service: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Deploy the stack of this service alone.")
+    ] = None,
+    ship_checkout: Annotated[
+        bool,
+        typer.Option(
+            "--ship-checkout", help="Ship the code of this checkout over what a pipeline has released."
+        ),
+    ] = False,
 ) -> None:
     """Deploy an environment, prepare its database and smoke-test it.
 
-    Example: python -m ops deploy --env dev
+    What a pipeline has released stays; settings are deployed with it.
+
+    Example: python -m ops deploy --env dev --service customer
     """
-    deployment.deploy(settings.load(env), rehearse=rehearse, console=Console(), accepted=lose)
+    deployment.deploy(
+        settings.load(env),
+        rehearse=rehearse,
+        console=Console(),
+        accepted=lose,
+        wanted=deployment.Wanted(service=service, ship_checkout=ship_checkout),
+    )
 
 
 @app.command(rich_help_panel=DEPLOY)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from botocore.exceptions import ClientError
 from rich.console import Console
 
 from emulator import lifecycle, report
 from emulator.instance import Instance
-from ops import cdk, guard, inputs, leftovers, readiness, smoke, stack_policy, stacks, stateful
+from ops import cdk, code, guard, inputs, leftovers, readiness, smoke, stack_policy, stacks, stateful
 from ops.aws import Clients, account
 from ops.endpoint import Endpoint
 from ops.errors import OpsError
@@ -19,23 +20,51 @@ from ops.progress import Progress
 from ops.refusals import told_by_aws
 from ops.session import clients_of, emulator_instance, told_by_emulator
 from platform_constructs.stack_inputs import INPUTS
-from settings import ROOT, Environment
+from settings import ROOT, Environment, Service
 
 OUTPUTS = ROOT / "cdk-outputs.json"
 ASSEMBLY = guard.TEMPLATE.parent
 _TOOLKIT = "CDKToolkit"
+# Stacks that do not need each other; each is followed by questions a second, of which CloudFormation answers a few.
+_SIDE_BY_SIDE = "4"
+_DEPLOYED = frozenset({"CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """What of an environment is deployed: one service alone, or all; `ship_checkout` also over what pipelines released."""
+
+    service: str | None = None
+    ship_checkout: bool = False
+
+    def services(self, environment: Environment) -> Sequence[Service]:
+        """The services that are deployed; raises `OpsError` with those that there are."""
+        known = {each.name: each for each in environment.services}
+        if self.service is None:
+            return environment.services
+        if self.service not in known:
+            raise OpsError(
+                f"{environment.name}: there is no service {self.service!r}; allowed: {', '.join(known)}"
+            )
+        return (known[self.service],)
 
 
 def deploy(
-    environment: Environment, *, rehearse: bool, console: Console, accepted: Sequence[str] = ()
+    environment: Environment,
+    *,
+    rehearse: bool,
+    console: Console,
+    accepted: Sequence[str] = (),
+    wanted: Wanted = Wanted(),
 ) -> None:
     """Deploy all stacks, prepare the database, smoke-test, and print where it is reached.
 
-    On AWS it stops before it changes anything where deploying would undo a release, or lose data that no
+    A service whose deployment fails leaves the others deployed. On AWS it stops before it changes anything where deploying would undo a release, or lose data that no
     pattern in `accepted` names.
     On the emulator it starts with whatever the emulator needs and ends with what the emulator made of it.
     """
     progress = Progress(console)
+    wanted.services(environment)
     with told_by_emulator():
         instance = emulator_instance(environment, rehearse=rehearse)
     if instance is None and environment.examples:
@@ -63,7 +92,7 @@ def deploy(
     ):
         if instance is not None:
             _synthesize(environment, variables, progress)
-        deploy_stacks(environment, connected, variables, progress, rollback)
+        deploy_stacks(environment, connected, variables, progress, rollback, wanted)
     application = endpoint(environment, rehearse=rehearse)
     with progress.step(f"Smoke test of {application.url}"):
         smoke.run(application, environment, detail=progress.detail)
@@ -169,6 +198,7 @@ def deploy_stacks(
     variables: Mapping[str, str],
     progress: Progress,
     rollback: Sequence[str] = (),
+    wanted: Wanted = Wanted(),
 ) -> None:
     """Deploy what was synthesized, so that every stack holds what the others say when it is done."""
 
@@ -180,6 +210,14 @@ def deploy_stacks(
         )
 
     with told_by_aws(environment.name):
+        parameters = code.parameters(
+            connected, environment, wanted.services(environment), wanted.ship_checkout
+        )
+    if wanted.service is not None:
+        (service,) = wanted.services(environment)
+        run(service.stack_id, "--exclusively", *parameters, *rollback)
+        return
+    with told_by_aws(environment.name):
         before = inputs.readers(connected, ASSEMBLY)
         leaving = inputs.dropped(connected, ASSEMBLY)
     for each in leaving:
@@ -187,8 +225,20 @@ def deploy_stacks(
             raise OpsError(inputs.refusal(environment.name, each))
         progress.detail(f"{each.construct_id}: goes first, it reads what is about to be dropped")
         run(each.construct_id, "--exclusively")
-    everything = ("--all", "--outputs-file", OUTPUTS.name, *rollback)
-    run(*everything)
+    everything = (
+        "--all",
+        "--concurrency",
+        _SIDE_BY_SIDE,
+        "--outputs-file",
+        OUTPUTS.name,
+        *parameters,
+        *rollback,
+    )
+    try:
+        run(*everything)
+    except OpsError as error:
+        _deploy_others(environment, connected, progress, run, parameters, error)
+        raise
     again = False
     # Measured before each, since one that is deployed once more may leave those behind that read it.
     for name in inputs.templates(ASSEMBLY):
@@ -203,6 +253,35 @@ def deploy_stacks(
     if again:
         # Changes nothing, and writes down what the stacks say now.
         run(*everything)
+
+
+def _deploy_others(
+    environment: Environment,
+    connected: Clients,
+    progress: Progress,
+    run: Callable[..., None],
+    parameters: Sequence[str],
+    error: OpsError,
+) -> None:
+    """Deploy the services that one that failed has kept waiting: they exist, and need nothing of it that is new."""
+    cloudformation = connected.client("cloudformation")
+
+    def status(part: str) -> str:
+        return stacks.status(cloudformation, f"suppliers-{environment.name}-{part}")
+
+    with told_by_aws(environment.name):
+        if any(status(part) not in _DEPLOYED for part in ("network", "data", "compute")):
+            return
+        waiting = [each for each in environment.services if status(each.name) in _DEPLOYED]
+    if len(waiting) == len(environment.services):
+        return
+    progress.detail(str(error))
+    for each in waiting:
+        progress.detail(f"{each.stack_id}: on its own, as another one failed")
+        try:
+            run(each.stack_id, "--exclusively", *parameters)
+        except OpsError as another:
+            progress.detail(f"{each.stack_id}: {another}")
 
 
 def _guard(
@@ -231,9 +310,16 @@ def users_before_proxy(connected: Clients, environment: Environment) -> None:
     """
     if not environment.database.proxy:
         return
+    cloudformation = connected.client("cloudformation")
     with told_by_aws(environment.name):
-        found = stacks.status(connected.client("cloudformation"), f"suppliers-{environment.name}-compute")
-    if found in stacks.NOTHING_DEPLOYED:
+        missing = [
+            each.name
+            for each in environment.services
+            if each.migrations
+            and stacks.status(cloudformation, f"suppliers-{environment.name}-{each.name}")
+            in stacks.NOTHING_DEPLOYED
+        ]
+    if missing:
         raise OpsError(
             f"{environment.name}: database.proxy: a proxy waits for its users, whom the first deployment of the services "
             "makes: deploy with proxy = false, then switch it on"

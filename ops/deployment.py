@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,6 +20,8 @@ from ops.session import Session
 from settings import Environment
 
 ABSENT = "NOT_DEPLOYED"
+# What is no service among the parts of an environment.
+SHARED_PARTS = frozenset({"network", "data", "compute", "delivery", "observability"})
 # A stack in one of these has nothing to work with, and this helps.
 _REMEDIES: Mapping[str, str] = {
     ABSENT: "is not deployed: `make deploy ENV={env}`",
@@ -83,7 +84,7 @@ class DeployedService:
 
 @dataclass(frozen=True)
 class Deployment:
-    """The stacks of an environment, by part: `network`, `data`, `compute`, ...
+    """The stacks of an environment, by part: `network`, `data`, `compute`, each service by its name, ...
 
     What is asked of a part that is not deployed raises `OpsError` with the state of its stack and the remedy.
     """
@@ -112,22 +113,17 @@ class Deployment:
     def services(self) -> Sequence[DeployedService]:
         """The microservices that are deployed, by name."""
         self.output("compute", "ClusterName")
-        outputs = self.stacks["compute"].outputs
-        found = []
-        for key in outputs:
-            prefix = re.fullmatch(r"(.+)ServiceName", key)
-            if prefix:
-                log_group = self.output("compute", f"{prefix[1]}LogGroupName")
-                found.append(
-                    DeployedService(
-                        name=log_group.rpartition("/")[2],
-                        service_name=outputs[key],
-                        log_group=log_group,
-                        blue=self.output("compute", f"{prefix[1]}BlueTargetGroupArn"),
-                        green=self.output("compute", f"{prefix[1]}GreenTargetGroupArn"),
-                    )
-                )
-        return sorted(found, key=lambda service: service.name)
+        return [
+            DeployedService(
+                name=part,
+                service_name=self.output(part, "ServiceName"),
+                log_group=self.output(part, "LogGroupName"),
+                blue=self.output(part, "BlueTargetGroupArn"),
+                green=self.output(part, "GreenTargetGroupArn"),
+            )
+            for part, stack in sorted(self.stacks.items())
+            if part not in SHARED_PARTS and stack.usable
+        ]
 
     def service(self, name: str) -> DeployedService:
         """The microservice of that name; raises `OpsError` with the names there are."""
@@ -137,15 +133,19 @@ class Deployment:
         names = ", ".join(service.name for service in self.services)
         raise OpsError(f"{self.environment.name}: there is no service {name!r}; deployed: {names}")
 
-    def settled(self) -> None:
-        """Raise `OpsError` while CloudFormation is changing the Compute stack: two would change one service."""
-        stack = self.stacks["compute"]
+    def settled(self, *services: str) -> None:
+        """Raise `OpsError` while CloudFormation is changing one of these services' stacks, of all without a name.
+
+        Two would change one service.
+        """
         self.output("compute", "ClusterName")
-        if stack.status.endswith("_IN_PROGRESS") and "CLEANUP" not in stack.status:
-            raise OpsError(
-                f"{self.environment.name}: {stack.name} is being changed ({stack.status}): wait for its end and "
-                "repeat"
-            )
+        for part in services or [service.name for service in self.services]:
+            stack = self.stacks[part]
+            if stack.status.endswith("_IN_PROGRESS") and "CLEANUP" not in stack.status:
+                raise OpsError(
+                    f"{self.environment.name}: {stack.name} is being changed ({stack.status}): wait for its end and "
+                    "repeat"
+                )
 
 
 def read(session: Session) -> Deployment:
@@ -169,7 +169,8 @@ def read(session: Session) -> Deployment:
 def parts(environment: Environment) -> tuple[str, ...]:
     """The parts that an environment's stacks are named by, in the order they are deployed in."""
     delivery = ("delivery",) if environment.delivery else ()
-    return ("network", "data", "compute", *delivery, "observability")
+    services = tuple(service.name for service in environment.services)
+    return ("network", "data", "compute", *services, *delivery, "observability")
 
 
 def endpoint(deployment: Deployment, instance: Instance | None) -> Endpoint:

@@ -15,9 +15,8 @@ from ops import stacks
 from ops.aws import Clients
 from ops.deployment import parts
 from ops.refusals import told_by_aws
-from settings import Environment
+from settings import Environment, environment_names
 
-PARTS = ("network", "data", "compute", "delivery", "observability")
 # By resource type, what the groups of one resource are named or begin with, after its physical id. Enhanced
 # monitoring is not here: its one group, RDSOSMetrics, belongs to all databases of an account.
 _GROUPS = {
@@ -31,24 +30,38 @@ _NESTED = ("AWS::CloudFormation::Stack", "AWS::Serverless::Application")
 
 
 def stacks_left(clients: Clients, environment: Environment) -> list[str]:
-    """The deployed stacks of an environment that its settings no longer ask for."""
-    cloudformation = clients.client("cloudformation")
+    """The deployed stacks of an environment that its settings no longer ask for, in the order in which they may go."""
+    asked = {f"suppliers-{environment.name}-{part}" for part in parts(environment)}
     with told_by_aws(environment.name):
-        return [
-            stack
-            for part in PARTS
-            if part not in parts(environment)
-            and stacks.status(cloudformation, stack := f"suppliers-{environment.name}-{part}")
-            != "DELETE_COMPLETE"
-        ]
+        left = {*_deployed(clients, environment)} - asked
+    # Pipelines go before what they release.
+    return sorted(left, key=lambda stack: (not stack.endswith("-delivery"), stack))
+
+
+def _deployed(clients: Clients, environment: Environment) -> Iterator[str]:
+    """The stacks that an environment has, by their names; those of one whose name begins with its name are not its."""
+    prefix = f"suppliers-{environment.name}-"
+    others = [f"suppliers-{each}-" for each in environment_names() if each.startswith(f"{environment.name}-")]
+    pages = clients.client("cloudformation").get_paginator("describe_stacks").paginate()
+    for page in pages:
+        for stack in page["Stacks"]:
+            name = str(stack["StackName"])
+            nested = stack.get("ParentId") is not None
+            if name.startswith(prefix) and not nested and not name.startswith(tuple(others)):
+                yield name
 
 
 def notice(stack: str) -> str:
     """One line about a stack that is left: what it goes on doing, and how to end that."""
+    remove = f"`aws cloudformation delete-stack --stack-name {stack}`"
+    if stack.endswith("-delivery"):
+        return (
+            f"{stack}: is still there, though its section is no longer in the settings, and its pipelines go on releasing. "
+            f"When no task runs an image of its repositories any more (`suppliers tasks`): {remove}; or put the section back"
+        )
     return (
-        f"{stack}: is still there, though its section is no longer in the settings, and its pipelines go on releasing. "
-        "When no task runs an image of its repositories any more (`suppliers tasks`): "
-        f"`aws cloudformation delete-stack --stack-name {stack}`; or put the section back"
+        f"{stack}: is still there, though its service is no longer in the settings, and takes the requests of its paths: "
+        f"{remove}; or put the service back"
     )
 
 
@@ -70,8 +83,8 @@ def find(clients: Clients, environment: Environment) -> list[str]:
     with told_by_aws(environment.name):
         return sorted(
             _GROUPS[resource["ResourceType"]].format(resource["PhysicalResourceId"])
-            for part in PARTS
-            for resource in _resources(cloudformation, f"suppliers-{environment.name}-{part}")
+            for stack in _deployed(clients, environment)
+            for resource in _resources(cloudformation, stack)
             if resource["ResourceType"] in _GROUPS and resource.get("PhysicalResourceId")
         )
 

@@ -206,12 +206,13 @@ def _preparations(session: Session, name: str | None) -> list[Plan]:
         )
     deployment = deployed.read(session)
     records = live.services(session.clients, deployment)
-    stack = deployment.stacks["compute"].name
     plans = []
     for owner in [name] if name else owners:
         deployment.service(owner)
         # The family alone means its newest revision: the one the last deployment or pipeline ran.
-        plans.append(_plan(session, deployment, owner, records[owner], f"{stack}-{owner}-prepare", ()))
+        plans.append(
+            _plan(session, deployment, owner, records[owner], f"{deployment.stacks[owner].name}-prepare", ())
+        )
     return plans
 
 

@@ -137,7 +137,7 @@ def command(
             session.print_plan([str(found)])
             return
         if isinstance(found, ReleaseAgain):
-            deployment.settled()
+            deployment.settled(service)
         session.confirm(str(found), yes=yes)
         done = found.apply(session.clients)
         session.console.print(f"started: {found} ({done.rpartition('/')[2]})", markup=False, soft_wrap=True)

@@ -56,7 +56,7 @@ def command(
     """
     with operating(env, rehearse=rehearse) as session:
         deployment = deployed.read(session)
-        deployment.settled()
+        deployment.settled(service)
         found = plan(session, deployment, service, count)
         if dry_run:
             session.print_plan([str(found)])

@@ -188,7 +188,7 @@ class ServicePolicies:
 
 
 def services_of(template: Mapping[str, Any]) -> list[str]:
-    """The services that a Compute template scales, in its order."""
+    """The services that a template scales, in its order."""
     return [_name(_properties(template)[_service_of(target)]) for _, target in _scalable(template)]
 
 

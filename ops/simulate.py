@@ -53,7 +53,7 @@ def command(
     environment = settings.load(env)
     loads, begin = load_curve.load(curve), moment(start)
     found = templates.in_folder(folder, environment) if folder else templates.synthesized(environment)
-    replayed = run(found.get("Compute", {"Resources": {}}), loads, start=begin, service=service)
+    replayed = run(templates.merged(found), loads, start=begin, service=service)
     if as_json:
         print(as_document(replayed))
     else:
@@ -79,7 +79,7 @@ def run(
     """Replay a curve through the policies of a service of a template, of its first one without a name."""
     names = scaling_policies.services_of(template)
     if not names:
-        raise OpsError("Compute: its template scales no service")
+        raise OpsError("the templates scale no service")
     return replay(scaling_policies.read(template, service or names[0]), curve, start=start)
 
 

@@ -26,6 +26,14 @@ def status(cloudformation: Any, stack: str) -> str:
     return str(found["StackStatus"])
 
 
+def parameters(cloudformation: Any, stack: str) -> dict[str, str]:
+    """The values of a stack's parameters; none where there is no stack."""
+    if status(cloudformation, stack) == "DELETE_COMPLETE":
+        return {}
+    (found,) = cloudformation.describe_stacks(StackName=stack)["Stacks"]
+    return {each["ParameterKey"]: each["ParameterValue"] for each in found.get("Parameters", [])}
+
+
 def template(cloudformation: Any, stack: str) -> Template:
     """The template of a deployed stack, as it was sent; raises `OpsError` where it is not JSON."""
     body = cloudformation.get_template(StackName=stack, TemplateStage="Original")["TemplateBody"]

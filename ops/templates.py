@@ -18,7 +18,7 @@ Template = Mapping[str, Any]
 Templates = Mapping[str, Template]
 
 SNAPSHOTS = Path("tests/snapshot/templates")
-_ORDER = ("Network", "Data", "Edge", "Compute", "Delivery", "Observability")
+_BEFORE_SERVICES, _AFTER_SERVICES = ("Network", "Data", "Compute"), ("Delivery", "Observability")
 
 
 def synthesized(environment: Environment, detail: Callable[[str], None] = lambda _: None) -> Templates:
@@ -73,8 +73,66 @@ def of_revision(environment: Environment, revision: str, root: Path = ROOT) -> T
 
 def _ordered(found: Iterable[tuple[str, Template]]) -> Templates:
     templates = {stack: template for stack, template in found if "Resources" in template}
-    known = [stack for stack in _ORDER if stack in templates]
-    return {stack: templates[stack] for stack in (*known, *sorted(templates.keys() - set(known)))}
+    services = sorted(templates.keys() - {*_BEFORE_SERVICES, *_AFTER_SERVICES})
+    order = (*_BEFORE_SERVICES, *services, *_AFTER_SERVICES)
+    return {stack: templates[stack] for stack in order if stack in templates}
+
+
+def merged(templates: Templates) -> Template:
+    """All templates as one, in which what one stack reads of another is a reference.
+
+    Logical ids are preceded by their stack's, but those of Compute; outputs of services by theirs.
+    """
+    whole: dict[str, dict[str, Any]] = {"Resources": {}, "Outputs": {}}
+    for stack, template in templates.items():
+        prefix = "" if stack == "Compute" else stack
+        own = {name: f"{prefix}{name}" for name in template["Resources"]}
+
+        def rewritten(value: Any, own: Mapping[str, str] = own) -> Any:
+            if isinstance(value, list):
+                return [rewritten(each) for each in value]
+            if not isinstance(value, Mapping):
+                return value
+            if value.keys() == {"Ref"}:
+                return {"Ref": own.get(value["Ref"], value["Ref"])}
+            if value.keys() == {"Fn::GetAtt"}:
+                name, *attribute = (
+                    value["Fn::GetAtt"].split(".", 1)
+                    if isinstance(value["Fn::GetAtt"], str)
+                    else value["Fn::GetAtt"]
+                )
+                return {"Fn::GetAtt": [own.get(name, name), *attribute]}
+            if value.keys() == {"Fn::GetStackOutput"}:
+                found = value["Fn::GetStackOutput"]
+                return _read_output(templates, str(found["StackName"]), found["OutputName"]) or value
+            return {key: rewritten(each) for key, each in value.items()}
+
+        for name, resource in template["Resources"].items():
+            after = resource.get("DependsOn", [])
+            made = rewritten(resource)
+            if after:
+                made["DependsOn"] = [
+                    own.get(each, each) for each in ([after] if isinstance(after, str) else after)
+                ]
+            whole["Resources"][own[name]] = made
+        serves = any(each["Type"] == "AWS::ECS::Service" for each in template["Resources"].values())
+        for name, output in template.get("Outputs", {}).items():
+            whole["Outputs"][f"{stack if serves else ''}{name}"] = rewritten(output)
+    return whole
+
+
+def _read_output(templates: Templates, stack_name: str, output: str) -> Any:
+    """What an output of another stack refers to, as `merged` calls it; None where that is not among the templates."""
+    written = stack_name.replace("-", "")
+    stack = max((each for each in templates if written.endswith(each.lower())), key=len, default=None)
+    value = templates[stack].get("Outputs", {}).get(output, {}).get("Value") if stack else None
+    prefix = "" if stack == "Compute" else stack
+    match value:
+        case {"Ref": name}:
+            return {"Ref": f"{prefix}{name}"}
+        case {"Fn::GetAtt": [name, *attribute]}:
+            return {"Fn::GetAtt": [f"{prefix}{name}", *attribute]}
+    return value
 
 
 def _read(file: Path) -> Any:

@@ -102,7 +102,9 @@ class ServiceStack(Stack):
         reached = [network.endpoints.admit(self.microservice.security_group)]
         if self._database:
             self._database.grant_connect(service.name, self.microservice.task_role)
-            reached.append(self._database.admit(self.microservice.security_group, only_reads=self._only_reads))
+            reached.append(
+                self._database.admit(self.microservice.security_group, only_reads=self._only_reads)
+            )
         if self._cache:
             self._cache.grant_connect(service.name, self.microservice.task_role)
             reached.append(self._cache.admit(self.microservice.security_group))

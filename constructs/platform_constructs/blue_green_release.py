@@ -88,9 +88,7 @@ class BlueGreenRelease(Construct):
                 alarms=self.alarms,
             )
 
-    def _release_natively(
-        self, service: ecs.FargateService, rights: ReleaseRights | None
-    ) -> None:
+    def _release_natively(self, service: ecs.FargateService, rights: ReleaseRights | None) -> None:
         service.enable_deployment_alarms([alarm.alarm_name for alarm in self.alarms])
         if self.hook_function is None or rights is None:
             return

@@ -6,8 +6,8 @@ from aws_cdk import Stack
 from constructs import Construct
 
 from platform_constructs.database_access import DatabaseAccess
-from platform_constructs.service_operations import ServiceOperations
 from platform_constructs.microservice import Microservice
+from platform_constructs.service_operations import ServiceOperations
 
 _COMMAND = ["python", "-m", "directory.prepare"]
 

@@ -2,7 +2,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
-from aws_cdk import ArnFormat, Duration, RemovalPolicy, Stack
+from aws_cdk import ArnFormat, RemovalPolicy, Stack
 from aws_cdk import aws_codebuild as codebuild
 from aws_cdk import aws_codepipeline as codepipeline
 from aws_cdk import aws_codepipeline_actions as actions
@@ -316,7 +316,9 @@ class ServicePipeline(Construct):
         project = self._project(
             "Deploy", f"Releases {microservice.name} by its stack", _RELEASE, variables={"STACK": stack}
         )
-        arn = Stack.of(self).format_arn(service="cloudformation", resource="stack", resource_name=f"{stack}/*")
+        arn = Stack.of(self).format_arn(
+            service="cloudformation", resource="stack", resource_name=f"{stack}/*"
+        )
         allow(
             project.build_role,
             "cloudformation:DescribeStackEvents",

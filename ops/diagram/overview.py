@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ops.routes import Blueprint, reference, references
-from ops.templates import Templates
+from ops.templates import Templates, merged
 
 _TAG = "aws-cdk:subnet-name"
 
@@ -100,10 +100,11 @@ class Overview:
 
 def overview(templates: Templates, environment: str, region: str) -> Overview:
     """Read the parts of an environment from its templates."""
-    found = _Found(templates)
+    whole = merged(templates)
+    found = _Found({"": whole})
     subnets = found.of("AWS::EC2::Subnet")
     zones = tuple(sorted({str(each["AvailabilityZone"]) for each in subnets.values()}))
-    compute = Blueprint(templates.get("Compute", {"Resources": {}}))
+    compute = Blueprint(whole)
     balancer = next(iter(found.of("AWS::ElasticLoadBalancingV2::LoadBalancer").values()), None)
     firewall = next(iter(found.of("AWS::WAFv2::WebACL").values()), None)
     endpoints = sorted(_endpoints(found))
