@@ -37,30 +37,16 @@ TARGETS_PER_LOAD_BALANCER = 1000
 ADDRESSES_PER_SUBNET = 251
 # Endpoints, functions, one-off tasks.
 _OTHER_ADDRESSES = 30
-# All variables of a function, names and values:
-# https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
-FUNCTION_VARIABLES_BYTES = 4096
 # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-quotas.html
 TASK_DEFINITION_BYTES = 64 * 1024
 # Of the task that prepares a database, all but the users; and of a user, all but its name and tables.
 _OTHER_DEFINITION_BYTES = 8 * 1024
 _USER_BYTES = 250
-# The check of new tasks has others than its paths.
-_OTHER_VARIABLES_BYTES = 512
+# https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html, in each direction; raised when asked.
+RULES_PER_SECURITY_GROUP = 60
+# Of the database's and the endpoints' groups, rules that are no service's: rotations, preparations, the check of releases.
+_OTHER_GROUP_RULES = 4
 
-# What the Compute stack holds of its own with every option on, and for each service.
-COMPUTE_RESOURCES_SHARED = 40
-COMPUTE_RESOURCES_PER_SERVICE = 20
-COMPUTE_RESOURCES_PER_MIGRATION = 2
-COMPUTE_RESOURCES_PER_CODEDEPLOY = 3
-# CloudFront in front adds these, its access logs and its function among them.
-COMPUTE_RESOURCES_CDN = 20
-COMPUTE_OUTPUTS_CDN = 2
-# The rights of so many services share a policy of the function that operates on them.
-SERVICES_PER_POLICY = 6
-COMPUTE_OUTPUTS_SHARED = 16
-COMPUTE_OUTPUTS_PER_SERVICE = 6
-COMPUTE_OUTPUTS_PER_PIPELINE = 2
 DELIVERY_RESOURCES_SHARED = 12
 DELIVERY_RESOURCES_PER_SERVICE = 18
 DELIVERY_RESOURCES_PER_MIGRATION = 4
@@ -107,45 +93,6 @@ def rules(environment: Environment, service: Service) -> int:
     return sum(1 - (-len(cidrs) // room) for cidrs in (environment.admin_cidrs, environment.test_admin_cidrs))
 
 
-def compute_resources(environment: Environment, services: Sequence[Service]) -> int:
-    """The resources of the Compute stack with these services; at most, as not every option is on."""
-    codedeploy = environment.release.controller == "codedeploy"
-    migrating = sum(each.migrations for each in services)
-    return (
-        COMPUTE_RESOURCES_SHARED
-        + (COMPUTE_RESOURCES_CDN if environment.cdn else 0)
-        + COMPUTE_RESOURCES_PER_MIGRATION * migrating
-        + -(-migrating // SERVICES_PER_POLICY)
-        + (-(-len(services) // SERVICES_PER_POLICY) if codedeploy else 0)
-        + sum(
-            COMPUTE_RESOURCES_PER_SERVICE
-            + rules(environment, each)
-            + (COMPUTE_RESOURCES_PER_CODEDEPLOY if codedeploy else 0)
-            # A policy of the task's role, rules that admit to the endpoints, policies of scaling.
-            + (each.database != "none" or environment.access.exec)
-            + 2 * environment.network.interface_endpoints
-            + (each.scaling.target_memory_percent is not None)
-            + (each.scaling.target_requests_per_target is not None)
-            for each in services
-        )
-    )
-
-
-def compute_outputs(environment: Environment, services: Sequence[Service]) -> int:
-    """The outputs of the Compute stack: what people and commands read, and what the other stacks do."""
-    pipelines = environment.delivery is not None
-    codedeploy = environment.release.controller == "codedeploy"
-    each = (
-        COMPUTE_OUTPUTS_PER_SERVICE
-        + (COMPUTE_OUTPUTS_PER_PIPELINE if pipelines else 0)
-        # The application, and for a pipeline the group.
-        + (codedeploy + (codedeploy and pipelines))
-    )
-    migrating = sum(service.migrations for service in services)
-    shared = COMPUTE_OUTPUTS_SHARED + (COMPUTE_OUTPUTS_CDN if environment.cdn else 0)
-    return shared + each * len(services) + (migrating if pipelines else 0)
-
-
 def delivery_resources(environment: Environment, services: Sequence[Service]) -> int:
     """The resources of the Delivery stack; 0 without pipelines."""
     if environment.delivery is None:
@@ -162,14 +109,6 @@ def delivery_resources(environment: Environment, services: Sequence[Service]) ->
 
 def _tasks(services: Sequence[Service]) -> int:
     return SIDES_OF_A_RELEASE * sum(each.scaling.most_tasks for each in services)
-
-
-def _release_check_bytes(environment: Environment, services: Sequence[Service]) -> int:
-    if environment.release.controller == "rolling":
-        return 0
-    prefix = f"suppliers-{environment.name}-compute"
-    paths = {f"{prefix}-{each.name}": list(each.check_paths) for each in services}
-    return _OTHER_VARIABLES_BYTES + len(json.dumps(paths))
 
 
 def _preparation_bytes(environment: Environment, services: Sequence[Service]) -> int:
@@ -212,16 +151,10 @@ LIMITS: tuple[Limit, ...] = (
         ),
     ),
     Limit(
-        what="resources in the Compute stack",
-        allowed=RESOURCES_PER_STACK,
-        owner="CloudFormation allows",
-        needed=compute_resources,
-    ),
-    Limit(
-        what="outputs of the Compute stack",
-        allowed=OUTPUTS_PER_STACK,
-        owner="CloudFormation allows",
-        needed=compute_outputs,
+        what="rules that let them in to what they share",
+        allowed=RULES_PER_SECURITY_GROUP,
+        owner="a security group has",
+        needed=lambda _, services: _OTHER_GROUP_RULES + len(services),
     ),
     Limit(
         what="resources in the Delivery stack",
@@ -234,12 +167,6 @@ LIMITS: tuple[Limit, ...] = (
         allowed=TASK_DEFINITION_BYTES,
         owner="a task definition holds",
         needed=_preparation_bytes,
-    ),
-    Limit(
-        what="bytes for the paths that a release is checked by",
-        allowed=FUNCTION_VARIABLES_BYTES,
-        owner="the variables of a function hold",
-        needed=_release_check_bytes,
     ),
 )
 
@@ -303,18 +230,33 @@ NAMES: tuple[Name, ...] = (
         page=f"{_AWS}/elasticloadbalancing/latest/APIReference/API_CreateLoadBalancer.html",
     ),
     Name(
+        what="the stack of the service",
+        form="suppliers-{environment}-{service}",
+        pattern=r"[A-Za-z][A-Za-z0-9-]*",
+        longest=128,
+        page=f"{_AWS}/AWSCloudFormation/latest/APIReference/API_CreateStack.html",
+    ),
+    Name(
         what="the family of tasks",
-        form="suppliers-{environment}-compute-{service}-prepare",
+        form="suppliers-{environment}-{service}-prepare",
         pattern=r"[A-Za-z0-9_-]+",
         longest=255,
         page=f"{_AWS}/AmazonECS/latest/APIReference/API_RegisterTaskDefinition.html",
     ),
     Name(
         what="the log group",
-        form="/suppliers-{environment}-compute/{service}",
+        form="/suppliers-{environment}/{service}",
         pattern=r"[.\-_/#A-Za-z0-9]+",
         longest=512,
         page=f"{_AWS}/AmazonCloudWatchLogs/latest/APIReference/API_CreateLogGroup.html",
+    ),
+    Name(
+        what="the application of CodeDeploy",
+        form="suppliers-{environment}.{service}",
+        pattern=r"[A-Za-z0-9._+=,@-]+",
+        longest=100,
+        page=f"{_AWS}/codedeploy/latest/APIReference/API_CreateApplication.html",
+        made=lambda environment, service: environment.release.controller == "codedeploy",
     ),
     Name(
         what="the function that rotates a password",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +13,33 @@ import pytest
 
 import app as platform_app
 import settings
+from ops.templates import merged
 
 ENVIRONMENTS = settings.environment_names()
 
 
 def stacks_of(name: str) -> tuple[str, ...]:
     """The construct ids of an environment's stacks; pipelines are where a section asks for them."""
-    delivery = ("Delivery",) if settings.load(name).delivery else ()
-    return ("Network", "Data", "Compute", *delivery, "Observability")
+    environment = settings.load(name)
+    services = (service.stack_id for service in environment.services)
+    delivery = ("Delivery",) if environment.delivery else ()
+    return ("Network", "Data", "Compute", *services, *delivery, "Observability")
 
 
 Template = Mapping[str, Any]
-Synthesize = Callable[[str], Mapping[str, Template]]
+
+
+class Made(dict[str, Template]):
+    """The templates of an environment by construct id of the stack."""
+
+    @cached_property
+    def platform(self) -> Template:
+        """Compute and the services as one template; logical ids of a service's stack begin with its id."""
+        shared = {"Network", "Data", "Delivery", "Observability"}
+        return merged({stack: template for stack, template in self.items() if stack not in shared})
+
+
+Synthesize = Callable[[str], Made]
 
 
 def built(environment: settings.Environment, folder: Path) -> cdk.App:
@@ -36,10 +51,10 @@ def built(environment: settings.Environment, folder: Path) -> cdk.App:
     return app
 
 
-def synthesize(environment: settings.Environment, folder: Path) -> dict[str, Template]:
+def synthesize(environment: settings.Environment, folder: Path) -> Made:
     """The templates of an environment by construct id."""
     assembly = built(environment, folder).synth()
-    return {stack.stack_name.rpartition("-")[2].capitalize(): stack.template for stack in assembly.stacks}
+    return Made({stack.id: stack.template for stack in assembly.stacks})
 
 
 @pytest.fixture(scope="session")
@@ -47,7 +62,7 @@ def templates(tmp_path_factory: pytest.TempPathFactory) -> Synthesize:
     """The templates of a named environment."""
 
     @cache
-    def of(name: str) -> dict[str, Template]:
+    def of(name: str) -> Made:
         return synthesize(settings.load(name), tmp_path_factory.mktemp(name))
 
     return of

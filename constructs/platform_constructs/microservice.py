@@ -250,10 +250,11 @@ class Microservice(Construct):
         checkout = CfnCondition(
             stack, "Checkout", expression=Fn.condition_equals(released.value_as_string, "")
         )
-        return tuple(
-            Fn.condition_if(checkout.logical_id, ours, theirs.value_as_string).to_string()
-            for ours, theirs in ((image.image_uri, released), (image.version, version))
-        )
+
+        def ours_or(theirs: CfnParameter, ours: str) -> str:
+            return Fn.condition_if(checkout.logical_id, ours, theirs.value_as_string).to_string()
+
+        return ours_or(released, image.image_uri), ours_or(version, image.version)
 
     def add_task_definition(
         self,

@@ -66,7 +66,7 @@ def test_a_bucket_that_may_go_away_is_emptied_first(templates: Synthesize, name:
 
 
 def test_the_load_balancer_stops_writing_logs_before_their_bucket_is_emptied(templates: Synthesize) -> None:
-    compute = templates("dev")["Compute"]
+    compute = templates("dev").platform
     balancer = only(
         {
             logical_id: resource
@@ -102,6 +102,6 @@ def test_a_protected_database_leaves_its_backups_too(templates: Synthesize) -> N
 
 @pytest.mark.parametrize("name", ENVIRONMENTS)
 def test_load_balancers_are_protected_as_their_environment_is(templates: Synthesize, name: str) -> None:
-    balancer = only(of_type(templates(name)["Compute"], "AWS::ElasticLoadBalancingV2::LoadBalancer"))
+    balancer = only(of_type(templates(name).platform, "AWS::ElasticLoadBalancingV2::LoadBalancer"))
     attributes = {each["Key"]: each["Value"] for each in balancer["LoadBalancerAttributes"]}
     assert attributes["deletion_protection.enabled"] == str(settings.load(name).protected).lower()

@@ -1,4 +1,4 @@
-"""Fifteen services in one environment keep every limit of AWS; what does not fit any more is one line."""
+"""As many services as a load balancer has target groups for keep every limit of AWS; what does not fit is one line."""
 
 from __future__ import annotations
 
@@ -24,14 +24,15 @@ from tests.conftest import Template, copy_settings
 from tests.many_services import add_services
 from tests.resources import of_type, only
 
-COUNT = 15
+# Two target groups each, of a hundred; and with pipelines, whose stack is full before.
+COUNT, WITH_PIPELINES = 49, 26
 # What is not read here, in a process of its own: findings of the checks end the synth.
 PROGRAM = """
 import pathlib, sys
-import checks, limits, settings, stacks.compute
+import checks, limits, settings, stacks.service
 from tests.conftest import built
 name, root, folder, checked = sys.argv[1:]
-stacks.compute.ROOT = pathlib.Path(root)
+stacks.service.ROOT = pathlib.Path(root)
 app = built(settings.load(name, pathlib.Path(root)), pathlib.Path(folder))
 if checked == "checked":
     checks.attach(app)
@@ -119,7 +120,7 @@ def test_every_template_is_below_the_limits_of_cloudformation_with_room(made: Ma
 
 def test_the_counts_of_the_settings_are_those_of_the_templates(made: Made) -> None:
     environment, services = made.environment, made.environment.services
-    compute, delivery = made.templates["Compute"], made.templates["Delivery"]
+    compute, delivery = made.templates.platform, made.templates["Delivery"]
     for predicted, found, slack in (
         (limits.compute_resources(environment, services), len(compute["Resources"]), 15),
         (limits.compute_outputs(environment, services), len(compute["Outputs"]), 8),
@@ -139,7 +140,7 @@ def test_a_task_that_prepares_users_keeps_the_limit_of_task_definitions(made: Ma
         for each in limits.LIMITS
         if each.allowed == limits.TASK_DEFINITION_BYTES
     )
-    definitions = of_type(made.templates["Compute"], "AWS::ECS::TaskDefinition").values()
+    definitions = of_type(made.templates.platform, "AWS::ECS::TaskDefinition").values()
     assert max(len(json.dumps(each)) for each in definitions) < needed < limits.TASK_DEFINITION_BYTES
 
 
@@ -153,7 +154,7 @@ def test_security_groups_keep_their_limits(made: Made) -> None:
                 assert len(group.get(f"SecurityGroup{kind}", [])) + COUNT < SECURITY_GROUP_RULES
     assert max(sides.values()) >= COUNT
     assert max(sides.values()) < SECURITY_GROUP_RULES / 2
-    for service in of_type(made.templates["Compute"], "AWS::ECS::Service").values():
+    for service in of_type(made.templates.platform, "AWS::ECS::Service").values():
         groups = service["NetworkConfiguration"]["AwsvpcConfiguration"]["SecurityGroups"]
         assert len(groups) <= SECURITY_GROUPS_PER_INTERFACE
 
@@ -228,7 +229,7 @@ def test_policies_keep_the_limits_of_iam(made: Made) -> None:
 
 def test_what_grows_does_so_by_the_service_and_not_by_its_square(made: Made) -> None:
     """Two kinds of services once were named by all others: in what prepares the database, and in what waits."""
-    template = made.templates["Compute"]
+    template = made.templates.platform
     for definition in of_type(template, "AWS::ECS::TaskDefinition").values():
         assert len(json.dumps(definition)) < 8_000
     for logical_id, resource in template["Resources"].items():

@@ -323,7 +323,7 @@ def test_no_password_is_shown_by_containers_logs_stacks_or_files(checkout: Check
     for kind in (
         "docker inspect ",
         "docker logs ",
-        "/suppliers-local-compute/employee/",
+        "/suppliers-local/employee/",
         ":task-definition/",
         "cdk.out/",
     ):

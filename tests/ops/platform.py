@@ -30,11 +30,11 @@ def group(service: str, side: str) -> str:
 
 
 def ecs_name(service: str) -> str:
-    return f"suppliers-dev-compute-{pascal(service)}Service"
+    return f"suppliers-dev-{service}-Service"
 
 
 def task_definition(service: str, revision: int) -> str:
-    return f"{ECS}:task-definition/suppliers-dev-compute-{service}:{revision}"
+    return f"{ECS}:task-definition/suppliers-dev-{service}:{revision}"
 
 
 @dataclass
@@ -85,7 +85,7 @@ class Platform:
         # Nobody is there, so scaling would take tasks away if there were any more to take.
         self.alarms += [
             {
-                "AlarmName": f"suppliers-dev-compute-{pascal(service)}TaskCountTargetStepsLowerAlarm-1A2B3C4D",
+                "AlarmName": f"suppliers-dev-{service}-ServiceTaskCountTargetStepsLowerAlarm-1A2B3C4D",
                 "StateValue": "ALARM",
                 "AlarmActions": [f"arn:aws:autoscaling:{REGION}:{ACCOUNT}:scalingPolicy:1:resource/ecs/x"],
             }
@@ -178,20 +178,18 @@ class Platform:
                 url = "https://us-east-1.console.aws.amazon.com/cloudwatch/home#dashboards/dashboard/suppliers-dev"
                 return {"DashboardUrl": url}
             case "compute":
-                found = {
+                return {
                     "ApplicationUrl": "http://suppliers-dev.example.com/",
                     "ClusterName": CLUSTER,
                     **{f"{name}ListenerArn": arn for name, arn in LISTENERS.items()},
                 }
-                for service in self.services:
-                    prefix = pascal(service)
-                    found |= {
-                        f"{prefix}ServiceName": ecs_name(service),
-                        f"{prefix}BlueTargetGroupArn": group(service, "blue"),
-                        f"{prefix}GreenTargetGroupArn": group(service, "green"),
-                        f"{prefix}LogGroupName": f"/suppliers-dev-compute/{service}",
-                    }
-                return found
+            case _ if part in self.services:
+                return {
+                    "ServiceName": ecs_name(part),
+                    "BlueTargetGroupArn": group(part, "blue"),
+                    "GreenTargetGroupArn": group(part, "green"),
+                    "LogGroupName": f"/suppliers-dev/{part}",
+                }
             case _:
                 return {}
 
@@ -249,7 +247,7 @@ class Platform:
         if not arn.startswith("arn:"):
             arn = f"{ECS}:task-definition/{arn}:3"
         family, _, revision = arn.rpartition("/")[2].partition(":")
-        service = family.removeprefix("suppliers-dev-compute-").partition("-")[0]
+        service = family.removeprefix("suppliers-dev-").partition("-")[0]
         tag = self.pushed.get(arn)
         return {
             "taskDefinition": {
@@ -266,7 +264,7 @@ class Platform:
                         "logConfiguration": {
                             "logDriver": "awslogs",
                             "options": {
-                                "awslogs-group": f"/suppliers-dev-compute/{service}",
+                                "awslogs-group": f"/suppliers-dev/{service}",
                                 "awslogs-stream-prefix": service,
                             },
                         },

@@ -45,7 +45,7 @@ def test_a_stopped_task_tells_why_and_a_one_off_task_its_family(run: Run) -> Non
     platform = Platform()
     task = platform.task("employee", "f" * 32, "us-east-1a")
     task |= {
-        "group": "family:suppliers-dev-compute-employee-prepare",
+        "group": "family:suppliers-dev-employee-prepare",
         "taskDefinitionArn": task_definition("employee-prepare", 3),
         "lastStatus": "STOPPED",
         "desiredStatus": "STOPPED",
@@ -55,7 +55,7 @@ def test_a_stopped_task_tells_why_and_a_one_off_task_its_family(run: Run) -> Non
     task["containers"][0] |= {"exitCode": 3, "reason": "OutOfMemoryError"}
     platform.tasks.append(task)
     first, *others = json.loads(run(platform.account(), "tasks", "--stopped", "--json").stdout)
-    assert (first["service"], first["family"]) == (None, "suppliers-dev-compute-employee-prepare:3")
+    assert (first["service"], first["family"]) == (None, "suppliers-dev-employee-prepare:3")
     assert first["ended"] == "Essential container in task exited; OutOfMemoryError (exit status 3)"
     assert [row["ended"] for row in others] == [None] * 4
     assert "OutOfMemoryError" in run(platform.account(), "tasks", "--stopped").stdout

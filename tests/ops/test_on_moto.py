@@ -95,7 +95,7 @@ def _deploy() -> dict[str, str]:
     ecs.create_cluster(clusterName="the-cluster")
     for version in ("one", "two"):
         ecs.register_task_definition(
-            family="suppliers-dev-compute-customer",
+            family="suppliers-dev-customer",
             requiresCompatibilities=["FARGATE"],
             networkMode="awsvpc",
             cpu="256",
@@ -112,7 +112,7 @@ def _deploy() -> dict[str, str]:
     ecs.create_service(
         cluster="the-cluster",
         serviceName="the-service",
-        taskDefinition="suppliers-dev-compute-customer:2",
+        taskDefinition="suppliers-dev-customer:2",
         desiredCount=2,
         launchType="FARGATE",
         networkConfiguration={"awsvpcConfiguration": {"subnets": subnets, "securityGroups": []}},
@@ -146,14 +146,14 @@ def _deploy() -> dict[str, str]:
         MinCapacity=2,
         MaxCapacity=4,
     )
-    client("logs").create_log_group(logGroupName="/suppliers-dev-compute/customer")
+    client("logs").create_log_group(logGroupName="/suppliers-dev/customer")
     return {
         "ApplicationUrl": f"http://{balancer['DNSName']}/",
         "ClusterName": "the-cluster",
         "CustomerServiceName": "the-service",
         "CustomerBlueTargetGroupArn": groups["blue"],
         "CustomerGreenTargetGroupArn": groups["green"],
-        "CustomerLogGroupName": "/suppliers-dev-compute/customer",
+        "CustomerLogGroupName": "/suppliers-dev/customer",
         **{f"{name}ListenerArn": arn for name, arn in listeners.items()},
     }
 
@@ -173,7 +173,7 @@ def test_tasks_and_listeners(aws: dict[str, str]) -> None:
     subnet = client("ec2").describe_subnets()["Subnets"][0]["SubnetId"]
     client("ecs").run_task(
         cluster="the-cluster",
-        taskDefinition="suppliers-dev-compute-customer",
+        taskDefinition="suppliers-dev-customer",
         launchType="FARGATE",
         networkConfiguration={"awsvpcConfiguration": {"subnets": [subnet], "securityGroups": []}},
     )
@@ -187,7 +187,7 @@ def test_tasks_and_listeners(aws: dict[str, str]) -> None:
 
 def test_logs(aws: dict[str, str]) -> None:
     logs = client("logs")
-    group = {"logGroupName": "/suppliers-dev-compute/customer"}
+    group = {"logGroupName": "/suppliers-dev/customer"}
     logs.create_log_stream(**group, logStreamName="customer/customer/0123456789")
     now = int(time.time() * 1000)
     logs.put_log_events(

@@ -127,7 +127,7 @@ class Tasks:
         }
 
     def _events(self, asked: Mapping[str, Any]) -> Mapping[str, Any]:
-        assert asked["logGroupName"] == "/suppliers-dev-compute/employee"
+        assert asked["logGroupName"] == "/suppliers-dev/employee"
         assert asked["logStreamName"] == f"employee/employee/{'e' * 32}"
         start = int(asked.get("nextToken", "f/0")[2:])
         if self.looks == 1:

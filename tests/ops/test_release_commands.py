@@ -183,7 +183,7 @@ def test_rollback_with_dry_run_says_what_it_would_do_and_does_nothing(
 ) -> None:
     shown = run(codedeploy.account(Platform()), "rollback", "customer", "--dry-run").stdout
     assert shown == (
-        "would release customer customer-six (suppliers-dev-compute-customer:6, live from 2026-11-20 12:07 UTC) "
+        "would release customer customer-six (suppliers-dev-customer:6, live from 2026-11-20 12:07 UTC) "
         "by CodeDeploy in place of customer-seven\n"
     )
     assert codedeploy.created == []
@@ -218,7 +218,7 @@ def test_rollback_falls_back_to_a_revision_before_and_says_so(run: Run) -> None:
     codedeploy = CodeDeploy()
     codedeploy.add("d-1", None)
     shown = run(codedeploy.account(Platform()), "rollback", "customer", "--dry-run").stdout
-    assert "suppliers-dev-compute-customer:6, the revision before; no release is told of it" in shown
+    assert "suppliers-dev-customer:6, the revision before; no release is told of it" in shown
 
 
 @pytest.mark.parametrize("status", ["Failed", "Stopped"])
@@ -227,7 +227,7 @@ def test_rollback_goes_back_to_the_first_version_past_one_that_failed(run: Run, 
     codedeploy.add("d-1", 6, status)
     codedeploy.add("d-2", 7)
     shown = run(codedeploy.account(Platform()), "rollback", "customer", "--dry-run").stdout
-    assert "suppliers-dev-compute-customer:5, the revision before" in shown
+    assert "suppliers-dev-customer:5, the revision before" in shown
 
 
 def test_there_is_no_way_back_from_the_first_version(run: Run) -> None:

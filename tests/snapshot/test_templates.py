@@ -59,10 +59,10 @@ def test_a_changed_line_of_a_service_changes_its_image_and_no_snapshot(
     dockerfile = project / "services/customer/Dockerfile"
     dockerfile.write_text(dockerfile.read_text() + "# changed\n")
     (project / "services/shared").mkdir()
-    monkeypatch.setattr("stacks.compute.ROOT", project)
+    monkeypatch.setattr("stacks.service.ROOT", project)
     changed = synthesize(settings.load("dev", project), tmp_path / "out")
     before = templates("dev")
-    assert changed["Compute"] != before["Compute"]
+    assert changed.platform != before.platform
     for stack in stacks_of("dev"):
         assert readable(changed[stack]) == readable(before[stack])
 
@@ -70,11 +70,11 @@ def test_a_changed_line_of_a_service_changes_its_image_and_no_snapshot(
 def test_an_image_changes_with_its_own_folder_and_the_shared_one_only(
     project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("stacks.compute.ROOT", project)
+    monkeypatch.setattr("stacks.service.ROOT", project)
     (project / "services/shared").mkdir()
 
     def images(label: str) -> dict[str, str]:
-        compute = synthesize(settings.load("dev", project), tmp_path / label)["Compute"]
+        compute = synthesize(settings.load("dev", project), tmp_path / label).platform
         return {
             definition["Properties"]["ContainerDefinitions"][0]["Name"]: re.findall(
                 r"[0-9a-f]{64}", json.dumps(definition)

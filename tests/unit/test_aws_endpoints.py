@@ -132,7 +132,7 @@ def test_everything_that_calls_an_api_is_admitted_by_its_group_and_nobody_else(
 
 
 def test_tasks_are_started_when_they_are_admitted(closed: Mapping[str, Template]) -> None:
-    template = closed["Compute"]
+    template = closed.platform
     admissions = {
         reference(rule["SourceSecurityGroupId"]): logical_id
         for logical_id, rule in of_type(template, INGRESS).items()

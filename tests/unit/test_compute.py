@@ -51,7 +51,7 @@ def rules_by_priority(template: Mapping[str, Any], listener: str) -> dict[int, A
 def test_containers_run_as_nobody_on_a_read_only_disk_without_capabilities(
     templates: Synthesize, name: str
 ) -> None:
-    definitions = of_type(templates(name)["Compute"], "AWS::ECS::TaskDefinition")
+    definitions = of_type(templates(name).platform, "AWS::ECS::TaskDefinition")
     services = settings.load(name).services
     assert len(definitions) == len(services) + sum(service.migrations for service in services)
     for definition in definitions.values():
@@ -68,7 +68,7 @@ def test_every_task_is_told_whose_telephone_numbers_are_national(project: Path, 
     file = project / "environments/dev.toml"
     file.write_text('phone_region = "DE"\n' + file.read_text())
     definitions = of_type(
-        synthesize(settings.load("dev", project), tmp_path / "out")["Compute"], "AWS::ECS::TaskDefinition"
+        synthesize(settings.load("dev", project), tmp_path / "out").platform, "AWS::ECS::TaskDefinition"
     )
     assert definitions
     for definition in definitions.values():
@@ -77,7 +77,7 @@ def test_every_task_is_told_whose_telephone_numbers_are_national(project: Path, 
 
 @pytest.mark.parametrize("name", ENVIRONMENTS)
 def test_no_secret_is_in_an_environment_variable(templates: Synthesize, name: str) -> None:
-    for definition in of_type(templates(name)["Compute"], "AWS::ECS::TaskDefinition").values():
+    for definition in of_type(templates(name).platform, "AWS::ECS::TaskDefinition").values():
         for variable in container_of(definition)["Environment"]:
             assert "PASSWORD" not in variable["Name"].upper()
             assert "resolve:secretsmanager" not in str(variable["Value"])
@@ -87,7 +87,7 @@ def test_no_secret_is_in_an_environment_variable(templates: Synthesize, name: st
 def test_each_service_is_released_by_the_controller_of_the_environment(
     templates: Synthesize, name: str
 ) -> None:
-    template = templates(name)["Compute"]
+    template = templates(name).platform
     services = of_type(template, "AWS::ECS::Service")
     assert len(services) == len(settings.load(name).services)
     for service in services.values():
@@ -98,21 +98,21 @@ def test_each_service_is_released_by_the_controller_of_the_environment(
 
 @pytest.mark.parametrize("name", ENVIRONMENTS)
 def test_no_service_has_a_count_that_an_update_would_reset(templates: Synthesize, name: str) -> None:
-    for service in of_type(templates(name)["Compute"], "AWS::ECS::Service").values():
+    for service in of_type(templates(name).platform, "AWS::ECS::Service").values():
         assert "DesiredCount" not in service
 
 
 def test_a_codedeploy_service_names_its_family_without_revision(templates: Synthesize) -> None:
     families = {
         service["TaskDefinition"]
-        for service in of_type(templates("dev")["Compute"], "AWS::ECS::Service").values()
+        for service in of_type(templates("dev").platform, "AWS::ECS::Service").values()
     }
-    assert families == {"suppliers-dev-compute-customer", "suppliers-dev-compute-employee"}
+    assert families == {"suppliers-dev-customer", "suppliers-dev-employee"}
 
 
 @pytest.mark.parametrize("name", ENVIRONMENTS)
 def test_every_service_starts_with_its_minimum(templates: Synthesize, name: str) -> None:
-    (lifted,) = of_type(templates(name)["Compute"], "Custom::MinimumTasks").values()
+    (lifted,) = of_type(templates(name).platform, "Custom::MinimumTasks").values()
     assert [each["Minimum"] for each in lifted["Services"]] == [2] * len(settings.load(name).services)
 
 
@@ -121,7 +121,7 @@ def test_every_service_starts_with_its_minimum(templates: Synthesize, name: str)
 def test_rules_of_both_listeners_lead_to_the_blue_group_of_each_service(
     templates: Synthesize, name: str, listener: str
 ) -> None:
-    rules = rules_by_priority(templates(name)["Compute"], listener)
+    rules = rules_by_priority(templates(name).platform, listener)
     services = settings.load(name).services
     closed = {service.priority + 49 for service in services if service.access == "admin"}
     assert set(rules) == {service.priority for service in services} | closed
@@ -136,7 +136,7 @@ def test_rules_of_both_listeners_lead_to_the_blue_group_of_each_service(
 def test_the_administration_is_reached_from_named_networks_only(
     templates: Synthesize, name: str, listener: str
 ) -> None:
-    rules = rules_by_priority(templates(name)["Compute"], listener)
+    rules = rules_by_priority(templates(name).platform, listener)
     conditions = {condition["Field"]: condition for condition in rules[100]["Conditions"]}
     environment = settings.load(name)
     # The check of new tasks reaches the test listener from inside.
@@ -152,7 +152,7 @@ def test_many_networks_are_spread_over_rules_of_five_values(project: Path, tmp_p
     cidrs = [f"203.0.113.{number}/32" for number in range(7)]
     with (project / "environments/dev.toml").open("a") as file:
         file.write(f"[access]\nadmin_cidrs = {cidrs}\n")
-    template = synthesize(settings.load("dev", project), tmp_path / "out")["Compute"]
+    template = synthesize(settings.load("dev", project), tmp_path / "out").platform
     rules = rules_by_priority(template, "Production")
     assert set(rules) == {100, 101, 102, 149, 200}
     reached: list[str] = []
@@ -171,7 +171,7 @@ def test_many_networks_are_spread_over_rules_of_five_values(project: Path, tmp_p
 
 @pytest.mark.parametrize("name", ENVIRONMENTS)
 def test_the_test_listener_is_closed_to_the_world(templates: Synthesize, name: str) -> None:
-    template = templates(name)["Compute"]
+    template = templates(name).platform
     (group,) = (
         resource["Properties"]
         for resource in by_path(template, "/Entrance/SecurityGroup").values()
@@ -186,7 +186,7 @@ def test_the_test_listener_is_closed_to_the_world(templates: Synthesize, name: s
 
 
 def test_with_a_domain_everything_is_https_and_port_80_redirects(templates: Synthesize) -> None:
-    template = templates("prod")["Compute"]
+    template = templates("prod").platform
     listeners = {
         each["Port"]: each for each in of_type(template, "AWS::ElasticLoadBalancingV2::Listener").values()
     }
@@ -203,7 +203,7 @@ def test_with_a_domain_everything_is_https_and_port_80_redirects(templates: Synt
 
 @pytest.mark.parametrize("name", ENVIRONMENTS)
 def test_the_load_balancer_is_hardened(templates: Synthesize, name: str) -> None:
-    balancer = only(of_type(templates(name)["Compute"], "AWS::ElasticLoadBalancingV2::LoadBalancer"))
+    balancer = only(of_type(templates(name).platform, "AWS::ElasticLoadBalancingV2::LoadBalancer"))
     attributes = {each["Key"]: each["Value"] for each in balancer["LoadBalancerAttributes"]}
     assert attributes["routing.http.drop_invalid_header_fields.enabled"] == "true"
     assert attributes["routing.http.desync_mitigation_mode"] == "strictest"
@@ -223,7 +223,7 @@ async def headers_of_a_page() -> httpx.Headers:
 def test_every_answer_of_the_load_balancer_carries_the_headers_of_the_pages(
     templates: Synthesize, name: str
 ) -> None:
-    listeners = of_type(templates(name)["Compute"], "AWS::ElasticLoadBalancingV2::Listener").values()
+    listeners = of_type(templates(name).platform, "AWS::ElasticLoadBalancingV2::Listener").values()
     pages = asyncio.run(headers_of_a_page())
     for listener in listeners:
         attributes = {each["Key"]: each["Value"] for each in listener["ListenerAttributes"]}
@@ -242,13 +242,13 @@ def test_every_answer_of_the_load_balancer_carries_the_headers_of_the_pages(
 def test_the_outputs_say_whether_requests_are_protected_on_their_way(
     templates: Synthesize, name: str
 ) -> None:
-    said = templates(name)["Compute"]["Outputs"]["Transport"]["Value"]
+    said = templates(name).platform["Outputs"]["Transport"]["Value"]
     assert said.startswith("HTTPS only" if settings.load(name).tls else "plain HTTP: everybody on the way")
 
 
 @pytest.mark.parametrize("name", ENVIRONMENTS)
 def test_scaling_follows_the_manifest_and_only_one_policy_shrinks(templates: Synthesize, name: str) -> None:
-    template = templates(name)["Compute"]
+    template = templates(name).platform
     for target in of_type(template, "AWS::ApplicationAutoScaling::ScalableTarget").values():
         assert (target["MinCapacity"], target["MaxCapacity"]) == (2, 4)
     tracking: list[Any] = []
@@ -282,7 +282,7 @@ def test_scaling_follows_the_manifest_and_only_one_policy_shrinks(templates: Syn
 def test_requests_a_task_are_those_of_both_target_groups(project: Path, tmp_path: Path) -> None:
     with (project / "services/customer/service.toml").open("a") as file:
         file.write("target_requests_per_target = 600\ntarget_memory_percent = 80\n")
-    template = synthesize(settings.load("dev", project), tmp_path / "out")["Compute"]
+    template = synthesize(settings.load("dev", project), tmp_path / "out").platform
     tracked = {
         policy["TargetTrackingScalingPolicyConfiguration"]["TargetValue"]: policy[
             "TargetTrackingScalingPolicyConfiguration"
@@ -327,7 +327,7 @@ def test_a_schedule_changes_the_bounds_at_its_start_and_back_at_its_end(
             'time_zone = "Europe/Berlin"\nmin_tasks = 1\nmax_tasks = 2\n'
             '[[scaling.schedules]]\nname = "sale"\ncron = "0 9 24 11 ? 2026"\nmin_tasks = 4\nmax_tasks = 8\n'
         )
-    template = synthesize(settings.load("dev", project), tmp_path / "out")["Compute"]
+    template = synthesize(settings.load("dev", project), tmp_path / "out").platform
     (actions,) = (
         target["ScheduledActions"]
         for target in of_type(template, "AWS::ApplicationAutoScaling::ScalableTarget").values()
@@ -352,7 +352,7 @@ def test_a_schedule_changes_the_bounds_at_its_start_and_back_at_its_end(
 def test_the_minimum_runs_on_demand_and_a_share_of_the_rest_on_spot(project: Path, tmp_path: Path) -> None:
     manifest = project / "services/customer/service.toml"
     manifest.write_text("spot_percent = 60\n" + manifest.read_text())
-    template = synthesize(with_controller(project, "ecs"), tmp_path / "out")["Compute"]
+    template = synthesize(with_controller(project, "ecs"), tmp_path / "out").platform
     services = of_type(template, "AWS::ECS::Service")
     strategies = {
         each["LoadBalancers"][0]["ContainerName"]: each.get("CapacityProviderStrategy")
@@ -374,7 +374,7 @@ def test_tasks_are_kept_spread_over_the_zones_where_the_controller_lets_us_say_s
     templates: Synthesize, name: str
 ) -> None:
     expected = None if CONTROLLERS[name] == "CODE_DEPLOY" else "ENABLED"
-    for service in of_type(templates(name)["Compute"], "AWS::ECS::Service").values():
+    for service in of_type(templates(name).platform, "AWS::ECS::Service").values():
         assert service.get("AvailabilityZoneRebalancing") == expected
 
 
@@ -382,7 +382,7 @@ def test_tasks_are_kept_spread_over_the_zones_where_the_controller_lets_us_say_s
 def test_new_tasks_are_checked_from_inside_before_traffic_moves(
     project: Path, tmp_path: Path, controller: str
 ) -> None:
-    template = synthesize(with_controller(project, controller), tmp_path / "out")["Compute"]
+    template = synthesize(with_controller(project, controller), tmp_path / "out").platform
     (function,) = (
         resource["Properties"]
         for resource in by_path(template, "/ReleaseCheck/Function").values()
@@ -390,7 +390,7 @@ def test_new_tasks_are_checked_from_inside_before_traffic_moves(
     )
     assert function["VpcConfig"]["SubnetIds"]
     paths = json.loads(function["Environment"]["Variables"]["PATHS"])
-    assert paths["suppliers-dev-compute-customer"] == ["/", "/suppliers", "/api/suppliers"]
+    assert paths["suppliers-dev-customer"] == ["/", "/suppliers", "/api/suppliers"]
     families = {each["Family"] for each in of_type(template, "AWS::ECS::TaskDefinition").values()}
     assert set(paths) <= families
     if controller == "ecs":
@@ -408,7 +408,7 @@ def test_new_tasks_are_checked_from_inside_before_traffic_moves(
 def test_native_releases_shift_weights_between_the_pair(
     project: Path, tmp_path: Path, strategy: str, expected: str
 ) -> None:
-    template = synthesize(with_controller(project, "ecs", strategy), tmp_path / "out")["Compute"]
+    template = synthesize(with_controller(project, "ecs", strategy), tmp_path / "out").platform
     for service in of_type(template, "AWS::ECS::Service").values():
         configuration = service["DeploymentConfiguration"]
         assert configuration["Strategy"] == expected
@@ -427,8 +427,8 @@ def test_native_releases_shift_weights_between_the_pair(
 def test_the_database_is_prepared_before_a_service_that_uses_it_changes(
     templates: Synthesize, name: str
 ) -> None:
-    resources = templates(name)["Compute"]["Resources"]
-    preparations = of_type(templates(name)["Compute"], "Custom::OneOffTask")
+    resources = templates(name).platform["Resources"]
+    preparations = of_type(templates(name).platform, "Custom::OneOffTask")
     assert len(preparations) == sum(service.migrations for service in settings.load(name).services)
     made = settings.load(name).compute
     for service in made.services:
@@ -449,7 +449,7 @@ def test_the_database_is_prepared_before_a_service_that_uses_it_changes(
 
 @pytest.mark.parametrize("name", ENVIRONMENTS)
 def test_a_service_reads_its_own_credentials_only(templates: Synthesize, name: str) -> None:
-    template = templates(name)["Compute"]
+    template = templates(name).platform
     for service in ("Customer", "Employee"):
         policies = [
             resource["Properties"]["PolicyDocument"]["Statement"]
@@ -467,7 +467,7 @@ def test_a_service_reads_its_own_credentials_only(templates: Synthesize, name: s
 def test_whoever_reads_credentials_may_decrypt_them_and_nothing_else(
     templates: Synthesize, name: str
 ) -> None:
-    template = templates(name)["Compute"]
+    template = templates(name).platform
     readers = 0
     for kind in ("AWS::IAM::Policy", "AWS::IAM::ManagedPolicy"):
         for policy in of_type(template, kind).values():
@@ -492,9 +492,9 @@ def test_a_folder_below_services_becomes_a_whole_microservice(
     folder.mkdir()
     (folder / "Dockerfile").write_text("FROM scratch\n")
     (folder / "service.toml").write_text('path_patterns = ["/roasters/*"]\npriority = 150\n')
-    monkeypatch.setattr("stacks.compute.ROOT", project)
+    monkeypatch.setattr("stacks.service.ROOT", project)
     found = synthesize(settings.load("dev", project), tmp_path / "out")
-    ours = [each["Type"] for each in by_path(found["Compute"], "Compute/Roasters").values()]
+    ours = [each["Type"] for each in by_path(found.platform, "Compute/Roasters").values()]
     assert ours.count("AWS::ElasticLoadBalancingV2::TargetGroup") == 2
     assert ours.count("AWS::ElasticLoadBalancingV2::ListenerRule") == 2
     for expected in ("AWS::ECS::Service", "AWS::ECS::TaskDefinition", "AWS::CodeDeploy::DeploymentGroup"):
@@ -507,13 +507,13 @@ def test_a_shell_inside_the_tasks_is_off_unless_an_environment_asks_for_it(
     templates: Synthesize, project: Path, tmp_path: Path
 ) -> None:
     for name in ENVIRONMENTS:
-        compute = templates(name)["Compute"]
+        compute = templates(name).platform
         for service in of_type(compute, "AWS::ECS::Service").values():
             assert "EnableExecuteCommand" not in service
         assert "ssmmessages" not in json.dumps(compute)
     file = project / "environments/dev.toml"
     file.write_text(file.read_text() + "\n[access]\nexec = true\n")
-    compute = synthesize(settings.load("dev", project), tmp_path / "out")["Compute"]
+    compute = synthesize(settings.load("dev", project), tmp_path / "out").platform
     for service in of_type(compute, "AWS::ECS::Service").values():
         assert service["EnableExecuteCommand"] is True
     mounted = {
@@ -524,7 +524,7 @@ def test_a_shell_inside_the_tasks_is_off_unless_an_environment_asks_for_it(
     }
     # One-off tasks are no services: nobody looks into them.
     assert mounted == {
-        "suppliers-dev-compute-customer": ["/var/lib/amazon", "/var/log/amazon"],
-        "suppliers-dev-compute-employee": ["/var/lib/amazon", "/var/log/amazon"],
-        "suppliers-dev-compute-employee-prepare": [],
+        "suppliers-dev-customer": ["/var/lib/amazon", "/var/log/amazon"],
+        "suppliers-dev-employee": ["/var/lib/amazon", "/var/log/amazon"],
+        "suppliers-dev-employee-prepare": [],
     }

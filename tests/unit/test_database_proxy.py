@@ -83,7 +83,7 @@ def definitions(compute: Template, *, preparing: bool) -> dict[str, Any]:
 def test_there_is_no_proxy_unless_it_is_asked_for(templates: Synthesize, name: str) -> None:
     assert not settings.load(name).database.proxy
     assert not of_type(templates(name)["Data"], PROXY)
-    assert "DB_PROXY" not in json.dumps(templates(name)["Compute"])
+    assert "DB_PROXY" not in json.dumps(templates(name).platform)
 
 
 def test_the_proxy_signs_in_as_the_users_of_services_alone_and_over_tls_only(data: Template) -> None:
@@ -117,7 +117,7 @@ def test_the_proxys_role_reads_just_these_secrets(data: Template) -> None:
 
 
 def test_services_reach_the_proxy_only_and_preparations_the_database(behind: Mapping[str, Template]) -> None:
-    data, compute = behind["Data"], behind["Compute"]
+    data, compute = behind["Data"], behind.platform
     proxy, clients = (
         group(data, "The proxy of the database"),
         group(data, "Clients of the proxy of the database"),
@@ -145,7 +145,7 @@ def test_services_reach_the_proxy_only_and_preparations_the_database(behind: Map
 def test_services_connect_to_the_proxy_and_preparations_to_the_database(
     behind: Mapping[str, Template],
 ) -> None:
-    compute = behind["Compute"]
+    compute = behind.platform
     for definition in definitions(compute, preparing=False).values():
         found = environment_of(definition)
         assert refers_to(found["DB_HOST"], only_output(behind["Data"], "Endpoint", PROXY))
@@ -224,7 +224,7 @@ def test_readers_go_to_a_replica_directly_and_write_nowhere(tmp_path: Path) -> N
     environment = settings.load("dev")
     database = environment.database.model_copy(update={"proxy": True, "read_replicas": 1})
     found = synthesize(environment.model_copy(update={"database": database}), tmp_path)
-    data, compute = found["Data"], found["Compute"]
+    data, compute = found["Data"], found.platform
     # A proxy has one target, and never a replica.
     (target,) = only(of_type(data, "AWS::RDS::DBProxyTargetGroup"))["DBInstanceIdentifiers"]
     assert "Replica" not in target["Ref"]

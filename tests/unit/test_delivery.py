@@ -454,7 +454,7 @@ def test_waiting_approvals_are_told_on_the_topic_of_all_alarms_where_there_are_a
 
 
 def test_compute_does_not_need_delivery(templates: Synthesize) -> None:
-    assert "suppliers-dev-delivery" not in json.dumps(templates("dev")["Compute"])
+    assert "suppliers-dev-delivery" not in json.dumps(templates("dev").platform)
 
 
 def test_the_build_does_what_the_plan_says_and_stops_at_the_first_failure(

@@ -76,12 +76,12 @@ def case(
 ) -> Case:
     name = request.param
     if name in BEHIND_CLOUDFRONT:
-        compute = cdn.templates(BEHIND_CLOUDFRONT[name])["Compute"]
+        compute = cdn.templates(BEHIND_CLOUDFRONT[name]).platform
         function = ViewerFunction(only(of_type(compute, "AWS::CloudFront::Function"))["FunctionCode"])
         return Case(name, compute, function)
     if name in ("dev", "prod"):
-        return Case(name, templates(name)["Compute"])
-    return Case(name, synthesize(environment_of(name), tmp_path_factory.mktemp("case"))["Compute"])
+        return Case(name, templates(name).platform)
+    return Case(name, synthesize(environment_of(name), tmp_path_factory.mktemp("case")).platform)
 
 
 def inside(address: str, networks: Iterable[str]) -> bool:
@@ -182,7 +182,7 @@ def test_paths_are_cleaned_up_as_a_load_balancer_might(path: str, clean: str) ->
 
 
 def test_a_rule_without_its_networks_would_be_found(templates: Synthesize) -> None:
-    case = Case("prod", templates("prod")["Compute"])
+    case = Case("prod", templates("prod").platform)
     assert case.production.decide("/admin", "8.8.8.8").groups == frozenset()
     open_rules = [
         {**rule, "Conditions": [each for each in rule.get("Conditions", ()) if each["Field"] != "source-ip"]}

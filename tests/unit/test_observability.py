@@ -389,7 +389,7 @@ def test_a_release_is_taken_back_by_alarms_that_customers_affected_is_made_of(
 ) -> None:
     found_templates = templates("prod")
     composite = only(of_type(found_templates["Observability"], "AWS::CloudWatch::CompositeAlarm"))
-    compute = found_templates["Compute"]
+    compute = found_templates.platform
     groups = of_type(compute, "AWS::CodeDeploy::DeploymentGroup")
     assert len(groups) == 2
     for group in groups.values():
@@ -432,7 +432,7 @@ def test_the_budget_counts_one_environment_and_tells_before_it_is_spent(template
 
 
 def test_a_web_acl_that_blocks_is_told_by_the_name_its_metrics_have(templates: Synthesize) -> None:
-    acl = only(of_type(templates("prod")["Compute"], "AWS::WAFv2::WebACL"))
+    acl = only(of_type(templates("prod").platform, "AWS::WAFv2::WebACL"))
     alarm = only(by_path(templates("prod")["Observability"], "EntranceAlarms/WafBlockingSpike/"))
     (metric,) = metrics_of_alarm(templates("prod"), "Observability", alarm["Properties"])
     assert metric.dimension("WebACL") == acl["VisibilityConfig"]["MetricName"]
@@ -481,7 +481,7 @@ def test_the_dashboard_draws_what_the_services_measure_under_the_names_they_use(
     (dimensions,) = embedded["Dimensions"]
     containers = [
         {each["Name"]: each["Value"] for each in container["Environment"]}
-        for definition in of_type(templates(name)["Compute"], "AWS::ECS::TaskDefinition").values()
+        for definition in of_type(templates(name).platform, "AWS::ECS::TaskDefinition").values()
         for container in definition["ContainerDefinitions"]
     ]
     emitted = {(each["ENVIRONMENT"], each["SERVICE_NAME"]) for each in containers}

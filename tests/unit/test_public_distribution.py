@@ -34,7 +34,7 @@ def case(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def compute(case: str) -> Template:
-    return cdn.templates(case)["Compute"]
+    return cdn.templates(case).platform
 
 
 def config(compute: Template) -> Any:
@@ -49,7 +49,7 @@ def behaviors(compute: Template) -> list[Any]:
 @pytest.mark.parametrize("name", ENVIRONMENTS)
 def test_only_an_environment_with_the_section_has_a_distribution(templates: Synthesize, name: str) -> None:
     assert settings.load(name).cdn is None
-    assert not of_type(templates(name)["Compute"], DISTRIBUTION)
+    assert not of_type(templates(name).platform, DISTRIBUTION)
 
 
 def test_every_request_is_by_https_and_passes_the_function(compute: Template) -> None:

@@ -17,7 +17,7 @@ import settings
 SOURCE = settings.ROOT / "constructs/platform_constructs/handlers/release_check/index.py"
 HOST = "suppliers.example.com"
 NEW = "f" * 64
-TASK_DEFINITION = "arn:aws:ecs:us-east-1:000000000000:task-definition/suppliers-dev-compute-customer:8"
+TASK_DEFINITION = "arn:aws:ecs:us-east-1:000000000000:task-definition/suppliers-dev-customer:8"
 CODEDEPLOY_EVENT = {"DeploymentId": "d-1", "LifecycleEventHookExecutionId": "hook-1"}
 ECS_EVENT = {
     "lifecycleStage": "POST_TEST_TRAFFIC_SHIFT",
@@ -61,7 +61,7 @@ class Aws:
         assert request == {"taskDefinition": TASK_DEFINITION}
         containers = [{"name": "customer", "image": self.image, "dockerLabels": {"version": self.label}}]
         return {
-            "taskDefinition": {"family": "suppliers-dev-compute-customer", "containerDefinitions": containers}
+            "taskDefinition": {"family": "suppliers-dev-customer", "containerDefinitions": containers}
         }
 
     def describe_network_interfaces(self, **request: Any) -> Any:
@@ -110,7 +110,7 @@ def check(monkeypatch: pytest.MonkeyPatch, site: tuple[int, Any]) -> tuple[Modul
         "SCHEME": "http",
         "HOST": HOST,
         "PORT": str(site[0]),
-        "PATHS": json.dumps({"suppliers-dev-compute-customer": ["/", "/suppliers"]}),
+        "PATHS": json.dumps({"suppliers-dev-customer": ["/", "/suppliers"]}),
     }.items():
         monkeypatch.setenv(name, value)
     return module, aws
@@ -189,7 +189,7 @@ def test_what_is_not_known_stops_the_release(
     module, aws = check
     monkeypatch.setenv("PATHS", "{}")
     assert (
-        module.handler(ECS_EVENT, None)["reason"] == "nothing is known about suppliers-dev-compute-customer"
+        module.handler(ECS_EVENT, None)["reason"] == "nothing is known about suppliers-dev-customer"
     )
     aws.task_sets = aws.task_sets[:1]
     module.handler(CODEDEPLOY_EVENT, None)
@@ -200,5 +200,5 @@ def test_a_service_without_paths_of_its_own_to_ask_passes_by_its_health_check_al
     check: tuple[ModuleType, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     module, _ = check
-    monkeypatch.setenv("PATHS", '{"suppliers-dev-compute-customer": []}')
+    monkeypatch.setenv("PATHS", '{"suppliers-dev-customer": []}')
     assert module.handler(ECS_EVENT, None) == {"hookStatus": "SUCCEEDED", "reason": ""}

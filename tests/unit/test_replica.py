@@ -35,7 +35,7 @@ def instance_and_replica(templates: Mapping[str, Template]) -> tuple[dict[str, A
 def variables(templates: Mapping[str, Template], service: str) -> dict[str, Any]:
     (container,) = (
         container
-        for definition in of_type(templates["Compute"], "AWS::ECS::TaskDefinition").values()
+        for definition in of_type(templates.platform, "AWS::ECS::TaskDefinition").values()
         for container in definition["ContainerDefinitions"]
         if container["Name"] == service and "Command" not in container
     )

@@ -33,7 +33,7 @@ def addresses(rule: Mapping[str, Any]) -> set[str]:
 def test_only_the_load_balancer_is_reached_from_addresses(templates: Synthesize, name: str) -> None:
     found = list(rules(templates(name), "Ingress"))
     assert {group for group, rule in found if addresses(rule)} == {
-        next(f"Compute/{each}" for each in of_type(templates(name)["Compute"], GROUP) if "Entrance" in each)
+        next(f"Compute/{each}" for each in of_type(templates(name).platform, GROUP) if "Entrance" in each)
     }
     for group, rule in found:
         assert addresses(rule) or rule["SourceSecurityGroupId"], group

@@ -151,7 +151,7 @@ def test_tasks_are_told_where_it_is_and_who_they_are(cached: Mapping[str, Templa
     for name in ("customer", "employee"):
         (definition,) = [
             each
-            for each in of_type(cached["Compute"], "AWS::ECS::TaskDefinition").values()
+            for each in of_type(cached.platform, "AWS::ECS::TaskDefinition").values()
             if each["Family"].endswith(f"-{name}")
         ]
         (container,) = definition["ContainerDefinitions"]
@@ -164,7 +164,7 @@ def test_tasks_are_told_where_it_is_and_who_they_are(cached: Mapping[str, Templa
 
 
 def test_the_task_that_prepares_the_database_knows_nothing_of_it(cached: Mapping[str, Template]) -> None:
-    for definition in of_type(cached["Compute"], "AWS::ECS::TaskDefinition").values():
+    for definition in of_type(cached.platform, "AWS::ECS::TaskDefinition").values():
         if definition["Family"].endswith("prepare"):
             assert "CACHE_" not in json.dumps(definition)
 

@@ -51,9 +51,9 @@ def released(
 ) -> tuple[str, Template]:
     """A controller and the Compute template of dev with it."""
     if settings.load("dev").release.controller == request.param:
-        return request.param, templates("dev")["Compute"]
+        return request.param, templates("dev").platform
     environment = with_controller(settings.load("dev"), request.param)
-    return request.param, synthesize(environment, tmp_path_factory.mktemp(request.param))["Compute"]
+    return request.param, synthesize(environment, tmp_path_factory.mktemp(request.param)).platform
 
 
 def actions(pair: tuple[str, str] | None, *, weighted: bool) -> list[dict[str, Any]]:
@@ -90,7 +90,7 @@ def assert_pinned(template: Template, *, weighted: bool) -> None:
 @pytest.mark.parametrize("name", ENVIRONMENTS)
 def test_rules_keep_their_logical_ids_priorities_and_actions(templates: Synthesize, name: str) -> None:
     weighted = settings.load(name).release.controller == "ecs"
-    assert_pinned(templates(name)["Compute"], weighted=weighted)
+    assert_pinned(templates(name).platform, weighted=weighted)
 
 
 def test_every_controller_has_the_same_rules_and_only_the_form_of_the_forward_differs(
@@ -102,7 +102,7 @@ def test_every_controller_has_the_same_rules_and_only_the_form_of_the_forward_di
 
 @pytest.mark.parametrize("name", ENVIRONMENTS)
 def test_no_service_pins_its_number_of_tasks(templates: Synthesize, name: str) -> None:
-    for service in of_type(templates(name)["Compute"], SERVICE).values():
+    for service in of_type(templates(name).platform, SERVICE).values():
         assert "DesiredCount" not in service
 
 
@@ -116,8 +116,8 @@ def test_a_codedeploy_service_refers_to_no_revision_of_its_tasks(released: tuple
             # CloudFormation cannot move such a service to another revision, not even to the one it has.
             assert referred == set()
             assert service["TaskDefinition"] in {
-                "suppliers-dev-compute-customer",
-                "suppliers-dev-compute-employee",
+                "suppliers-dev-customer",
+                "suppliers-dev-employee",
             }
         else:
             assert len(referred) == 1
@@ -131,9 +131,9 @@ def test_new_code_changes_no_rule_no_target_group_no_listener_and_no_service(
         dockerfile = project / "services" / service / "Dockerfile"
         dockerfile.write_text(dockerfile.read_text() + "# changed\n")
     (project / "services/shared").mkdir()
-    monkeypatch.setattr("stacks.compute.ROOT", project)
+    monkeypatch.setattr("stacks.service.ROOT", project)
     environment = with_controller(settings.load("dev", project), controller)
-    after = synthesize(environment, tmp_path / "out")["Compute"]
+    after = synthesize(environment, tmp_path / "out").platform
     images = [
         {
             definition["ContainerDefinitions"][0]["Name"]: json.dumps(definition["ContainerDefinitions"])

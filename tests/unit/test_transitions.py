@@ -107,8 +107,8 @@ def said(transition: Transition, folder: Path) -> list[str]:
     artifact = {"properties": {"templateFile": "Compute.template.json", "stackName": "suppliers-dev-compute"}}
     (folder / "manifest.json").write_text(json.dumps({"artifacts": {"Compute": artifact}}))
     file = folder / "Compute.template.json"
-    file.write_text(json.dumps(transition.after["Compute"]))
-    plan = guard.check(Recorded(template=transition.before["Compute"], live={}), settings.load("dev"), file)
+    file.write_text(json.dumps(transition.after.platform))
+    plan = guard.check(Recorded(template=transition.before.platform, live={}), settings.load("dev"), file)
     lines = [*plan.switches, *(str(each) for each in plan.findings if each.problem), *transition.lost()]
     # Whatever is refused is not deployed, so its names do not matter.
     return lines if plan.switches else lines + transition.taken_names()

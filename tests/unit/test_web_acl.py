@@ -17,12 +17,12 @@ LOGGING, LOG_GROUP = "AWS::WAFv2::LoggingConfiguration", "AWS::Logs::LogGroup"
 
 @pytest.fixture
 def resources(templates: Synthesize) -> Any:
-    return templates("prod")["Compute"]
+    return templates("prod").platform
 
 
 @pytest.mark.parametrize("name", ENVIRONMENTS)
 def test_only_an_environment_with_the_section_has_a_web_acl(templates: Synthesize, name: str) -> None:
-    acls = of_type(templates(name)["Compute"], ACL)
+    acls = of_type(templates(name).platform, ACL)
     assert len(acls) == (1 if settings.load(name).waf else 0)
 
 
@@ -52,7 +52,7 @@ def test_what_the_settings_name_is_only_counted(project: Path, tmp_path: Path) -
     file = project / "environments/prod.toml"
     named = '["RateLimit", "SqlInjection", "Common/SizeRestrictions_BODY", "Common/GenericRFI_BODY"]'
     file.write_text(file.read_text().replace("[waf]", f"[waf]\ncount_rules = {named}"))
-    template = synthesize(settings.load("prod", project), tmp_path / "out")["Compute"]
+    template = synthesize(settings.load("prod", project), tmp_path / "out").platform
     rules = {rule["Name"]: rule for rule in only(of_type(template, ACL))["Rules"]}
     assert rules["RateLimit"]["Action"] == {"Count": {}}
     assert rules["SqlInjection"]["OverrideAction"] == {"Count": {}}

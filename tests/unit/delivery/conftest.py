@@ -20,7 +20,7 @@ VARIABLES = {
     "REPOSITORY_URI": REPOSITORY,
     "CLUSTER": "suppliers",
     "ECS_SERVICE": "customer-service",
-    "FAMILY": "suppliers-dev-compute-customer",
+    "FAMILY": "suppliers-dev-customer",
 }
 
 
@@ -47,7 +47,7 @@ def definition(image: str, *, label: str | None = None, revision: int = 7) -> di
         "logConfiguration": {
             "logDriver": "awslogs",
             "options": {
-                "awslogs-group": "/suppliers-dev-compute/customer",
+                "awslogs-group": "/suppliers-dev/customer",
                 "awslogs-region": "us-east-1",
                 "awslogs-stream-prefix": "customer",
                 "mode": "non-blocking",
@@ -59,9 +59,9 @@ def definition(image: str, *, label: str | None = None, revision: int = 7) -> di
     if label is not None:
         container["dockerLabels"] = {"version": label}
     return {
-        "taskDefinitionArn": f"{arn}/suppliers-dev-compute-customer:{revision}",
+        "taskDefinitionArn": f"{arn}/suppliers-dev-customer:{revision}",
         "containerDefinitions": [container],
-        "family": "suppliers-dev-compute-customer",
+        "family": "suppliers-dev-customer",
         "taskRoleArn": "arn:aws:iam::000000000000:role/task",
         "executionRoleArn": "arn:aws:iam::000000000000:role/execution",
         "networkMode": "awsvpc",

@@ -79,7 +79,7 @@ def test_what_codedeploy_registers_is_the_live_task_with_the_new_image(
         assert main(["write"], {**VARIABLES, "VERSION": version}, boto3.client) == 0
         registered = ecs.register_task_definition(**json.loads(Path("release/taskdef.json").read_text()))
     after = registered["taskDefinition"]
-    assert (after["family"], after["revision"]) == ("suppliers-dev-compute-customer", 2)
+    assert (after["family"], after["revision"]) == ("suppliers-dev-customer", 2)
     assert after["containerDefinitions"][0]["image"] == f"{REPOSITORY}:{version}"
     assert after["executionRoleArn"] == first["executionRoleArn"]
 

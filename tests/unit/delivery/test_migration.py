@@ -15,10 +15,10 @@ TASK = "arn:aws:ecs:us-east-1:000000000000:task/suppliers/0123456789abcdef"
 VARIABLES = {
     "SERVICE": "customer",
     "CLUSTER": "suppliers",
-    "PREPARE_FAMILY": "suppliers-dev-compute-customer-prepare",
+    "PREPARE_FAMILY": "suppliers-dev-customer-prepare",
     "SUBNETS": "subnet-1,subnet-2",
     "SECURITY_GROUPS": "sg-1,sg-2",
-    "LOG_GROUP": "/suppliers-dev-compute/customer",
+    "LOG_GROUP": "/suppliers-dev/customer",
     "LOG_PREFIX": "customer",
     "IMAGE": f"{REPOSITORY}:{NEW}",
     "VERSION": NEW,
@@ -48,7 +48,7 @@ class Cluster(Ecs):
 
 class Logs:
     def get_log_events(self, **request: Any) -> dict[str, Any]:
-        assert request["logGroupName"] == "/suppliers-dev-compute/customer"
+        assert request["logGroupName"] == "/suppliers-dev/customer"
         return {"events": [{"message": "column phone is missing"}]}
 
 
@@ -67,7 +67,7 @@ def test_the_new_image_prepares_the_database_in_the_services_network(
     assert container["image"] == VARIABLES["IMAGE"]
     assert container["command"] == ["python", "-m", "directory.prepare"]
     (request,) = cluster.ran
-    assert request["taskDefinition"] == arn == "suppliers-dev-compute-customer-prepare:9"
+    assert request["taskDefinition"] == arn == "suppliers-dev-customer-prepare:9"
     network = request["networkConfiguration"]["awsvpcConfiguration"]
     assert network["subnets"] == ["subnet-1", "subnet-2"]
     assert network["securityGroups"] == ["sg-1", "sg-2"]

@@ -99,16 +99,16 @@ def kept(name: str, kind: str = "AWS::Logs::LogGroup", key: str = "LogGroupName"
 
 
 def test_what_an_environment_left_keeps_a_new_one_from_succeeding_and_is_told_with_what_frees_it() -> None:
-    there = {"logs.describe_log_groups": {"logGroups": [{"logGroupName": "/suppliers-dev-compute/customer"}]}}
+    there = {"logs.describe_log_groups": {"logGroups": [{"logGroupName": "/suppliers-dev/customer"}]}}
     account = Account(answers={**stacks(), **there})
-    found = names.taken(account, DEV, kept("/suppliers-dev-compute/customer"))
+    found = names.taken(account, DEV, kept("/suppliers-dev/customer"))
     with pytest.raises(OpsError) as raised:
         names.refuse(found, DEV)
     (line,) = str(raised.value).splitlines()
-    assert "/suppliers-dev-compute/customer exists already." in line
-    assert "aws logs delete-log-group --log-group-name /suppliers-dev-compute/customer" in line
+    assert "/suppliers-dev/customer exists already." in line
+    assert "aws logs delete-log-group --log-group-name /suppliers-dev/customer" in line
     assert "--import-existing-resources" in line
-    assert names.taken(account, DEV, kept("/suppliers-dev-compute/employee")) == []
+    assert names.taken(account, DEV, kept("/suppliers-dev/employee")) == []
 
 
 def test_the_repository_of_another_environment_is_used_and_not_made_again() -> None:

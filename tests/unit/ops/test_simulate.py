@@ -20,7 +20,7 @@ DOCUMENTED = ("night", "rise-in-release", "spike")
 
 @pytest.fixture
 def synthesized(templates: Synthesize, tmp_path: Path) -> str:
-    (tmp_path / "Compute.template.json").write_text(json.dumps(templates("prod")["Compute"]))
+    (tmp_path / "Compute.template.json").write_text(json.dumps(templates("prod").platform))
     return str(tmp_path)
 
 
@@ -69,7 +69,7 @@ def test_what_is_wrong_is_one_line(arguments: tuple[str, ...], message: str) -> 
 
 
 def test_a_wrong_service_or_picture_is_one_line(templates: Synthesize, tmp_path: Path) -> None:
-    compute, curve = templates("prod")["Compute"], load_curve.load("spike")
+    compute, curve = templates("prod").platform, load_curve.load("spike")
     start = simulate.moment("2026-01-05T08:00+01:00")
     with pytest.raises(OpsError, match="'nope' is not scaled; allowed: customer, employee"):
         simulate.run(compute, curve, start=start, service="nope")
@@ -89,7 +89,7 @@ def test_the_pictures_of_the_documentation_show_what_the_policies_do(
     file = settings.ROOT / "docs" / "scaling" / f"{curve}.png"
     start = simulate.moment("2026-01-05")
     found = simulate.run(
-        templates("prod")["Compute"], load_curve.load(curve), start=start, service="customer"
+        templates("prod").platform, load_curve.load(curve), start=start, service="customer"
     )
     with Image.open(file) as image:
         drawn = image.info.get(simulate.DIGEST)

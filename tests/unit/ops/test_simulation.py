@@ -58,12 +58,12 @@ def with_every_target(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any
             target.write_bytes(source.read_bytes())
     with (folder / "environments/dev.toml").open("a") as file:
         file.write(EVERY_TARGET)
-    return dict(synthesize(settings.load("dev", folder), folder / "out")["Compute"])
+    return dict(synthesize(settings.load("dev", folder), folder / "out").platform)
 
 
 @pytest.fixture
 def policies(templates: Synthesize) -> ServicePolicies:
-    return scaling_policies.read(templates("prod")["Compute"], "customer")
+    return scaling_policies.read(templates("prod").platform, "customer")
 
 
 @pytest.fixture
@@ -112,7 +112,7 @@ def as_the_original_asked(resource_type: str, properties: dict[str, Any]) -> Non
 def test_counts_stay_in_their_bounds_and_turn_no_more_often_than_the_load(
     templates: Synthesize, environment: str, curve: str
 ) -> None:
-    template = templates(environment)["Compute"]
+    template = templates(environment).platform
     for service in scaling_policies.services_of(template):
         found = replay(scaling_policies.read(template, service), load_curve.load(curve))
         assert all(2 <= minute.desired <= 4 for minute in found.minutes)
@@ -170,7 +170,7 @@ def test_what_the_original_asked_for_loses_a_task_after_a_release_and_takes_it_b
     templates: Synthesize,
 ) -> None:
     curve = load_curve.load("release")
-    template = dict(templates("prod")["Compute"])
+    template = dict(templates("prod").platform)
     original = replay(changed(template, as_the_original_asked), curve)
     assert [(change.before, change.after) for change in original.changes] == [(2, 3), (3, 2), (2, 3)]
     assert original.flaps
@@ -180,7 +180,7 @@ def test_what_the_original_asked_for_does_not_see_the_load_that_rises_in_a_relea
     templates: Synthesize, policies: ServicePolicies
 ) -> None:
     curve = load_curve.load("rise-in-release")
-    original = changed(dict(templates("prod")["Compute"]), as_the_original_asked)
+    original = changed(dict(templates("prod").platform), as_the_original_asked)
     moved = curve.loads.index(Load(1.7, 1020, release=True))
     released = max(number for number, load in enumerate(curve.loads) if load.release)
     late = replay(original, curve).minutes_until(3, moved)
@@ -280,7 +280,7 @@ def test_a_part_that_is_late_would_take_tasks_away_if_it_were_taken_for_nothing(
                     query["Expression"] = "cpu * running / desired"
 
     busy, late = steady(180, cpu=1.2), {"RunningTaskCount": 2}
-    naive = changed(dict(templates("prod")["Compute"]), unguarded)
+    naive = changed(dict(templates("prod").platform), unguarded)
     assert len(replay(naive, busy, late_minutes=late).flaps) > 5
     assert not replay(policies, busy, late_minutes=late).flaps
 
@@ -319,7 +319,7 @@ def test_scaling_in_waits_for_the_end_of_a_release(policies: ServicePolicies) ->
 
 
 def test_what_is_not_modelled_is_said_and_not_guessed(templates: Synthesize) -> None:
-    template = dict(templates("prod")["Compute"])
+    template = dict(templates("prod").platform)
 
     def of_another_kind(resource_type: str, properties: dict[str, Any]) -> None:
         configuration = properties.get("TargetTrackingScalingPolicyConfiguration", {})
