@@ -29,6 +29,7 @@ NAMED: Mapping[str, str] = {
     "AWS::CloudWatch::CompositeAlarm": "AlarmName",
     "AWS::CloudWatch::Dashboard": "DashboardName",
     "AWS::CodeCommit::Repository": "RepositoryName",
+    "AWS::CodeDeploy::Application": "ApplicationName",
     "AWS::CodePipeline::Pipeline": "Name",
     "AWS::CodeStarNotifications::NotificationRule": "Name",
     "AWS::ECR::Repository": "RepositoryName",

@@ -148,9 +148,14 @@ def traffic_of(actions: Sequence[Mapping[str, Any]]) -> Traffic | None:
             # The load balancer answers in both forms at once; the longer one is the whole truth.
             groups = action.get("ForwardConfig", {}).get("TargetGroups") or [action]
             return _lowest_terms(
-                {reference(group["TargetGroupArn"]): int(group.get("Weight", 1)) for group in groups}
+                {reference(group["TargetGroupArn"]): _weight(group.get("Weight", 1)) for group in groups}
             )
     return None
+
+
+def _weight(value: Any) -> int:
+    """A weight; one that is asked for when the rule is written counts as it is at first, all to blue."""
+    return int(value["Fn::GetAtt"][1] == "Blue") if isinstance(value, Mapping) else int(value)
 
 
 def signs_in(actions: Sequence[Mapping[str, Any]]) -> bool:

@@ -188,8 +188,8 @@ class ServicePolicies:
 
 
 def services_of(template: Mapping[str, Any]) -> list[str]:
-    """The services that a template scales, in its order."""
-    return [_name(_properties(template)[_service_of(target)]) for _, target in _scalable(template)]
+    """The services that a template scales."""
+    return sorted(_name(_properties(template)[_service_of(target)]) for _, target in _scalable(template))
 
 
 def read(template: Mapping[str, Any], service: str) -> ServicePolicies:

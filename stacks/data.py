@@ -8,6 +8,7 @@ from constructs import Construct
 
 from platform_constructs.compliance import acknowledge
 from platform_constructs.conventions import removal_policy
+from platform_constructs.database_access import SECURITY_GROUP_OUTPUT
 from platform_constructs.database_backup import DatabaseBackup
 from platform_constructs.database_proxy import DatabaseProxy
 from platform_constructs.encryption_key import EncryptionKey
@@ -131,4 +132,5 @@ class DataStack(Stack):
         CfnOutput(self, "DatabaseIdentifier", value=self.database.identifier)
         CfnOutput(self, "DatabaseEndpoint", value=self.database.endpoint.socket_address)
         CfnOutput(self, "DatabaseName", value=self.database.name)
+        CfnOutput(self, SECURITY_GROUP_OUTPUT, value=self.database.security_group.security_group_id)
         CfnOutput(self, "AdministratorSecretArn", value=self.database.administrator_secret.secret_arn)

@@ -113,7 +113,7 @@ class ServiceStack(Stack):
             self.preparation.done.node.add_dependency(*reached)
             reached.append(self.preparation.done)
         self.microservice.service.node.add_dependency(*reached)
-        operations.lift_to_minimum("Minimum", self.microservice.service, service.scaling.min_tasks)
+        serving = operations.lift_to_minimum("Minimum", self.microservice.service, service.scaling.min_tasks)
         self.alarms = ServiceAlarms(
             self,
             "Alarms",
@@ -122,6 +122,8 @@ class ServiceStack(Stack):
             server_error_percent=alarms.server_error_percent,
             topic=topic,
         )
+        # That nothing is told of tasks is told to people; at first there are none.
+        self.alarms.node.add_dependency(serving)
         if settings.release.controller == "codedeploy":
             released = operations.release_by_codedeploy("Released", self.microservice)
             # What fails before it leaves the service at its version.

@@ -38,6 +38,11 @@ class Made(dict[str, Template]):
         shared = {"Network", "Data", "Delivery", "Observability"}
         return merged({stack: template for stack, template in self.items() if stack not in shared})
 
+    @cached_property
+    def whole(self) -> Template:
+        """All stacks as one template; logical ids begin with their stack's, but those of Compute."""
+        return merged(self)
+
 
 Synthesize = Callable[[str], Made]
 

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
 
 from ops import inputs, stateful
-from ops.routes import Template
+from ops.routes import RULE, Template, references, traffic_of
+
+_QUESTION = "Custom::LiveTraffic"
 
 Stacks = Mapping[str, Template]
 
@@ -49,6 +51,20 @@ class Transition:
             ]
             if gone and absent:
                 found.append(f"{name}: {gone[0]}, {absent[0]}")
+        return found
+
+    def unasked(self) -> list[str]:
+        """Rules that would be written while nobody asks where their requests go at that moment."""
+        found = []
+        for part in self.before.keys() & self.after.keys():
+            old, new = self.before[part]["Resources"], self.after[part]["Resources"]
+            for logical_id, rule in new.items():
+                if rule["Type"] != RULE or rule == old.get(logical_id):
+                    continue
+                asked = [each for each in references(rule) if new.get(each, {}).get("Type") == _QUESTION]
+                forwards = traffic_of(rule["Properties"]["Actions"]) is not None
+                if forwards and not any(new[each] != old.get(each) for each in asked):
+                    found.append(f"{part}: {logical_id}")
         return found
 
     def taken_names(self) -> list[str]:

@@ -1,7 +1,7 @@
 from collections.abc import Mapping
 from functools import cached_property
 
-from aws_cdk import Stack, Token
+from aws_cdk import Fn, Stack, Token
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
@@ -11,6 +11,8 @@ from constructs import Construct, DependencyGroup, IDependable
 from platform_constructs.database_proxy import PROXY_PORT, DatabaseProxy
 from platform_constructs.relational_database import DATABASE_PORT, RelationalDatabase
 
+# Of the stack that holds the database.
+SECURITY_GROUP_OUTPUT = "DatabaseSecurityGroupId"
 # Where the images keep the certificate authorities of Amazon RDS.
 _AUTHORITIES = "/etc/ssl/certs/rds-global-bundle.pem"
 # Those, and the ones that sign for proxies: https://www.amazontrust.com/repository/
@@ -80,15 +82,15 @@ class DatabaseAccess(Construct):
         https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_UpdateService.html
         """
         admitted = DependencyGroup()
-        ways: list[tuple[str, ec2.ISecurityGroup, int]] = []
+        ways: list[tuple[str, str, int]] = []
         if self._proxy is not None:
-            ways.append(("Proxy", self._proxy.security_group, PROXY_PORT))
+            ways.append(("Proxy", self._proxy.security_group.security_group_id, PROXY_PORT))
         if self._proxy is None or (only_reads and self._database.reader is not None):
-            ways.append(("Database", self._database.security_group, DATABASE_PORT))
+            # An output that is there whoever reads it: who moves from it to the proxy, or back, lets go of nothing.
+            published = Fn.get_stack_output(Stack.of(self._database).stack_name, SECURITY_GROUP_OUTPUT)
+            ways.append(("Database", published, DATABASE_PORT))
         for name, group, port in ways:
-            server = ec2.SecurityGroup.from_security_group_id(
-                client, name, group.security_group_id, allow_all_outbound=False
-            )
+            server = ec2.SecurityGroup.from_security_group_id(client, name, group, allow_all_outbound=False)
             server.connections.allow_from(client, ec2.Port.tcp(port), f"{name} of the service")
             admitted.add(server)
         return admitted

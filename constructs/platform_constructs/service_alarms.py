@@ -130,7 +130,7 @@ class ServiceAlarms(Construct):
         return logs.MetricFilter(
             self,
             "ErrorLinesFilter",
-            log_group=logs.LogGroup.from_log_group_name(self, "LogGroup", microservice.log_group_name),
+            log_group=microservice.log_group,
             filter_pattern=logs.FilterPattern.any(
                 logs.FilterPattern.string_value("$.level", "=", "ERROR"),
                 logs.FilterPattern.string_value("$.level", "=", "CRITICAL"),

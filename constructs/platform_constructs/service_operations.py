@@ -162,8 +162,8 @@ class ServiceOperations(Construct):
         resource.node.add_dependency(rights, self._subnets.internet_connectivity_established)
         return resource
 
-    def lift_to_minimum(self, construct_id: str, service: ecs.FargateService, minimum: int) -> None:
-        """Start a new service with its minimum of tasks.
+    def lift_to_minimum(self, construct_id: str, service: ecs.FargateService, minimum: int) -> CustomResource:
+        """Start a new service with its minimum of tasks, and wait until they run.
 
         A count in the template would do so too, and would take back what scaling did whenever
         CloudFormation updates the service: https://github.com/aws/aws-cdk/issues/3919
@@ -172,7 +172,7 @@ class ServiceOperations(Construct):
         rights.add_statements(
             iam.PolicyStatement(actions=["ecs:UpdateService"], resources=[service.service_arn])
         )
-        self._resource(
+        resource = self._resource(
             construct_id,
             "Custom::MinimumTasks",
             {
@@ -180,7 +180,9 @@ class ServiceOperations(Construct):
                 "Service": service.service_name,
                 "Minimum": minimum,
             },
-        ).node.add_dependency(rights)
+        )
+        resource.node.add_dependency(rights)
+        return resource
 
     def live_image(
         self,

@@ -11,8 +11,9 @@ import pytest
 
 import settings
 from directory import database as client
-from platform_constructs import database_proxy
-from tests.conftest import ENVIRONMENTS, Synthesize, Template, synthesize
+from ops.routes import reference
+from platform_constructs.database_proxy import PROXY_PORT
+from tests.conftest import ENVIRONMENTS, Made, Synthesize, Template, synthesize
 from tests.resources import of_type, only
 
 PROXY = "AWS::RDS::DBProxy"
@@ -60,9 +61,9 @@ def secrets_of_services(data: Template) -> set[str]:
 def sources(data: Template, reached: str) -> dict[str, int]:
     """Who may connect to a group, and on which port."""
     return {
-        rule["SourceSecurityGroupId"]["Fn::GetAtt"][0]: rule["FromPort"]
+        reference(rule["SourceSecurityGroupId"]): rule["FromPort"]
         for rule in of_type(data, f"{GROUP}Ingress").values()
-        if rule["GroupId"] == {"Fn::GetAtt": [reached, "GroupId"]} and rule["FromPort"] == rule["ToPort"]
+        if reference(rule["GroupId"]) == reached and rule["FromPort"] == rule["ToPort"]
     }
 
 
@@ -116,30 +117,18 @@ def test_the_proxys_role_reads_just_these_secrets(data: Template) -> None:
     assert {each["Ref"] for each in reading["Resource"]} == secrets_of_services(data)
 
 
-def test_services_reach_the_proxy_only_and_preparations_the_database(behind: Mapping[str, Template]) -> None:
-    data, compute = behind["Data"], behind.platform
-    proxy, clients = (
-        group(data, "The proxy of the database"),
-        group(data, "Clients of the proxy of the database"),
-    )
-    assert sources(data, proxy) == {clients: database_proxy.PROXY_PORT}
-    assert sources(data, group(data, "The database")) == {
+def test_services_reach_the_proxy_only_and_preparations_the_database(behind: Made) -> None:
+    whole = behind.whole
+    proxy, database = group(whole, "The proxy of the database"), group(whole, "The database")
+    services = {group(whole, f"Tasks of {name}"): PROXY_PORT for name in ("customer", "employee")}
+    assert sources(whole, proxy) == services
+    assert sources(whole, database) == {
         proxy: 3307,
-        group(data, "Clients of the database"): 3307,
-        group(data, "Functions that rotate the credentials of the database"): 3307,
+        (preparations := group(whole, "Clients of the database")): 3307,
+        group(whole, "Functions that rotate the credentials of the database"): 3307,
     }
-    names = [
-        output
-        for output, each in data["Outputs"].items()
-        if each["Value"] == {"Fn::GetAtt": [group(data, "Clients of the database"), "GroupId"]}
-    ]
-    for service in of_type(compute, "AWS::ECS::Service").values():
-        network = json.dumps(service["NetworkConfiguration"])
-        assert not any(name in network for name in names)
-        assert "ProxyClient" in network
-    preparing = json.dumps(of_type(compute, "Custom::OneOffTask"))
-    assert any(name in preparing for name in names)
-    assert "ProxyClient" not in preparing
+    preparing = only(of_type(whole, "Custom::OneOffTask"))
+    assert preparations in {reference(each) for each in preparing["SecurityGroups"]}
 
 
 def test_services_connect_to_the_proxy_and_preparations_to_the_database(
@@ -232,7 +221,10 @@ def test_readers_go_to_a_replica_directly_and_write_nowhere(tmp_path: Path) -> N
         variables = environment_of(definition)
         assert refers_to(variables["DB_HOST"], only_output(data, "Endpoint", PROXY))
         assert ("Customer" in logical_id) == ("DB_READER_HOST" in variables)
-    for logical_id, service in of_type(compute, "AWS::ECS::Service").items():
-        groups = service["NetworkConfiguration"]["AwsvpcConfiguration"]["SecurityGroups"]
-        # Its own and the proxy's clients; the database's clients, whose servers share a group, only to read.
-        assert len(groups) == (3 if "Customer" in logical_id else 2), logical_id
+    # The database's servers share a group, which who writes does not reach.
+    whole = found.whole
+    customer, employee = (group(whole, f"Tasks of {name}") for name in ("customer", "employee"))
+    assert {customer, employee} <= sources(whole, group(whole, "The proxy of the database")).keys()
+    directly = sources(whole, group(whole, "The database"))
+    assert customer in directly
+    assert employee not in directly

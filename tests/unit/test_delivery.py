@@ -26,7 +26,7 @@ GITHUB = f'source = "github"\nrepository = "company/microservices"\nbranch = "li
 
 # What each action does with AWS, by provider; of a connection both names of the service, as either may be asked for.
 # https://docs.aws.amazon.com/codepipeline/latest/userguide/how-to-custom-role.html, and the reference of each action:
-# .../action-reference-CodeCommit.html, -CodestarConnectionSource.html, -CodeBuild.html, -ECSbluegreen.html, -ECS.html
+# .../action-reference-CodeCommit.html, -CodestarConnectionSource.html, -CodeBuild.html, -ECSbluegreen.html
 RIGHTS = {
     "CodeCommit": {
         "codecommit:GetBranch",
@@ -48,17 +48,6 @@ RIGHTS = {
         "iam:PassRole",
     },
     # Its revision has the tags of the one before:
-    # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/supported-iam-actions-tagging.html
-    "ECS": {
-        "ecs:DescribeServices",
-        "ecs:DescribeTaskDefinition",
-        "ecs:DescribeTasks",
-        "ecs:ListTasks",
-        "ecs:RegisterTaskDefinition",
-        "ecs:TagResource",
-        "ecs:UpdateService",
-        "iam:PassRole",
-    },
     "Manual": set(),
 }
 # What the store of artifacts asks of whoever reads it: its bucket and its key.
@@ -183,7 +172,9 @@ def test_the_variables_that_stages_ask_for_are_exported_by_the_build(
         assert {"RELEASE"} <= asked <= set(specification["env"]["exported-variables"])
 
 
-def test_codedeploy_reads_the_generated_files_of_the_group_in_compute(templates: Synthesize) -> None:
+def test_codedeploy_reads_the_generated_files_of_the_group_in_the_services_stack(
+    templates: Synthesize,
+) -> None:
     template = templates("dev")["Delivery"]
     for service, pipeline in pipelines_of(template).items():
         deploy = stages_of(pipeline)["Deploy"]["Actions"][-1]
@@ -191,26 +182,38 @@ def test_codedeploy_reads_the_generated_files_of_the_group_in_compute(templates:
         assert configuration["TaskDefinitionTemplatePath"] == "taskdef.json"
         assert configuration["AppSpecTemplatePath"] == "appspec.yaml"
         group = configuration["DeploymentGroupName"]["Fn::GetStackOutput"]
-        assert group["StackName"] == "suppliers-dev-compute"
-        assert f"{service.capitalize()}ReleaseDeploymentGroup" in group["OutputName"]
+        assert group["StackName"] == f"suppliers-dev-{service}"
+        assert "ReleaseDeploymentGroup" in group["OutputName"]
         files = build_specification(template, f"Delivery/{service.capitalize()}/Image/")["artifacts"]["files"]
         assert files == ["taskdef.json", "appspec.yaml"]
 
 
 @pytest.mark.parametrize("controller", ["ecs", "rolling"])
-def test_ecs_controllers_get_the_image_definitions(dev: Dev, tmp_path: Path, controller: str) -> None:
+def test_with_ecs_controllers_the_services_stack_is_updated_with_the_image(
+    dev: Dev, tmp_path: Path, controller: str
+) -> None:
     template = synthesize(dev(controller=f'controller = "{controller}"'), tmp_path / "out")["Delivery"]
     for service, pipeline in pipelines_of(template).items():
         stages = stages_of(pipeline)
         assert list(stages) == ["Source", "Build", "Deploy"]
-        deploy = stages["Deploy"]["Actions"][-1]
-        assert (deploy["RunOrder"], deploy["ActionTypeId"]["Provider"]) == (2, "ECS")
-        assert (
-            deploy["Configuration"]["ServiceName"]["Fn::GetStackOutput"]["StackName"]
-            == "suppliers-dev-compute"
-        )
-        files = build_specification(template, f"Delivery/{service.capitalize()}/Image/")["artifacts"]["files"]
-        assert files == ["imagedefinitions.json"]
+        (deploy,) = stages["Deploy"]["Actions"]
+        assert deploy["ActionTypeId"]["Provider"] == "CodeBuild"
+        given = {
+            each["name"]: each["value"]
+            for each in json.loads(deploy["Configuration"]["EnvironmentVariables"])
+        }
+        assert given == {"IMAGE": "#{Build.IMAGE}", "VERSION": "#{Build.VERSION}"}
+        path = f"Delivery/{service.capitalize()}/Deploy"
+        assert build_specification(template, f"{path}/")["phases"]["build"]["commands"] == [
+            "python -m delivery release"
+        ]
+        # By CloudFormation and the role that the stack was deployed with; nothing in ECS itself.
+        given_rights = actions_allowed(statements_of(template, f"{path}Role/"))
+        assert {each for each in given_rights if each.startswith(("cloudformation", "ecs"))} == {
+            "cloudformation:DescribeStackEvents",
+            "cloudformation:DescribeStacks",
+            "cloudformation:UpdateStack",
+        }
 
 
 def test_a_push_to_the_branch_of_codecommit_starts_every_pipeline(dev: Dev, tmp_path: Path) -> None:
@@ -353,11 +356,12 @@ def test_no_role_may_pass_other_roles_than_those_of_its_service(templates: Synth
                 service = re.match(r"Customer|Employee", logical_id)
                 assert service is not None
                 roles = json.dumps(statement["Resource"])
+                stacks = set(re.findall(r'"StackName": "([^"]+)"', roles))
+                assert stacks == {f"suppliers-{name}-{service[0].lower()}"}
                 named = re.findall(r"PublishOutput(?:Ref|FnGetAtt)(\w+?Role)[0-9A-F]{8}", roles)
-                allowed = {f"{service[0]}TaskRole", f"{service[0]}ExecutionRole", "DatabaseAccessManagerRole"}
                 assert len(named) == 2
-                assert set(named) <= allowed
-                assert f"{service[0]}ExecutionRole" in named
+                assert set(named) <= {"TaskRole", "ExecutionRole", "DatabaseAccessManagerRole"}
+                assert "ExecutionRole" in named
                 assert ("DatabaseAccessManagerRole" in named) == ("Migrate" in logical_id)
                 assert "*" not in roles
                 assert (
@@ -417,7 +421,8 @@ def test_each_action_has_the_rights_that_its_page_names(
                 # https://docs.aws.amazon.com/codebuild/latest/userguide/setting-up-service-role.html
                 given = actions_allowed(statements_of(template, f"{own}/{project}Role/"))
                 assert given >= {*READING, "logs:CreateLogStream", "logs:PutLogEvents"}
-    assert len(providers) == 3
+    # Where ECS releases, the service's stack is updated by a build.
+    assert len(providers) == (3 if controller == "codedeploy" else 2)
 
 
 def actions_allowed(statements: list[Any]) -> set[str]:

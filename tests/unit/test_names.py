@@ -39,6 +39,9 @@ NO_NAMES: frozenset[tuple[str, str]] = frozenset(
         ("AWS::RDS::DBProxy", "EngineFamily"),
         ("AWS::ECS::TaskDefinition", "RuntimePlatform.OperatingSystemFamily"),
         ("Custom::CodeDeployRelease", "ContainerName"),
+        ("Custom::LiveImage", "PipelineRepository"),
+        ("Custom::LiveImage", "ServiceLogicalId"),
+        ("Custom::HealthCheckPath", "ServiceLogicalId"),
         # Of the hosted zone; settings have one domain an environment.
         ("AWS::Route53::RecordSet", "Name"),
         ("AWS::Route53::RecordSet", "HostedZoneId"),

@@ -345,7 +345,7 @@ def test_everything_that_people_must_hear_of_has_an_alarm(complete: Mapping[str,
 
 @pytest.mark.parametrize("name", ENVIRONMENTS)
 def test_server_errors_are_told_after_ten_in_five_minutes_twice(templates: Synthesize, name: str) -> None:
-    resources = by_path(templates(name)["Observability"], "CustomerAlarms/ServerErrors/")
+    resources = by_path(templates(name)["Customer"], "Customer/Alarms/ServerErrors/")
     alarm = only(resources)["Properties"]
     assert (alarm["Threshold"], alarm["ComparisonOperator"]) == (10, "GreaterThanThreshold")
     assert (alarm["EvaluationPeriods"], alarm["DatapointsToAlarm"]) == (2, 2)
@@ -354,9 +354,9 @@ def test_server_errors_are_told_after_ten_in_five_minutes_twice(templates: Synth
 
 def test_cpu_is_told_at_the_levels_that_scale(templates: Synthesize) -> None:
     scaling = next(each for each in settings.load("prod").services if each.name == "customer").scaling
-    template = templates("prod")["Observability"]
-    high = only(by_path(template, "CustomerAlarms/CpuHigh/"))["Properties"]
-    low = only(by_path(template, "CustomerAlarms/CpuLow/"))["Properties"]
+    template = templates("prod")["Customer"]
+    high = only(by_path(template, "Customer/Alarms/CpuHigh/"))["Properties"]
+    low = only(by_path(template, "Customer/Alarms/CpuLow/"))["Properties"]
     assert high["Threshold"] == scaling.step_out_cpu_percent
     assert low["Threshold"] == scaling.step_in_cpu_percent
     # Idling at the minimum is what a quiet night looks like.
@@ -503,8 +503,7 @@ def test_the_dashboard_draws_what_the_services_measure_under_the_names_they_use(
 def test_lines_of_level_error_are_counted_and_no_others(
     templates: Synthesize, written: list[dict[str, Any]]
 ) -> None:
-    template = templates("prod")["Observability"]
-    filters = of_type(template, "AWS::Logs::MetricFilter")
+    filters = of_type(templates("prod").platform, "AWS::Logs::MetricFilter")
     assert len(filters) == 2
     for each in filters.values():
         terms = re.findall(r'\$\.(\w+) = "(\w+)"', each["FilterPattern"])

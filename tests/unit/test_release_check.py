@@ -60,9 +60,7 @@ class Aws:
     def describe_task_definition(self, **request: Any) -> Any:
         assert request == {"taskDefinition": TASK_DEFINITION}
         containers = [{"name": "customer", "image": self.image, "dockerLabels": {"version": self.label}}]
-        return {
-            "taskDefinition": {"family": "suppliers-dev-customer", "containerDefinitions": containers}
-        }
+        return {"taskDefinition": {"family": "suppliers-dev-customer", "containerDefinitions": containers}}
 
     def describe_network_interfaces(self, **request: Any) -> Any:
         assert request["Filters"] == [{"Name": "description", "Values": ["ELB app/suppliers/1"]}]
@@ -188,9 +186,7 @@ def test_what_is_not_known_stops_the_release(
 ) -> None:
     module, aws = check
     monkeypatch.setenv("PATHS", "{}")
-    assert (
-        module.handler(ECS_EVENT, None)["reason"] == "nothing is known about suppliers-dev-customer"
-    )
+    assert module.handler(ECS_EVENT, None)["reason"] == "nothing is known about suppliers-dev-customer"
     aws.task_sets = aws.task_sets[:1]
     module.handler(CODEDEPLOY_EVENT, None)
     assert aws.told[0]["status"] == "Failed"

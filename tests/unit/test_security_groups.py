@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
 
+import settings
+from ops.routes import reference
 from tests.conftest import ENVIRONMENTS, Synthesize, Template
 from tests.resources import of_type
 
@@ -55,26 +58,36 @@ def test_the_only_addresses_that_anything_calls_are_of_https(templates: Synthesi
 @pytest.mark.parametrize("name", ENVIRONMENTS)
 def test_every_group_says_what_it_lets_out(templates: Synthesize, name: str) -> None:
     # A group without a word on it lets everything out.
-    found = templates(name)
-    restricted = {group for group, _ in rules(found, "Egress")}
-    for stack, template in found.items():
-        for logical_id in of_type(template, GROUP):
-            own = {f"{stack}/{logical_id}", f"{stack}/{{'Fn::GetAtt': ['{logical_id}', 'GroupId']}}"}
-            assert own & restricted, logical_id
+    template = templates(name).whole
+    said = {reference(rule["GroupId"]) for rule in of_type(template, f"{GROUP}Egress").values()}
+    for logical_id, group in of_type(template, GROUP).items():
+        assert group.get("SecurityGroupEgress") or logical_id in said, logical_id
 
 
 @pytest.mark.parametrize("name", ENVIRONMENTS)
-def test_the_database_is_reached_by_the_one_group_of_its_clients_and_the_one_of_the_rotation(
+def test_the_database_is_reached_by_its_users_the_preparations_and_the_rotation(
     templates: Synthesize, name: str
 ) -> None:
-    template = templates(name)["Data"]
-    database = next(each for each in of_type(template, GROUP) if each.startswith("DatabaseSecurityGroup"))
-    sources = sorted(
-        rule["SourceSecurityGroupId"]["Fn::GetAtt"][0]
+    template = templates(name).whole
+    database = next(each for each in of_type(template, GROUP) if each.startswith("DataDatabaseSecurityGroup"))
+    sources = {
+        reference(rule["SourceSecurityGroupId"])[:-8]
         for rule in of_type(template, f"{GROUP}Ingress").values()
-        if rule["GroupId"] == {"Fn::GetAtt": [database, "GroupId"]}
-    )
-    assert [source[:-8] for source in sources] == [
-        "DatabaseClientSecurityGroup",
-        "DatabaseRotationSecurityGroup",
-    ]
+        if reference(rule["GroupId"]) == database
+    }
+    users = {
+        f"{each.stack_id}SecurityGroup" for each in settings.load(name).services if each.database != "none"
+    }
+    assert sources == {
+        "DataDatabaseClientSecurityGroup",
+        "DataDatabaseRotationSecurityGroup",
+        *users,
+    }
+
+
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_a_service_keeps_its_one_group_whatever_it_may_reach(templates: Synthesize, name: str) -> None:
+    """CloudFormation cannot change the groups of a service that CodeDeploy releases."""
+    for service in of_type(templates(name).platform, "AWS::ECS::Service").values():
+        (group,) = service["NetworkConfiguration"]["AwsvpcConfiguration"]["SecurityGroups"]
+        assert re.fullmatch(r"[A-Za-z]+SecurityGroup[0-9A-F]{8}", reference(group))

@@ -12,6 +12,7 @@ import pytest
 import settings
 from ops.cost import prices, usage
 from ops.cost.estimate import Estimate, estimate
+from ops.routes import reference
 from platform_constructs.shared_cache import CACHE_PORT
 from tests.compliance.test_policies import identity_statements, plain
 from tests.conftest import ENVIRONMENTS, Synthesize, Template, synthesize
@@ -88,13 +89,18 @@ def test_it_is_in_the_isolated_subnets_and_only_clients_reach_it(cached: Mapping
     subnets = only(of_type(data, "AWS::ElastiCache::SubnetGroup"))["SubnetIds"]
     assert len(subnets) == len(settings.load("prod").availability_zones)
     assert all("DataSubnet" in each["Fn::GetStackOutput"]["OutputName"] for each in subnets)
-    (group,) = only(of_type(data, GROUP))["SecurityGroupIds"]
+    (group,) = only(of_type(cached.whole, GROUP))["SecurityGroupIds"]
     rules = [
-        each for each in of_type(data, "AWS::EC2::SecurityGroupIngress").values() if each["GroupId"] == group
+        each
+        for each in of_type(cached.whole, "AWS::EC2::SecurityGroupIngress").values()
+        if each["GroupId"] == group
     ]
-    (rule,) = rules
-    assert "CacheClientSecurityGroup" in rule["SourceSecurityGroupId"]["Fn::GetAtt"][0]
-    assert (rule["FromPort"], rule["ToPort"]) == (CACHE_PORT, CACHE_PORT)
+    assert {reference(rule["SourceSecurityGroupId"])[:-8] for rule in rules} == {
+        "CustomerSecurityGroup",
+        "EmployeeSecurityGroup",
+    }
+    for rule in rules:
+        assert (rule["FromPort"], rule["ToPort"]) == (CACHE_PORT, CACHE_PORT)
     entries = [
         each
         for each in of_type(network, "AWS::EC2::NetworkAclEntry").values()
@@ -139,10 +145,10 @@ def test_a_task_signs_in_to_this_cache_as_its_own_user_only(cached: Mapping[str,
         for role, statement in identity_statements(cached)
         if "elasticache" in json.dumps(statement["Action"])
     ]
-    assert [role for role, _ in allowed] == ["Compute/Customer/TaskRole", "Compute/Employee/TaskRole"]
+    assert [role for role, _ in allowed] == ["Employee/Default/TaskRole", "Customer/Default/TaskRole"]
     for role, resources in allowed:
         user, group = sorted(resources, key=lambda each: "replicationgroup" in each)
-        assert f"{role.split('/')[1]}User" in user
+        assert f"{role.split('/')[0]}User" in user
         assert group.startswith("arn:aws:elasticache:")
         assert "*" not in user + group
 

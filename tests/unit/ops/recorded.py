@@ -262,7 +262,13 @@ class Stacks(Clients):
 
     def _answer(self, params: Mapping[str, Any], **_: Any) -> tuple[Any, Mapping[str, Any]]:
         asked = params["body"]
-        stack = asked["StackName"]
+        stack = asked.get("StackName")
+        if stack is None and asked["Action"] == "DescribeStacks":
+            every = [
+                {"StackName": each, "StackStatus": self.statuses.get(each, "UPDATE_COMPLETE")}
+                for each in self.templates
+            ]
+            return HTTPResponse(200), {"Stacks": every}
         if stack not in self.templates:
             message = f"Stack with id {stack} does not exist"
             return HTTPResponse(400), {"Error": {"Code": "ValidationError", "Message": message}}

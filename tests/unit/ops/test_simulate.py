@@ -88,9 +88,7 @@ def test_the_pictures_of_the_documentation_show_what_the_policies_do(
 ) -> None:
     file = settings.ROOT / "docs" / "scaling" / f"{curve}.png"
     start = simulate.moment("2026-01-05")
-    found = simulate.run(
-        templates("prod").platform, load_curve.load(curve), start=start, service="customer"
-    )
+    found = simulate.run(templates("prod").platform, load_curve.load(curve), start=start, service="customer")
     with Image.open(file) as image:
         drawn = image.info.get(simulate.DIGEST)
     assert drawn == simulate.digest(found), "run `make pictures` and look at what changed"

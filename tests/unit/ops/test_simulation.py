@@ -101,7 +101,11 @@ def as_the_original_asked(resource_type: str, properties: dict[str, Any]) -> Non
     """Targets that also scale in, and steps by the plain average CPU."""
     if resource_type == "AWS::ApplicationAutoScaling::ScalingPolicy":
         properties.get("TargetTrackingScalingPolicyConfiguration", {}).pop("DisableScaleIn", None)
-    if resource_type == "AWS::CloudWatch::Alarm" and properties["Threshold"] in (30, 70):
+    if (
+        resource_type == "AWS::CloudWatch::Alarm"
+        and properties["Threshold"] in (30, 70)
+        and "Ref" in properties["AlarmActions"][0]
+    ):
         (cpu,) = (each for each in properties.pop("Metrics") if each["Id"] == "cpu")
         metric = cpu["MetricStat"]["Metric"]
         properties.update(metric, Period=60, Statistic="Average")
@@ -275,7 +279,7 @@ def test_a_part_that_is_late_would_take_tasks_away_if_it_were_taken_for_nothing(
 ) -> None:
     def unguarded(resource_type: str, properties: dict[str, Any]) -> None:
         if resource_type == "AWS::CloudWatch::Alarm" and properties["Threshold"] in (30, 70):
-            for query in properties["Metrics"]:
+            for query in properties.get("Metrics", ()):
                 if "cpu" in query.get("Expression", ""):
                     query["Expression"] = "cpu * running / desired"
 

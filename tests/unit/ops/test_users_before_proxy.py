@@ -14,7 +14,7 @@ from ops.deploy import users_before_proxy
 from ops.errors import OpsError
 from tests.unit.ops.recorded import Stacks
 
-COMPUTE = "suppliers-dev-compute"
+EMPLOYEE = "suppliers-dev-employee"
 
 
 @pytest.fixture
@@ -28,14 +28,14 @@ def proxied(project: Path) -> settings.Environment:
 def test_a_proxy_is_refused_in_the_deployment_that_makes_its_users(
     proxied: settings.Environment, status: str | None
 ) -> None:
-    account = Stacks(templates={COMPUTE: {}} if status else {}, statuses={COMPUTE: status or ""})
+    account = Stacks(templates={EMPLOYEE: {}} if status else {}, statuses={EMPLOYEE: status or ""})
     with pytest.raises(OpsError, match="deploy with proxy = false, then switch it on"):
         users_before_proxy(account, proxied)
 
 
 @pytest.mark.parametrize("status", ["CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE"])
 def test_a_proxy_may_follow(proxied: settings.Environment, status: str) -> None:
-    users_before_proxy(Stacks(templates={COMPUTE: {}}, statuses={COMPUTE: status}), proxied)
+    users_before_proxy(Stacks(templates={EMPLOYEE: {}}, statuses={EMPLOYEE: status}), proxied)
 
 
 def test_without_a_proxy_nobody_is_asked() -> None:
