@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
 import settings
-from tests.conftest import Template, synthesize
+from tests.conftest import Made, synthesize
 
 OFFICES = tuple(f"203.0.113.{number}/32" for number in range(9))
 OIDC = settings.Oidc(
@@ -51,7 +50,7 @@ def of(case: str) -> settings.Environment:
 
 
 @cache
-def templates(case: str) -> Mapping[str, Template]:
+def templates(case: str) -> Made:
     """The templates of a case."""
     with tempfile.TemporaryDirectory() as folder:
         return synthesize(of(case), Path(folder))

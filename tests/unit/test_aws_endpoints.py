@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pytest
 
 import settings
 from ops.routes import reference, references
-from tests.conftest import Template, synthesize
+from tests.conftest import Made, Template, synthesize
 from tests.resources import of_type, only
 
 ENDPOINT = "AWS::EC2::VPCEndpoint"
@@ -23,9 +23,7 @@ FOR_PEOPLE = {"ssm", "ssmmessages"}
 @pytest.fixture(
     scope="module", params=[("dev", "codedeploy"), ("dev", "ecs"), ("prod", "codedeploy")], ids="-".join
 )
-def closed(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Mapping[str, Template]:
+def closed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Made:
     """The templates of an environment without NAT gateways."""
     name, controller = request.param
     environment = settings.load(name)
@@ -35,7 +33,7 @@ def closed(
     return synthesize(environment, tmp_path_factory.mktemp("closed"))
 
 
-def endpoints(found: Mapping[str, Template]) -> dict[str, Any]:
+def endpoints(found: Made) -> dict[str, Any]:
     """The properties of each endpoint by the name of its service, such as `ecr.api`."""
     by_service = {}
     for properties in of_type(found["Network"], ENDPOINT).values():
@@ -89,7 +87,7 @@ def groups_inside(template: Template) -> Iterator[Iterable[Any]]:
         yield [rotation["Parameters"]["vpcSecurityGroupIds"]]
 
 
-def test_no_subnet_but_the_public_ones_has_a_route_out(closed: Mapping[str, Template]) -> None:
+def test_no_subnet_but_the_public_ones_has_a_route_out(closed: Made) -> None:
     network = closed["Network"]
     assert not of_type(network, "AWS::EC2::NatGateway")
     routes = {reference(each["RouteTableId"]) for each in of_type(network, "AWS::EC2::Route").values()}
@@ -97,7 +95,7 @@ def test_no_subnet_but_the_public_ones_has_a_route_out(closed: Mapping[str, Temp
     assert all("PublicSubnet" in table for table in routes)
 
 
-def test_every_api_that_something_in_the_vpc_calls_has_an_endpoint(closed: Mapping[str, Template]) -> None:
+def test_every_api_that_something_in_the_vpc_calls_has_an_endpoint(closed: Made) -> None:
     # The rotation functions come from AWS and call this alone.
     assert of_type(closed["Data"], "AWS::Serverless::Application")
     prefixes = {"secretsmanager", *(prefix for template in closed.values() for prefix in called(template))}
@@ -109,7 +107,7 @@ def test_every_api_that_something_in_the_vpc_calls_has_an_endpoint(closed: Mappi
 
 
 def test_everything_that_calls_an_api_is_admitted_by_its_group_and_nobody_else(
-    closed: Mapping[str, Template],
+    closed: Made,
 ) -> None:
     network = closed["Network"]
     (endpoint_group,) = {
@@ -131,7 +129,7 @@ def test_everything_that_calls_an_api_is_admitted_by_its_group_and_nobody_else(
             assert admitted & {reference(group) for group in groups}, groups
 
 
-def test_tasks_are_started_when_they_are_admitted(closed: Mapping[str, Template]) -> None:
+def test_tasks_are_started_when_they_are_admitted(closed: Made) -> None:
     template = closed.platform
     admissions = {
         reference(rule["SourceSecurityGroupId"]): logical_id
@@ -148,7 +146,7 @@ def test_tasks_are_started_when_they_are_admitted(closed: Mapping[str, Template]
             assert needed <= set(template["Resources"][logical_id]["DependsOn"])
 
 
-def test_endpoints_are_private_names_in_every_application_subnet(closed: Mapping[str, Template]) -> None:
+def test_endpoints_are_private_names_in_every_application_subnet(closed: Made) -> None:
     application = {
         each for each in of_type(closed["Network"], "AWS::EC2::Subnet") if "ApplicationSubnet" in each
     }
@@ -159,7 +157,7 @@ def test_endpoints_are_private_names_in_every_application_subnet(closed: Mapping
 
 
 def test_only_principals_of_the_account_get_through_where_the_service_supports_it(
-    closed: Mapping[str, Template],
+    closed: Made,
 ) -> None:
     for service, properties in endpoints(closed).items():
         if service in ("ssmmessages", "codedeploy"):
@@ -180,7 +178,7 @@ def test_only_principals_of_the_account_get_through_where_the_service_supports_i
             assert others == []
 
 
-def test_s3_is_reached_by_a_gateway_from_every_application_subnet(closed: Mapping[str, Template]) -> None:
+def test_s3_is_reached_by_a_gateway_from_every_application_subnet(closed: Made) -> None:
     network = closed["Network"]
     gateway = endpoints(closed)["s3"]
     assert gateway["VpcEndpointType"] == "Gateway"
@@ -192,7 +190,7 @@ def test_s3_is_reached_by_a_gateway_from_every_application_subnet(closed: Mappin
     assert {reference(each) for each in gateway["RouteTableIds"]} == tables
 
 
-def test_the_database_has_no_way_to_any_endpoint(closed: Mapping[str, Template]) -> None:
+def test_the_database_has_no_way_to_any_endpoint(closed: Made) -> None:
     template = closed["Data"]
     (group,) = only(of_type(template, "AWS::RDS::DBInstance"))["VPCSecurityGroups"]
     for rule in of_type(template, INGRESS).values():

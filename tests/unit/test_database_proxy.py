@@ -21,9 +21,7 @@ GROUP = "AWS::EC2::SecurityGroup"
 
 
 @pytest.fixture(scope="module", params=["dev", "prod"])
-def behind(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Mapping[str, Template]:
+def behind(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Made:
     """An environment with the option on."""
     environment = settings.load(request.param)
     database = environment.database.model_copy(update={"proxy": True})
@@ -33,7 +31,7 @@ def behind(
 
 
 @pytest.fixture(scope="module")
-def data(behind: Mapping[str, Template]) -> Template:
+def data(behind: Made) -> Template:
     return behind["Data"]
 
 
@@ -132,7 +130,7 @@ def test_services_reach_the_proxy_only_and_preparations_the_database(behind: Mad
 
 
 def test_services_connect_to_the_proxy_and_preparations_to_the_database(
-    behind: Mapping[str, Template],
+    behind: Made,
 ) -> None:
     compute = behind.platform
     for definition in definitions(compute, preparing=False).values():
@@ -158,7 +156,7 @@ def only_output(data: Template, attribute: str, resource_type: str) -> str:
     )
 
 
-def test_the_proxy_is_where_the_database_can_be_reached_from(behind: Mapping[str, Template]) -> None:
+def test_the_proxy_is_where_the_database_can_be_reached_from(behind: Made) -> None:
     subnets = json.dumps(only(of_type(behind["Data"], PROXY))["VpcSubnetIds"])
     network = behind["Network"]
     shared = {
@@ -199,7 +197,7 @@ def test_the_log_is_there_before_the_proxy_would_make_it_itself(data: Template) 
     assert logical_id in resource["DependsOn"]
 
 
-def test_a_protected_environment_keeps_the_log_and_no_other_does(behind: Mapping[str, Template]) -> None:
+def test_a_protected_environment_keeps_the_log_and_no_other_does(behind: Made) -> None:
     name = only(of_type(behind["Data"], PROXY))["DBProxyName"].removeprefix("suppliers-")
     kept = {
         each["DeletionPolicy"]

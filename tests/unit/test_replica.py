@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
 import settings
-from tests.conftest import ENVIRONMENTS, Synthesize, Template, copy_settings, synthesize
+from tests.conftest import ENVIRONMENTS, Made, Synthesize, copy_settings, synthesize
 from tests.resources import of_type, only
 
 INSTANCE = "AWS::RDS::DBInstance"
 
 
 @pytest.fixture(scope="module")
-def replicated(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Template]:
+def replicated(tmp_path_factory: pytest.TempPathFactory) -> Made:
     """Production with a read replica."""
     project = copy_settings(tmp_path_factory.mktemp("replicated"))
     file = project / "environments/prod.toml"
@@ -23,7 +22,7 @@ def replicated(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Templat
     return synthesize(settings.load("prod", project), tmp_path_factory.mktemp("out"))
 
 
-def instance_and_replica(templates: Mapping[str, Template]) -> tuple[dict[str, Any], dict[str, Any]]:
+def instance_and_replica(templates: Made) -> tuple[dict[str, Any], dict[str, Any]]:
     found = {
         "SourceDBInstanceIdentifier" in each["Properties"]: each
         for each in templates["Data"]["Resources"].values()
@@ -32,7 +31,7 @@ def instance_and_replica(templates: Mapping[str, Template]) -> tuple[dict[str, A
     return found[False], found[True]
 
 
-def variables(templates: Mapping[str, Template], service: str) -> dict[str, Any]:
+def variables(templates: Made, service: str) -> dict[str, Any]:
     (container,) = (
         container
         for definition in of_type(templates.platform, "AWS::ECS::TaskDefinition").values()
@@ -42,7 +41,7 @@ def variables(templates: Mapping[str, Template], service: str) -> dict[str, Any]
     return {each["Name"]: each["Value"] for each in container["Environment"]}
 
 
-def test_a_replica_is_as_its_instance_is(replicated: Mapping[str, Template]) -> None:
+def test_a_replica_is_as_its_instance_is(replicated: Made) -> None:
     instance, replica = (each["Properties"] for each in instance_and_replica(replicated))
     own = {
         *("SourceDBInstanceIdentifier", "DBSubnetGroupName", "MultiAZ"),
@@ -63,14 +62,14 @@ def test_a_replica_is_as_its_instance_is(replicated: Mapping[str, Template]) -> 
     assert subnets[0] == subnets[1]
 
 
-def test_nothing_is_kept_of_a_replica(replicated: Mapping[str, Template]) -> None:
+def test_nothing_is_kept_of_a_replica(replicated: Made) -> None:
     _, replica = instance_and_replica(replicated)
     assert (replica["DeletionPolicy"], replica["UpdateReplacePolicy"]) == ("Delete", "Delete")
     assert "BackupRetentionPeriod" not in replica["Properties"]
     assert replica["Properties"]["DeletionProtection"] is False
 
 
-def test_services_that_only_read_are_told_where(replicated: Mapping[str, Template]) -> None:
+def test_services_that_only_read_are_told_where(replicated: Made) -> None:
     customer, employee = variables(replicated, "customer"), variables(replicated, "employee")
     assert customer["DB_READER_HOST"] != customer["DB_HOST"]
     assert customer["DB_READER_PORT"]
@@ -78,7 +77,7 @@ def test_services_that_only_read_are_told_where(replicated: Mapping[str, Templat
     assert not {"DB_READER_HOST", "DB_READER_PORT"} & employee.keys()
 
 
-def test_amazon_rds_tells_of_both_instances(replicated: Mapping[str, Template]) -> None:
+def test_amazon_rds_tells_of_both_instances(replicated: Made) -> None:
     (events,) = (
         each
         for each in of_type(replicated["Observability"], "AWS::RDS::EventSubscription").values()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +14,14 @@ from ops.cost.estimate import Estimate, estimate
 from ops.routes import reference
 from platform_constructs.shared_cache import CACHE_PORT
 from tests.compliance.test_policies import identity_statements, plain
-from tests.conftest import ENVIRONMENTS, Synthesize, Template, synthesize
+from tests.conftest import ENVIRONMENTS, Made, Synthesize, synthesize
 from tests.resources import by_path, of_type, only
 
 GROUP = "AWS::ElastiCache::ReplicationGroup"
 
 
 @pytest.fixture(scope="module")
-def cached(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Template]:
+def cached(tmp_path_factory: pytest.TempPathFactory) -> Made:
     """Production with a cache of a primary and two replicas."""
     cache = settings.Cache(node_type="cache.t4g.small", replicas=2)
     environment = settings.load("prod").model_copy(update={"cache": cache})
@@ -38,7 +37,7 @@ def test_nothing_of_it_is_there_unless_an_environment_asks_for_it(templates: Syn
         assert f'"From": {CACHE_PORT}' not in text, stack
 
 
-def test_it_is_encrypted_everywhere_and_fails_over_by_itself(cached: Mapping[str, Template]) -> None:
+def test_it_is_encrypted_everywhere_and_fails_over_by_itself(cached: Made) -> None:
     group = only(of_type(cached["Data"], GROUP))
     assert (group["Engine"], group["CacheNodeType"]) == ("valkey", "cache.t4g.small")
     assert (group["NumCacheClusters"], group["MultiAZEnabled"], group["AutomaticFailoverEnabled"]) == (
@@ -55,13 +54,13 @@ def test_it_is_encrypted_everywhere_and_fails_over_by_itself(cached: Mapping[str
     assert group["Port"] == CACHE_PORT != 6379
 
 
-def test_it_keeps_nothing(cached: Mapping[str, Template]) -> None:
+def test_it_keeps_nothing(cached: Made) -> None:
     (group,) = (each for each in cached["Data"]["Resources"].values() if each["Type"] == GROUP)
     assert group["Properties"]["SnapshotRetentionLimit"] == 0
     assert (group["DeletionPolicy"], group["UpdateReplacePolicy"]) == ("Delete", "Delete")
 
 
-def test_its_logs_are_kept_as_all_others(cached: Mapping[str, Template]) -> None:
+def test_its_logs_are_kept_as_all_others(cached: Made) -> None:
     deliveries = only(of_type(cached["Data"], GROUP))["LogDeliveryConfigurations"]
     assert {each["LogType"] for each in deliveries} == {"engine-log", "slow-log"}
     logs = of_type(cached["Data"], "AWS::Logs::LogGroup")
@@ -84,7 +83,7 @@ def test_a_node_alone_does_not_fail_over(tmp_path: Path) -> None:
     assert not any("Lag" in each for each in alarms)
 
 
-def test_it_is_in_the_isolated_subnets_and_only_clients_reach_it(cached: Mapping[str, Template]) -> None:
+def test_it_is_in_the_isolated_subnets_and_only_clients_reach_it(cached: Made) -> None:
     data, network = cached["Data"], cached["Network"]
     subnets = only(of_type(data, "AWS::ElastiCache::SubnetGroup"))["SubnetIds"]
     assert len(subnets) == len(settings.load("prod").availability_zones)
@@ -120,7 +119,7 @@ def test_it_is_in_the_isolated_subnets_and_only_clients_reach_it(cached: Mapping
 
 
 def test_each_service_is_a_user_with_its_own_keys_and_nobody_is_default(
-    cached: Mapping[str, Template],
+    cached: Made,
 ) -> None:
     users = of_type(cached["Data"], "AWS::ElastiCache::User")
     assert {each["UserId"]: each["AccessString"] for each in users.values()} == {
@@ -139,7 +138,7 @@ def test_each_service_is_a_user_with_its_own_keys_and_nobody_is_default(
     assert named["Ref"] in of_type(cached["Data"], "AWS::ElastiCache::UserGroup")
 
 
-def test_a_task_signs_in_to_this_cache_as_its_own_user_only(cached: Mapping[str, Template]) -> None:
+def test_a_task_signs_in_to_this_cache_as_its_own_user_only(cached: Made) -> None:
     allowed = [
         (role, sorted(plain(each) for each in statement["Resource"]))
         for role, statement in identity_statements(cached)
@@ -153,7 +152,7 @@ def test_a_task_signs_in_to_this_cache_as_its_own_user_only(cached: Mapping[str,
         assert "*" not in user + group
 
 
-def test_tasks_are_told_where_it_is_and_who_they_are(cached: Mapping[str, Template]) -> None:
+def test_tasks_are_told_where_it_is_and_who_they_are(cached: Made) -> None:
     for name in ("customer", "employee"):
         (definition,) = [
             each
@@ -169,13 +168,13 @@ def test_tasks_are_told_where_it_is_and_who_they_are(cached: Mapping[str, Templa
         assert given["CACHE_TLS_CA"].startswith("/etc/ssl/")
 
 
-def test_the_task_that_prepares_the_database_knows_nothing_of_it(cached: Mapping[str, Template]) -> None:
+def test_the_task_that_prepares_the_database_knows_nothing_of_it(cached: Made) -> None:
     for definition in of_type(cached.platform, "AWS::ECS::TaskDefinition").values():
         if definition["Family"].endswith("prepare"):
             assert "CACHE_" not in json.dumps(definition)
 
 
-def test_alarms_look_at_every_node_whichever_is_the_primary(cached: Mapping[str, Template]) -> None:
+def test_alarms_look_at_every_node_whichever_is_the_primary(cached: Made) -> None:
     alarms = [
         each["Properties"]
         for each in by_path(cached["Observability"], "CacheAlarms/").values()
@@ -200,7 +199,7 @@ def costs(**group: Any) -> Estimate:
     )
 
 
-def test_it_costs_its_nodes(cached: Mapping[str, Template]) -> None:
+def test_it_costs_its_nodes(cached: Made) -> None:
     # 2 nodes x 730 h x 0.0128
     assert str(costs(CacheNodeType="cache.t4g.micro", NumCacheClusters=2).total.fixed) == "18.69"
     everything = estimate("prod", cached, prices.load("us-east-1"), usage.load())
