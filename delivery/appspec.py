@@ -15,7 +15,7 @@ PLACEHOLDER = "<TASK_DEFINITION>"
 
 
 def appspec(*, container: str, port: int, hook: str | None) -> dict[str, Any]:
-    """Replace the tasks behind the container's port; with a hook, only after it accepted the test traffic.
+    """Replace the tasks behind the container's port; with a hook, which watches them start, only after it accepted them.
 
     What is not named (networks, capacity) stays as the service has it.
     """
@@ -34,7 +34,9 @@ def appspec(*, container: str, port: int, hook: str | None) -> dict[str, Any]:
             }
         ],
     }
-    return {**document, "Hooks": [{"AfterAllowTestTraffic": hook}]} if hook else document
+    if hook is None:
+        return document
+    return {**document, "Hooks": [{"BeforeInstall": hook}, {"AfterAllowTestTraffic": hook}]}
 
 
 def to_yaml(document: Mapping[str, Any]) -> str:

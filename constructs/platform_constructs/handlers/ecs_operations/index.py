@@ -1,75 +1,89 @@
-"""CloudFormation custom resources that do to ECS what its own resource types cannot.
+"""CloudFormation custom resources that do to a service what its own resource types cannot.
 
 `Custom::OneOffTask` runs a task to its end and fails, with the end of its log, when the task fails.
-`Custom::MinimumTasks` lifts new services to their minimums, and never lowers a count.
-`Custom::CodeDeployRelease` makes `cdk deploy` of a changed service a CodeDeploy deployment: CloudFormation cannot
-move a service with the CODE_DEPLOY controller to another task definition
-(https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-ecs-service.html). The stack
-waits for the deployment's end and fails with CodeDeploy's reason if it was taken back.
+`Custom::MinimumTasks` lifts a new service to its minimum, and never lowers a count.
+`Custom::CodeDeployRelease` starts the CodeDeploy deployment of a changed service, and does not wait: CloudFormation
+cannot move a service with the CODE_DEPLOY controller to another task definition
+(https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-ecs-service.html).
+`Custom::LiveImage` and `Custom::LiveTraffic` answer what runs and where the requests go, so that a template keeps it.
+`Custom::HealthCheckPath` refuses a path that the live version may not answer.
+
+Lambda delivers an event at least once, and CloudFormation calls an update again with the old properties when a stack
+rolls back: an event that comes again changes nothing, and what acts does nothing in a rollback.
+https://docs.aws.amazon.com/lambda/latest/dg/invocation-async.html
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
 import time
 import urllib.request
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 import boto3
+from botocore.exceptions import ClientError
 
 _T = TypeVar("_T")
 _POLL_SECONDS = 3.0
 # Left of the function's own time limit to report the outcome.
 _MARGIN_MILLISECONDS = 20_000
 _LOG_LINES = 15
-_UNDER_WAY = frozenset({"Created", "Queued", "InProgress", "Baking", "Ready"})
+_UNDER_WAY = ("Created", "Queued", "InProgress", "Baking", "Ready")
+# Lambda delivers no event that is older: https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html
+_OLDEST_EVENT = timedelta(hours=6)
+# What differs between two registrations of the same task.
+_OF_THE_REVISION = frozenset(
+    {
+        "taskDefinitionArn",
+        "revision",
+        "status",
+        "registeredAt",
+        "registeredBy",
+        "deregisteredAt",
+        "deleteRequestedAt",
+        "requiresAttributes",
+        "compatibilities",
+        "tags",
+    }
+)
+# Of CodeDeploy and of Elastic Load Balancing: what an answer tells, and what asks for the page after it.
+_FOLLOWING = {"nextToken": "nextToken", "NextMarker": "Marker"}
+_PATHS_LABEL = "release-check-paths"
 # CloudFormation cuts reasons off above 4 KB of response.
 _REASON_LENGTH = 1500
+
+Record = Mapping[str, Any]
 
 
 class OperationFailed(Exception):
     """The operation ended, and not well; the text is for the stack's events."""
 
 
-class OutOfTime(OperationFailed):
-    """The function may not run longer, and what it waited for has not happened."""
-
-
-class Unfinished(Exception):
-    """The operation goes on longer than this call may: the next one continues it from `state`."""
-
-    def __init__(self, state: Mapping[str, str]) -> None:
-        super().__init__("goes on")
-        self.state = state
-
-
-def handler(event: Mapping[str, Any], context: Any) -> None:
-    """Answer CloudFormation whatever happens: an unanswered request blocks a stack for an hour.
-
-    What takes longer than a function may run goes on in another call of the same function.
-    """
-    status, reason = "SUCCESS", ""
+def handler(event: Record, context: Any) -> None:
+    """Answer CloudFormation whatever happens: an unanswered request blocks a stack for an hour."""
+    status, reason, data = "SUCCESS", "", {}
     try:
         if event["RequestType"] != "Delete":
-            properties = {**event["ResourceProperties"], **event.get("Continued", {})}
-            _OPERATIONS[event["ResourceType"]](properties, context)
-    except Unfinished as unfinished:
-        payload = json.dumps({**event, "Continued": unfinished.state})
-        boto3.client("lambda").invoke(
-            FunctionName=context.invoked_function_arn, InvocationType="Event", Payload=payload
-        )
-        return
+            data = dict(_OPERATIONS[event["ResourceType"]](event, context) or {})
     except Exception as error:
         status = "FAILED"
         reason = str(error) if isinstance(error, OperationFailed) else f"{type(error).__name__}: {error}"
         print(json.dumps({"level": "ERROR", "message": reason}))
-    _respond(event, status, reason[:_REASON_LENGTH])
+    _respond(event, status, reason[:_REASON_LENGTH], data)
 
 
-def run_one_off_task(properties: Mapping[str, Any], context: Any) -> None:
-    """Run the task definition once; raises `OperationFailed` unless its container exits with 0 in time."""
+def run_one_off_task(event: Record, context: Any) -> None:
+    """Run the task definition once; raises `OperationFailed` unless its container exits with 0 in time.
+
+    Not in a rollback: what a task did, such as to a schema, is never taken back by an older one.
+    """
+    if _rolls_back(event):
+        return
+    properties = event["ResourceProperties"]
     ecs: Any = boto3.client("ecs")
     answer = ecs.run_task(
         cluster=properties["Cluster"],
@@ -83,6 +97,8 @@ def run_one_off_task(properties: Mapping[str, Any], context: Any) -> None:
                 "assignPublicIp": "DISABLED",
             }
         },
+        # https://docs.aws.amazon.com/AmazonECS/latest/APIReference/ECS_Idempotency.html
+        clientToken=_digest(event["RequestId"]),
     )
     if not answer["tasks"]:
         reasons = ", ".join(failure.get("reason", "unknown") for failure in answer.get("failures", []))
@@ -100,48 +116,34 @@ def run_one_off_task(properties: Mapping[str, Any], context: Any) -> None:
         raise OperationFailed(f"exit status {container.get('exitCode', 'none')}. {reason}\n{log}".strip())
 
 
-def lift_to_minimum(properties: Mapping[str, Any], context: Any) -> None:
-    """Set each desired count to its minimum if it is lower, and wait until that many tasks run of all services."""
+def lift_to_minimum(event: Record, context: Any) -> None:
+    """Set the desired count to the minimum if it is lower, and wait until that many tasks run; not in a rollback."""
+    if _rolls_back(event):
+        return
     ecs: Any = boto3.client("ecs")
-    cluster = properties["Cluster"]
-    minimums = {each["Service"]: int(each["Minimum"]) for each in properties["Services"]}
-
-    def described(service: str) -> Mapping[str, Any]:
-        found = ecs.describe_services(cluster=cluster, services=[service])["services"]
-        if not found:
-            raise OperationFailed(f"there is no service {service}")
-        return dict(found[0])
-
-    def reached(service: str, minimum: int) -> bool | None:
-        return True if described(service)["runningCount"] >= minimum else None
-
-    for service, minimum in minimums.items():
-        if described(service)["desiredCount"] < minimum:
-            ecs.update_service(cluster=cluster, service=service, desiredCount=minimum)
-    for service, minimum in minimums.items():
-        _wait(
-            context,
-            f"{service} did not reach {minimum} running tasks in time",
-            partial(reached, service, minimum),
-        )
+    properties = event["ResourceProperties"]
+    cluster, service, minimum = properties["Cluster"], properties["Service"], int(properties["Minimum"])
+    if _existing(cluster, service)["desiredCount"] < minimum:
+        ecs.update_service(cluster=cluster, service=service, desiredCount=minimum)
+    _wait(
+        context,
+        f"{service} did not reach {minimum} running tasks in time",
+        lambda: True if _existing(cluster, service)["runningCount"] >= minimum else None,
+    )
 
 
-def release_by_codedeploy(properties: Mapping[str, Any], context: Any) -> None:
-    """Deploy the task definition unless the service runs it already; raises `OperationFailed` if it is taken back."""
-    deployment_id = properties.get("DeploymentId")
-    if not deployment_id:
-        if _live(properties) == properties["TaskDefinition"]:
-            return
-        deployment_id = _start_deployment(properties)
-    try:
-        info = _wait(context, "", lambda: _ended(deployment_id))
-    except OutOfTime:
-        raise Unfinished({"DeploymentId": deployment_id}) from None
-    if info["status"] != "Succeeded":
-        raise OperationFailed(_reason(info))
+def release_by_codedeploy(event: Record, _context: Any) -> Record:
+    """Start the deployment of the task definition and answer its id, or none where there is nothing to release.
 
-
-def _start_deployment(properties: Mapping[str, Any]) -> str:
+    There is nothing in a rollback, which the release outlives, and where the live tasks are the same already. Raises
+    `OperationFailed` if another version is being released.
+    """
+    properties = event["ResourceProperties"]
+    if _rolls_back(event) or _runs_already(properties):
+        return {"DeploymentId": ""}
+    started = _started_before(event) or _under_way(properties)
+    if started:
+        return {"DeploymentId": started}
     codedeploy: Any = boto3.client("codedeploy")
     try:
         answer = codedeploy.create_deployment(
@@ -151,20 +153,19 @@ def _start_deployment(properties: Mapping[str, Any]) -> str:
                 "revisionType": "AppSpecContent",
                 "appSpecContent": {"content": json.dumps(app_spec(properties))},
             },
-            description="started by CloudFormation",
+            description=_description(event),
         )
-    except codedeploy.exceptions.DeploymentLimitExceededException as error:
-        raise OperationFailed(f"another deployment of this service is under way: {error}") from None
-    return str(answer["deploymentId"])
+    except codedeploy.exceptions.DeploymentLimitExceededException:
+        # Somebody was quicker, maybe the same event once more.
+        started = _under_way(properties)
+        if not started:
+            raise
+        return {"DeploymentId": started}
+    return {"DeploymentId": answer["deploymentId"]}
 
 
-def _ended(deployment_id: str) -> dict[str, Any] | None:
-    info = boto3.client("codedeploy").get_deployment(deploymentId=deployment_id)["deploymentInfo"]
-    return None if info["status"] in _UNDER_WAY else dict(info)
-
-
-def app_spec(properties: Mapping[str, Any]) -> dict[str, Any]:
-    """What CodeDeploy is to release, and the function that tries it out after the test traffic has moved.
+def app_spec(properties: Record) -> dict[str, Any]:
+    """What CodeDeploy is to release, and the function that watches its new tasks start and then tries them out.
 
     https://docs.aws.amazon.com/codedeploy/latest/userguide/reference-appspec-file-structure-resources.html
     """
@@ -185,47 +186,270 @@ def app_spec(properties: Mapping[str, Any]) -> dict[str, Any]:
                 }
             }
         ],
-        "Hooks": [{"AfterAllowTestTraffic": properties["CheckFunction"]}],
+        "Hooks": [
+            {"BeforeInstall": properties["CheckFunction"]},
+            {"AfterAllowTestTraffic": properties["CheckFunction"]},
+        ],
     }
 
 
-def _live(properties: Mapping[str, Any]) -> str:
-    ecs: Any = boto3.client("ecs")
-    found = ecs.describe_services(cluster=properties["Cluster"], services=[properties["Service"]])["services"]
-    if not found:
-        raise OperationFailed(f"there is no service {properties['Service']}")
-    primary = [each["taskDefinition"] for each in found[0].get("taskSets", []) if each["status"] == "PRIMARY"]
-    return str(primary[0] if primary else found[0]["taskDefinition"])
+def live_image(event: Record, _context: Any) -> Record:
+    """The image that the template's tasks run: the live one if a pipeline released it, else what the checkout builds.
+
+    A version that `ShipCheckout` names is shipped whatever is live.
+    """
+    properties = event["ResourceProperties"]
+    checkout = {"Image": properties["Image"], "Version": properties["Version"]}
+    if not properties["PipelineRepository"] or properties["ShipCheckout"] == properties["Version"]:
+        return checkout
+    container = _live_container(event)
+    if container is None or not _is_of(properties["PipelineRepository"], container["image"]):
+        return checkout
+    return {"Image": container["image"], "Version": running_version(container) or ""}
 
 
-def _reason(info: Mapping[str, Any]) -> str:
-    error = info.get("errorInformation") or {}
-    parts = [f"CodeDeploy deployment {info['deploymentId']} ended {info['status'].lower()}"]
-    parts += [text for text in (error.get("code"), error.get("message")) if text]
-    parts += _failed_events(info["deploymentId"])
-    rollback = (info.get("rollbackInfo") or {}).get("rollbackMessage")
-    return ": ".join(parts) + (f" ({rollback})" if rollback else "")
+def running_version(container: Record) -> str | None:
+    """The version that a container runs, as the check of a release tells it."""
+    repository, _, tag = str(container["image"]).rpartition(":")
+    if repository.rpartition("/")[2] == container["name"]:
+        return tag
+    label: str | None = (container.get("dockerLabels") or {}).get("version")
+    return label
 
 
-def _failed_events(deployment_id: str) -> list[str]:
-    codedeploy: Any = boto3.client("codedeploy")
-    targets = codedeploy.list_deployment_targets(deploymentId=deployment_id)["targetIds"]
-    if not targets:
-        return []
-    found = codedeploy.batch_get_deployment_targets(deploymentId=deployment_id, targetIds=targets)
-    return [
-        f"{event['lifecycleEventName']}: {(event.get('diagnostics') or {}).get('message') or 'failed'}"
-        for target in found["deploymentTargets"]
-        for event in target["ecsTarget"].get("lifecycleEvents", [])
-        if event["status"] == "Failed"
-    ]
+def live_traffic(event: Record, _context: Any) -> Record:
+    """The weights with which the load balancer sends requests to either group now; all to blue where none does.
+
+    Raises `OperationFailed` where an update would take the requests to groups made anew, which have no tasks.
+    """
+    properties = event["ResourceProperties"]
+    blue, green = properties["BlueTargetGroupArn"], properties["GreenTargetGroupArn"]
+    load_balancer, listener = properties["LoadBalancerArn"], properties["ListenerArn"]
+    old = event.get("OldResourceProperties") or {}
+    gone = {old.get("BlueTargetGroupArn"), old.get("GreenTargetGroupArn")} - {blue, green, None}
+    if event["RequestType"] == "Update" and gone and not _rolls_back(event):
+        for each in _listeners(load_balancer):
+            if any(gone & _weights(rule).keys() for rule in _rules(each)):
+                raise OperationFailed(
+                    "the target groups are made anew by a change of port, protocol or network, and no task is in "
+                    "them: leave these as they are, or bring the change as a service of its own"
+                )
+    sent = _sent(listener, blue, green)
+    if sent is None:
+        others = (each for each in _listeners(load_balancer) if each != listener)
+        sent = next((found for each in others if (found := _sent(each, blue, green))), None)
+    return sent or {"Blue": 100, "Green": 0}
 
 
-_OPERATIONS: Mapping[str, Callable[[Mapping[str, Any], Any], None]] = {
+def check_health_check_path(event: Record, _context: Any) -> None:
+    """Raise `OperationFailed` where a changed path would judge live tasks that were not released as answering it.
+
+    A target group's path holds for the tasks in it at once:
+    https://docs.aws.amazon.com/elasticloadbalancing/latest/application/target-group-health-checks.html
+    """
+    path = event["ResourceProperties"]["Path"]
+    if event["RequestType"] != "Update" or event["OldResourceProperties"].get("Path") == path:
+        return
+    if _rolls_back(event):
+        return
+    container = _live_container(event)
+    if container is None:
+        return
+    if path not in json.loads((container.get("dockerLabels") or {}).get(_PATHS_LABEL, "[]")):
+        raise OperationFailed(
+            f"health_check_path {path}: the live version was not released as answering it: add it to "
+            "release_check_paths, release, then change it"
+        )
+
+
+_OPERATIONS: Mapping[str, Callable[[Record, Any], Record | None]] = {
     "Custom::OneOffTask": run_one_off_task,
     "Custom::MinimumTasks": lift_to_minimum,
     "Custom::CodeDeployRelease": release_by_codedeploy,
+    "Custom::LiveImage": live_image,
+    "Custom::LiveTraffic": live_traffic,
+    "Custom::HealthCheckPath": check_health_check_path,
 }
+
+
+def _rolls_back(event: Record) -> bool:
+    cloudformation: Any = boto3.client("cloudformation")
+    (stack,) = cloudformation.describe_stacks(StackName=event["StackId"])["Stacks"]
+    return "ROLLBACK" in stack["StackStatus"]
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _service(cluster: str, service: str) -> Record | None:
+    ecs: Any = boto3.client("ecs")
+    found = ecs.describe_services(cluster=cluster, services=[service])["services"]
+    return next((each for each in found if each.get("status") != "INACTIVE"), None)
+
+
+def _existing(cluster: str, service: str) -> Record:
+    found = _service(cluster, service)
+    if found is None:
+        raise OperationFailed(f"there is no service {service}")
+    return found
+
+
+def _live(service: Record) -> str:
+    """The task definition whose tasks get the traffic, whoever releases the service."""
+    for each in service.get("taskSets") or []:
+        if each["status"] == "PRIMARY":
+            return str(each["taskDefinition"])
+    # The one being released is PRIMARY from its start; the one before is complete.
+    deployments = sorted(service.get("deployments") or [], key=lambda each: each["status"] != "PRIMARY")
+    for each in deployments:
+        if each.get("rolloutState", "COMPLETED") == "COMPLETED":
+            return str(each["taskDefinition"])
+    return str(service["taskDefinition"])
+
+
+def _live_container(event: Record) -> Record | None:
+    """The container of the live tasks of the stack's service; None while there is no service."""
+    properties = event["ResourceProperties"]
+    cloudformation: Any = boto3.client("cloudformation")
+    try:
+        resource = cloudformation.describe_stack_resource(
+            StackName=event["StackId"], LogicalResourceId=properties["ServiceLogicalId"]
+        )["StackResourceDetail"]
+    except ClientError as error:
+        # So it answers for a resource that the stack does not have:
+        # https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/CommonErrors.html
+        if error.response["Error"]["Code"] != "ValidationError":
+            raise
+        return None
+    identifier = resource.get("PhysicalResourceId")
+    service = _service(properties["Cluster"], identifier) if identifier else None
+    if service is None:
+        return None
+    container: Record = _task_definition(_live(service))["containerDefinitions"][0]
+    return container
+
+
+def _task_definition(arn: str) -> Record:
+    ecs: Any = boto3.client("ecs")
+    found: Record = ecs.describe_task_definition(taskDefinition=arn)["taskDefinition"]
+    return found
+
+
+def _runs_already(properties: Record) -> bool:
+    live = _live(_existing(properties["Cluster"], properties["Service"]))
+    wanted = properties["TaskDefinition"]
+    return live == wanted or _content(live) == _content(wanted)
+
+
+def _content(arn: str) -> Record:
+    """What its tasks are, without what tells one registration from another; ECS keeps no order of variables."""
+    found = {key: value for key, value in _task_definition(arn).items() if key not in _OF_THE_REVISION}
+    containers = [
+        {
+            **container,
+            **{
+                key: sorted(container.get(key) or [], key=lambda each: str(each["name"]))
+                for key in ("environment", "secrets")
+            },
+        }
+        for container in found["containerDefinitions"]
+    ]
+    return {**found, "containerDefinitions": containers}
+
+
+def _description(event: Record) -> str:
+    return f"started by CloudFormation, request {_digest(event['RequestId'])[:8]}"
+
+
+def _deployments(properties: Record, which: Record) -> Iterator[Record]:
+    codedeploy: Any = boto3.client("codedeploy")
+    group = {
+        "applicationName": properties["Application"],
+        "deploymentGroupName": properties["DeploymentGroup"],
+        **which,
+    }
+    for each in _pages("deployments", lambda page: codedeploy.list_deployments(**group, **page)):
+        yield codedeploy.get_deployment(deploymentId=each)["deploymentInfo"]
+
+
+def _started_before(event: Record) -> str | None:
+    """The deployment that the same event started, however it ended: it is not to be started over another."""
+    recent = {"createTimeRange": {"start": datetime.now(UTC) - _OLDEST_EVENT}}
+    for info in _deployments(event["ResourceProperties"], recent):
+        if info.get("description") == _description(event):
+            return str(info["deploymentId"])
+    return None
+
+
+def _under_way(properties: Record) -> str | None:
+    """The deployment under way that releases the same; raises `OperationFailed` if it releases something else."""
+    for info in _deployments(properties, {"includeOnlyStatuses": list(_UNDER_WAY)}):
+        revision = info.get("revision") or {}
+        content = (revision.get("appSpecContent") or revision.get("string") or {}).get("content") or ""
+        # JSON from here, YAML from a pipeline.
+        if re.search(re.escape(properties["TaskDefinition"]) + r"(?!\d)", content):
+            return str(info["deploymentId"])
+        raise OperationFailed(
+            f"release {info['deploymentId']} of {properties['ContainerName']} is under way: wait for its end or end "
+            "it (`suppliers release watch`, `suppliers rollback`), then deploy again"
+        )
+    return None
+
+
+def _is_of(repository: str, image: str) -> bool:
+    path, _, name = image.partition("@")[0].rpartition("/")
+    return f"/{path}/{name.partition(':')[0]}".endswith(f"/{repository}")
+
+
+def _listeners(load_balancer: str) -> list[str]:
+    """All of a load balancer's, those on the standard ports first: production's before the test listener."""
+    elbv2: Any = boto3.client("elbv2")
+    found = _pages("Listeners", lambda page: elbv2.describe_listeners(LoadBalancerArn=load_balancer, **page))
+    return [each["ListenerArn"] for each in sorted(found, key=lambda each: int(each["Port"]))]
+
+
+def _rules(listener: str) -> list[Record]:
+    """A listener's rules as they are asked, its default last; none of a listener that is gone."""
+    elbv2: Any = boto3.client("elbv2")
+    try:
+        found = list(_pages("Rules", lambda page: elbv2.describe_rules(ListenerArn=listener, **page)))
+    except elbv2.exceptions.ListenerNotFoundException:
+        return []
+    return sorted(
+        found, key=lambda rule: int(rule["Priority"]) if rule["Priority"].isdecimal() else float("inf")
+    )
+
+
+def _weights(rule: Record) -> Mapping[str, int]:
+    """The target groups to which a rule forwards, with their weights; a single group gets everything."""
+    for action in rule["Actions"]:
+        groups: Sequence[Record] = (action.get("ForwardConfig") or {}).get("TargetGroups") or []
+        if len(groups) > 1:
+            return {each["TargetGroupArn"]: int(each.get("Weight", 1)) for each in groups}
+        for each in groups or [action]:
+            if each.get("TargetGroupArn"):
+                return {each["TargetGroupArn"]: 100}
+    return {}
+
+
+def _sent(listener: str, blue: str, green: str) -> Record | None:
+    for rule in _rules(listener):
+        weights = _weights(rule)
+        if weights.keys() & {blue, green}:
+            return {"Blue": weights.get(blue, 0), "Green": weights.get(green, 0)}
+    return None
+
+
+def _pages(name: str, ask: Callable[[Record], Record]) -> Iterator[Any]:
+    page: Record | None = {}
+    while page is not None:
+        answer = ask(page)
+        yield from answer[name]
+        page = next(
+            ({asked: answer[told]} for told, asked in _FOLLOWING.items() if answer.get(told)),
+            None,
+        )
 
 
 def _stopped(tasks: list[dict[str, Any]]) -> dict[str, Any] | None:
@@ -238,7 +462,7 @@ def _wait(context: Any, late: str, poll: Callable[[], _T | None]) -> _T:
         if result is not None:
             return result
         time.sleep(_POLL_SECONDS)
-    raise OutOfTime(late)
+    raise OperationFailed(late)
 
 
 def _end_of_log(group: str, prefix: str, container: str, task_arn: str) -> str:
@@ -252,7 +476,7 @@ def _end_of_log(group: str, prefix: str, container: str, task_arn: str) -> str:
     return "\n".join(str(event.get("message", "")) for event in events)
 
 
-def _respond(event: Mapping[str, Any], status: str, reason: str) -> None:
+def _respond(event: Record, status: str, reason: str, data: Record) -> None:
     body = json.dumps(
         {
             "Status": status,
@@ -261,6 +485,7 @@ def _respond(event: Mapping[str, Any], status: str, reason: str) -> None:
             "StackId": event["StackId"],
             "RequestId": event["RequestId"],
             "LogicalResourceId": event["LogicalResourceId"],
+            "Data": data,
         }
     ).encode()
     # CloudFormation gives the address: a presigned one of its own bucket.
