@@ -320,11 +320,6 @@ class Microservice(Construct):
         )
         return task_definition
 
-    @property
-    def published_name(self) -> str:
-        """The service's name in ECS for other stacks: the stack's output that people read, as a stack has 200."""
-        return Fn.get_stack_output(Stack.of(self).stack_name, "ServiceName")
-
     def metric_used(
         self,
         metric_name: Literal["CPUUtilization", "MemoryUtilization"],
@@ -385,7 +380,7 @@ class Microservice(Construct):
         )
 
     def _dimensions(self) -> dict[str, str]:
-        return {"ClusterName": self.service.cluster.cluster_name, "ServiceName": self.published_name}
+        return {"ClusterName": self.service.cluster.cluster_name, "ServiceName": self.service.service_name}
 
     def _no_capabilities(self, construct_id: str) -> ecs.LinuxParameters:
         parameters = ecs.LinuxParameters(self, construct_id)

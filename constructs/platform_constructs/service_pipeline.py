@@ -91,7 +91,7 @@ class ServicePipeline(Construct):
         self._service_arn = Stack.of(self).format_arn(
             service="ecs",
             resource="service",
-            resource_name=f"{cluster.cluster_name}/{microservice.published_name}",
+            resource_name=f"{cluster.cluster_name}/{microservice.service.service_name}",
         )
         self._in_this_cluster = {"ArnEquals": {"ecs:cluster": cluster.cluster_arn}}
         self._role = iam.Role(
@@ -167,7 +167,7 @@ class ServicePipeline(Construct):
                 "CONTROLLER": microservice.controller,
                 "REPOSITORY_URI": self._repository.repository_uri,
                 "CLUSTER": self._cluster.cluster_name,
-                "ECS_SERVICE": microservice.published_name,
+                "ECS_SERVICE": microservice.service.service_name,
                 "FAMILY": microservice.task_definition.family,
                 **({"HOOK": hook.function_arn} if hook else {}),
             },
