@@ -29,6 +29,8 @@ RUNS_AS: Mapping[str, str] = {
 }
 # Where the action is not named after the call: https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html
 _NAMED_OTHERWISE = {"lambda:Invoke": "lambda:InvokeFunction"}
+# Clients that are not named after the service: https://docs.aws.amazon.com/service-authorization/latest/reference/list_awselasticloadbalancingv2.html
+_SERVICES = {"elbv2": "elasticloadbalancing"}
 # A client that is called at once, and one in a variable, which is called like its service.
 _CALLS = (re.compile(r"client\(\"([a-z0-9-]+)\"\)\.([a-z_]+)\("), re.compile(r"\b([a-z0-9]+)\.([a-z_]+)\("))
 
@@ -49,7 +51,7 @@ def calls(folder: Path) -> Iterator[str]:
         for service, method in (found for written in _CALLS for found in written.findall(text)):
             operation = _operations(service).get(method)
             if operation:
-                action = f"{service}:{operation}"
+                action = f"{_SERVICES.get(service, service)}:{operation}"
                 yield _NAMED_OTHERWISE.get(action, action)
 
 
@@ -69,5 +71,7 @@ def test_the_role_of_the_platforms_code_may_do_what_the_code_does(code: str) -> 
 
 
 def test_calls_are_found_in_both_ways_of_writing_them(tmp_path: Path) -> None:
-    (tmp_path / "index.py").write_text('ecs.run_task(x)\nboto3.client("lambda").invoke()\npath.read_text()\n')
-    assert set(calls(tmp_path)) == {"ecs:RunTask", "lambda:InvokeFunction"}
+    code = 'ecs.run_task(x)\nboto3.client("lambda").invoke()\npath.read_text()\nelbv2.describe_rules()\n'
+    (tmp_path / "index.py").write_text(code)
+    found = {"ecs:RunTask", "lambda:InvokeFunction", "elasticloadbalancing:DescribeRules"}
+    assert set(calls(tmp_path)) == found

@@ -175,7 +175,7 @@ def test_rollback_releases_the_version_that_was_live_before_not_the_one_that_fai
     properties = specification["Resources"][0]["TargetService"]["Properties"]
     assert properties["TaskDefinition"] == task_definition("customer", 6)
     assert properties["LoadBalancerInfo"] == {"ContainerName": "customer", "ContainerPort": 8080}
-    assert specification["Hooks"] == [{"AfterAllowTestTraffic": "the-check"}]
+    assert specification["Hooks"] == [{"BeforeInstall": "the-check"}, {"AfterAllowTestTraffic": "the-check"}]
 
 
 def test_rollback_with_dry_run_says_what_it_would_do_and_does_nothing(

@@ -616,7 +616,9 @@ def test_what_no_pipeline_released_gives_way_to_the_checkout(
 def test_the_checkout_is_shipped_without_pipelines_and_where_it_is_asked_for(
     index: ModuleType, stack: Any, properties: dict[str, str]
 ) -> None:
-    assert image(index, stack, running(), properties=properties) == CHECKOUT
+    ecs = running()
+    del ecs.definitions[f"{FAMILY}:7"]
+    assert image(index, stack, ecs, properties=properties) == CHECKOUT
 
 
 def test_the_checkout_of_another_day_is_not_shipped(index: ModuleType, stack: Any) -> None:

@@ -62,7 +62,7 @@ def test_codedeploy_gets_its_two_files(version: str) -> None:
     task = json.loads(Path("release/taskdef.json").read_text())
     assert task["containerDefinitions"][0]["image"] == f"{REPOSITORY}:{version}"
     document = yaml.safe_load(Path("release/appspec.yaml").read_text())
-    assert document["Hooks"] == [{"AfterAllowTestTraffic": "arn:hook"}]
+    assert document["Hooks"] == [{"BeforeInstall": "arn:hook"}, {"AfterAllowTestTraffic": "arn:hook"}]
     assert not Path("release/imagedefinitions.json").exists()
 
 

@@ -9,9 +9,10 @@ import pytest
 import yaml
 from botocore.validate import ParamValidator
 
-from delivery.appspec import appspec, to_yaml
+from delivery.appspec import PLACEHOLDER, appspec, to_yaml
 from delivery.errors import DeliveryError
 from delivery.task_definition import running_version, with_image
+from platform_constructs.handlers.ecs_operations.index import app_spec
 from tests.unit.delivery.conftest import REPOSITORY, definition
 
 REGISTER: Any = (
@@ -67,14 +68,29 @@ def test_the_appspec_has_the_structure_that_codedeploy_documents(hook: str | Non
     assert document == appspec(container="customer", port=8080, hook=hook)
 
 
+def test_a_pipeline_releases_as_cloudformation_does() -> None:
+    document = appspec(container="customer", port=8080, hook=HOOK)
+    assert document == app_spec(
+        {
+            "TaskDefinition": PLACEHOLDER,
+            "ContainerName": "customer",
+            "ContainerPort": "8080",
+            "CheckFunction": HOOK,
+        }
+    )
+
+
 def test_the_deploy_action_finds_where_to_put_the_revision() -> None:
     assert 'TaskDefinition: "<TASK_DEFINITION>"' in to_yaml(
         appspec(container="customer", port=8080, hook=None)
     )
 
 
-def test_the_hook_is_asked_after_the_test_traffic_and_only_if_there_is_one() -> None:
-    assert appspec(container="customer", port=8080, hook=HOOK)["Hooks"] == [{"AfterAllowTestTraffic": HOOK}]
+def test_the_hook_is_called_before_the_new_tasks_and_after_the_test_traffic_and_only_if_there_is_one() -> (
+    None
+):
+    document = appspec(container="customer", port=8080, hook=HOOK)
+    assert document["Hooks"] == [{"BeforeInstall": HOOK}, {"AfterAllowTestTraffic": HOOK}]
     assert "Hooks" not in appspec(container="customer", port=8080, hook=None)
 
 

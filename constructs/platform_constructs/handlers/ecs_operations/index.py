@@ -236,7 +236,7 @@ def live_traffic(event: Record, _context: Any) -> Record:
                 )
     sent = _sent(listener, blue, green)
     if sent is None:
-        others = (each for each in _listeners(load_balancer) if each != listener)
+        others = _listeners(load_balancer)
         sent = next((found for each in others if (found := _sent(each, blue, green))), None)
     return sent or {"Blue": 100, "Green": 0}
 

@@ -256,7 +256,7 @@ def _stopped_while_starting(deployment_id: str) -> list[Record] | None:
 
 def _is_steady(task_set: Record) -> bool:
     """Whether all its tasks run and are healthy; tasks that end soon after their start run for a moment, too."""
-    return task_set["stabilityStatus"] == "STEADY_STATE" and task_set["computedDesiredCount"] > 0
+    return task_set["stabilityStatus"] == "STEADY_STATE" and int(task_set["computedDesiredCount"]) > 0
 
 
 def _is_scaled_in(task: Record) -> bool:
