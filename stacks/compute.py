@@ -81,6 +81,8 @@ class ComputeStack(Stack):
                 cluster=self.cluster,
                 subnets=ec2.SubnetSelection(subnets=network.application_subnets.subnets),
                 load_balancer=self.entrance,
+                applications=f"{prefix}.",
+                logs_of_services=f"/{prefix}/",
                 alarms=network.alarm_topic,
                 logs_key=self._logs_key,
                 removal_policy=self._removal_policy,

@@ -20,6 +20,7 @@ _INTERFACES = {
     "Ec2": _Service.EC2,  # the check of new tasks, for the load balancer's private addresses
     "Ecs": _Service.ECS,  # the check of new tasks, for what is being released
     "CodeDeploy": _Service.CODEDEPLOY,  # the check of new tasks, for its verdict
+    "Sns": _Service.SNS,  # the check of new tasks, for a mail about those that keep stopping
 }
 # Their documentation describes no endpoint policies, and one that is not supported is refused:
 # https://docs.aws.amazon.com/vpc/latest/privatelink/vpc-endpoints-access.html

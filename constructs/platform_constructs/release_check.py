@@ -1,7 +1,7 @@
 from pathlib import Path
 from typing import cast
 
-from aws_cdk import Duration, RemovalPolicy, Stack
+from aws_cdk import ArnFormat, Duration, RemovalPolicy, Stack
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_iam as iam
@@ -29,6 +29,8 @@ class ReleaseCheck(Construct):
         cluster: ecs.ICluster,
         subnets: ec2.SubnetSelection,
         load_balancer: PublicLoadBalancer,
+        applications: str,
+        logs_of_services: str,
         alarms: AlarmTopic,
         logs_key: kms.IKey,
         removal_policy: RemovalPolicy,
@@ -53,7 +55,7 @@ class ReleaseCheck(Construct):
         load_balancer.security_group.connections.allow_from(
             security_group, ec2.Port.tcp(port), "The check of new tasks"
         )
-        role = self._role(cluster, log_group)
+        role = self._role(cluster, log_group, alarms, applications, logs_of_services)
         self.function = lambda_.Function(
             self,
             "Function",
@@ -92,7 +94,14 @@ class ReleaseCheck(Construct):
             "is anything to name: the actions are those of AWSLambdaVPCAccessExecutionRole.",
         )
 
-    def _role(self, cluster: ecs.ICluster, log_group: logs.LogGroup) -> iam.Role:
+    def _role(
+        self,
+        cluster: ecs.ICluster,
+        log_group: logs.LogGroup,
+        alarms: AlarmTopic,
+        applications: str,
+        logs_of_services: str,
+    ) -> iam.Role:
         cluster_id = Stack.of(self).resolve(cast(ecs.CfnCluster, cluster.node.default_child).logical_id)
         role = iam.Role(
             self,
@@ -104,8 +113,8 @@ class ReleaseCheck(Construct):
         stack = Stack.of(self)
         for finding, reason in (
             (
-                f"arn:aws:codedeploy:{stack.region}:{readable_account(stack)}:deploymentgroup:*",
-                "Reads deployments only; naming the groups would make each wait for itself.",
+                f"arn:aws:codedeploy:{stack.region}:{readable_account(stack)}:deploymentgroup:{applications}*",
+                "The groups of this environment's services, and of no other; naming each would make it wait for itself.",
             ),
             (
                 f"arn:aws:ecs:{stack.region}:{readable_account(stack)}:service/<{cluster_id}>/*",
@@ -116,8 +125,13 @@ class ReleaseCheck(Construct):
                 "Reads descriptions only, of revisions that a release makes.",
             ),
             (
+                f"arn:aws:logs:{stack.region}:{readable_account(stack)}:log-group:{logs_of_services}*:log-stream:*",
+                "Reads the end of the log of a task that does not start, of this environment's services.",
+            ),
+            (
                 "*",
-                "Network interfaces of a function in a VPC, descriptions and the report to CodeDeploy, which know no resource.",
+                "Network interfaces of a function in a VPC, descriptions and the report to CodeDeploy, which know no resource; "
+                "tasks, whose names are not known before they exist, only in this cluster.",
             ),
         ):
             acknowledge(role, f"IAM5[Resource::{finding}]", reason)
@@ -126,10 +140,31 @@ class ReleaseCheck(Construct):
                 actions=[
                     "codedeploy:GetDeployment",
                     "codedeploy:GetDeploymentGroup",
+                    "codedeploy:StopDeployment",
                 ],
-                resources=[stack.format_arn(service="codedeploy", resource="deploymentgroup:*")],
+                resources=[
+                    stack.format_arn(
+                        service="codedeploy",
+                        resource="deploymentgroup",
+                        resource_name=f"{applications}*",
+                        arn_format=ArnFormat.COLON_RESOURCE_NAME,
+                    )
+                ],
             )
         )
+        allow(
+            role,
+            "logs:GetLogEvents",
+            on=stack.format_arn(
+                service="logs",
+                resource="log-group",
+                resource_name=f"{logs_of_services}*:log-stream:*",
+                arn_format=ArnFormat.COLON_RESOURCE_NAME,
+            ),
+        )
+        in_cluster = {"ArnEquals": {"ecs:cluster": cluster.cluster_arn}}
+        allow(role, "ecs:DescribeTasks", "ecs:ListTasks", on="*", when=in_cluster)
+        allow(role, "sns:Publish", on=alarms.topic.topic_arn)
         # A revision is described with the right on its service as well:
         # https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonelasticcontainerservice.html
         for resource, actions in (
@@ -145,6 +180,8 @@ class ReleaseCheck(Construct):
         role.add_to_policy(
             iam.PolicyStatement(
                 actions=[
+                    "codedeploy:BatchGetDeploymentTargets",
+                    "codedeploy:ListDeploymentTargets",
                     "codedeploy:PutLifecycleEventHookExecutionStatus",
                     "ec2:AssignPrivateIpAddresses",
                     "ec2:CreateNetworkInterface",
