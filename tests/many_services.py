@@ -18,10 +18,11 @@ _KINDS = (
 )
 
 
-def add_services(root: Path, count: int, *, whole: bool = False) -> list[str]:
+def add_services(root: Path, count: int, *, whole: bool = False, public: bool = False) -> list[str]:
     """Add folders to `services/` below `root` until `count` services are enabled; their names.
 
-    `whole` services are copies of one that is there, to be built; others have what a synth reads.
+    `whole` services are copies of one that is there, to be built; others have what a synth reads. `public` ones need the
+    fewest rules.
     """
     # The public service takes every path: it comes last.
     customer = root / "services/customer/service.toml"
@@ -37,13 +38,14 @@ def add_services(root: Path, count: int, *, whole: bool = False) -> list[str]:
         else:
             folder.mkdir()
             (folder / "Dockerfile").write_text("FROM scratch\n")
-        (folder / "service.toml").write_text(manifest(number))
+        (folder / "service.toml").write_text(manifest(number, public=public))
     return names
 
 
-def manifest(number: int) -> str:
+def manifest(number: int, *, public: bool = False) -> str:
     """The manifest of the service of this number; every fifth is of the same kind."""
     access, database, migrations = _KINDS[number % len(_KINDS)]
+    access = "public" if public else access
     path = f"/s{number}"
     lines = [
         f'path_patterns = ["{path}", "{path}/*"]',

@@ -40,11 +40,12 @@ limits.synth(app)
 """
 # By name: environment, changes of its file, what is added to it.
 VARIANTS: Mapping[str, tuple[str, Mapping[str, str], str]] = {
-    "pipelines": ("dev", {"db.t4g.small": "db.t4g.xlarge"}, ""),
+    "pipelines": ("dev", {"db.t4g.small": "db.r7g.2xlarge"}, ""),
     "everything": (
         "prod",
         {
-            "db.t4g.medium": "db.t4g.xlarge",
+            "db.t4g.medium": "db.r7g.2xlarge",
+            "\n[delivery]\n": "\n[delivery]\n",
             'controller = "codedeploy"': 'controller = "ecs"',
             "nat_gateways = 3": "nat_gateways = 3\ninterface_endpoints = true",
         },

@@ -74,13 +74,12 @@ def test_an_image_changes_with_its_own_folder_and_the_shared_one_only(
     (project / "services/shared").mkdir()
 
     def images(label: str) -> dict[str, str]:
-        compute = synthesize(settings.load("dev", project), tmp_path / label).platform
+        made = synthesize(settings.load("dev", project), tmp_path / label)
         return {
-            definition["Properties"]["ContainerDefinitions"][0]["Name"]: re.findall(
-                r"[0-9a-f]{64}", json.dumps(definition)
-            )[0]
-            for definition in compute["Resources"].values()
-            if definition["Type"] == "AWS::ECS::TaskDefinition"
+            stack: re.findall(r"[0-9a-f]{64}", json.dumps(image["Properties"]["Image"]))[0]
+            for stack, template in made.items()
+            for image in template["Resources"].values()
+            if image["Type"] == "Custom::LiveImage"
         }
 
     first = images("first")
@@ -90,6 +89,6 @@ def test_an_image_changes_with_its_own_folder_and_the_shared_one_only(
     shared = images("shared")
     (project / "services/notes.txt").write_text("new")
     elsewhere = images("elsewhere")
-    assert (own["customer"] != first["customer"], own["employee"] == first["employee"]) == (True, True)
-    assert (shared["customer"] != own["customer"], shared["employee"] != own["employee"]) == (True, True)
+    assert (own["Customer"] != first["Customer"], own["Employee"] == first["Employee"]) == (True, True)
+    assert (shared["Customer"] != own["Customer"], shared["Employee"] != own["Employee"]) == (True, True)
     assert elsewhere == shared
