@@ -17,6 +17,7 @@ from ops import (
     base_image,
     errors,
     execute,
+    following,
     inputs,
     leftovers,
     listeners,
@@ -25,6 +26,7 @@ from ops import (
     one_off,
     pipeline,
     refusals,
+    release_again,
     releases,
     rollback,
     scale,
@@ -260,8 +262,11 @@ app.command("scale", rich_help_panel=OPERATE)(scale.command)
 app.command("exec", rich_help_panel=OPERATE)(execute.command)
 app.command("migrate", rich_help_panel=OPERATE)(one_off.migrate)
 
-release = typer.Typer(no_args_is_help=True, rich_markup_mode="rich", help="Follow a release.")
-release.command("watch")(releases.watch)
+release = typer.Typer(
+    no_args_is_help=True, rich_markup_mode="rich", help="Follow releases, or release once more."
+)
+release.command("watch")(following.watch)
+release.command("again")(release_again.command)
 app.add_typer(release, name="release", rich_help_panel=RELEASE)
 
 task = typer.Typer(no_args_is_help=True, rich_markup_mode="rich", help="Run one-off tasks.")
