@@ -119,12 +119,12 @@ def smoke(env: Env = "local") -> None:
 def guard(
     env: Env = "local",
     template: Annotated[
-        Path,
+        Path | None,
         typer.Option(
-            show_default="cdk.out/Compute.template.json",
-            help="The Compute template about to be deployed, as a synth wrote it.",
+            show_default="those of all stacks with services or rules in cdk.out",
+            help="Only this template of a synth, with the others beside it.",
         ),
-    ] = swap_guard.TEMPLATE,
+    ] = None,
     as_json: AsJson = False,
     lose: Lose = [],  # noqa: B006
 ) -> None:
@@ -134,19 +134,23 @@ def guard(
     """
     environment = settings.load(env)
     clients = deployment.clients(environment)
-    plan = swap_guard.check(clients, environment, template)
-    lost = stateful.check(clients, environment, template, accepted=lose)
-    leaving, behind = inputs.check(clients, environment, template)
+    assembly = (template or swap_guard.TEMPLATE).parent
+    compared = [template] if template else swap_guard.templates(assembly, env)
+    plans = swap_guard.check_all(clients, environment, compared)
+    beside = assembly / swap_guard.TEMPLATE.name
+    lost = stateful.check(clients, environment, beside, accepted=lose)
+    leaving, behind = inputs.check(clients, environment, beside)
     if as_json:
-        print(swap_guard.as_json(plan, lost))
+        print(swap_guard.as_json(plans, lost))
     else:
         told = [
             *(inputs.advice(env, each) for each in leaving),
             *(inputs.behind(env, each) for each in behind),
             *(leftovers.notice(each) for each in leftovers.stacks_left(clients, environment)),
         ]
-        print(*swap_guard.report(plan), *stateful.report(lost, environment), *told, sep="\n")
-    if plan.refused or plan.switches or lost or leaving:
+        safe = (line for plan in plans for line in swap_guard.report(plan))
+        print(*safe, *stateful.report(lost, environment), *told, sep="\n")
+    if any(plan.is_refused for plan in plans) or lost or leaving:
         raise typer.Exit(errors.WRONG)
 
 

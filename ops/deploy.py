@@ -216,11 +216,12 @@ def _guard(
 ) -> None:
     _synthesize(environment, variables, progress)
     users_before_proxy(connected, environment)
-    plan = guard.check(connected, environment, guard.TEMPLATE)
-    guard.refuse(plan)
+    plans = guard.check_all(connected, environment, guard.templates(ASSEMBLY, environment.name))
+    guard.refuse(*plans)
     lost = stateful.check(connected, environment, guard.TEMPLATE, accepted=accepted)
     stateful.refuse(lost, environment)
-    for line in (*guard.report(plan), *stateful.report(lost, environment)):
+    safe = (line for plan in plans for line in guard.report(plan))
+    for line in (*safe, *stateful.report(lost, environment)):
         progress.detail(line)
 
 
