@@ -84,7 +84,7 @@ class Site:
 
     def service(self) -> dict[str, Any]:
         (found,) = self.client("ecs").describe_services(
-            cluster=self.outputs["ClusterName"], services=[self.outputs["CustomerServiceName"]]
+            cluster=self.outputs["ClusterName"], services=[self.outputs["ServiceName"]]
         )["services"]
         return dict(found)
 
@@ -101,13 +101,13 @@ class Site:
     def tasks(self, status: str = "RUNNING") -> list[dict[str, Any]]:
         ecs, cluster = self.client("ecs"), self.outputs["ClusterName"]
         arns = ecs.list_tasks(
-            cluster=cluster, serviceName=self.outputs["CustomerServiceName"], desiredStatus=status
+            cluster=cluster, serviceName=self.outputs["ServiceName"], desiredStatus=status
         )["taskArns"]
         return list(ecs.describe_tasks(cluster=cluster, tasks=arns)["tasks"]) if arns else []
 
     def live_groups(self) -> set[str]:
         """Target groups of the pair to which the production listener sends requests."""
-        pair = {self.outputs["CustomerBlueTargetGroupArn"], self.outputs["CustomerGreenTargetGroupArn"]}
+        pair = {self.outputs["BlueTargetGroupArn"], self.outputs["GreenTargetGroupArn"]}
         rules = self.client("elbv2").describe_rules(ListenerArn=self.outputs["ProductionListenerArn"])[
             "Rules"
         ]
@@ -190,14 +190,15 @@ def site(checkout: Checkout) -> Site:
         (checkout.folder / ".local/venv-emulator").symlink_to(installed)
     (checkout.folder / "environments/release.toml").write_text(ENVIRONMENT)
     checkout.make("deploy", "ENV=release")
-    outputs = checkout.outputs()["suppliers-release-compute"]
+    written = checkout.outputs()
+    outputs = {**written["suppliers-release-compute"], **written["suppliers-release-customer"]}
     codedeploy = checkout.aws().client("codedeploy")
     for application in codedeploy.list_applications()["applications"]:
         (name,) = codedeploy.list_deployment_groups(applicationName=application)["deploymentGroups"]
         group = codedeploy.get_deployment_group(applicationName=application, deploymentGroupName=name)[
             "deploymentGroupInfo"
         ]
-        if group["ecsServices"][0]["serviceName"] == outputs["CustomerServiceName"]:
+        if group["ecsServices"][0]["serviceName"] == outputs["ServiceName"]:
             break
     else:
         raise AssertionError("customer has no deployment group")
@@ -216,7 +217,7 @@ def site(checkout: Checkout) -> Site:
                 "URL": f"http://127.0.0.1:{checkout.port}",
                 "HOST": "suppliers-release--8080.alb.localhost",
                 "CLUSTER": outputs["ClusterName"],
-                "SERVICE": outputs["CustomerServiceName"],
+                "SERVICE": outputs["ServiceName"],
             }
         },
     )
