@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from ops import deployment as deployed
-from ops import errors, listeners, live, reasons, releases
+from ops import errors, half_way, listeners, live, reasons, releases
 from ops.aws import each
 from ops.deployment import DeployedService, Deployment
 from ops.errors import OpsError
@@ -93,7 +93,8 @@ def watch(
     """Follow releases to their ends: steps, share of the traffic, tasks; then the listener rules before and after.
 
     The exit status is 0 where the new versions took over, 3 where one did not: then its reasons are told, as its
-    stopped tasks and their last lines.
+    stopped tasks and their last lines. It ends with the way on from where a release or its stack stopped half-way;
+    where none is under way too.
 
     Examples:
 
@@ -111,6 +112,8 @@ def watch(
         before = listeners.read(session, deployment)
         found = follow(session, deployment, wanted, say=say)
         if not found.ended:
+            for line in half_way.lines(session, deployment, wanted):
+                say(line)
             raise OpsError(
                 f"{session.name}: no release of {service or 'any service'} is under way; `suppliers releases` shows "
                 "the past"
@@ -118,6 +121,9 @@ def watch(
         listeners.show_changes(session, list(listeners.changes(before, listeners.read(session, deployment))))
         for one in found.ended:
             say(str(one))
+        followed = {one.release.service for one in found.ended}
+        for line in half_way.lines(session, deployment, [one for one in wanted if one.name in followed]):
+            say(line)
     if found.failed:
         raise typer.Exit(errors.DOES_NOT_HOLD)
 
@@ -200,6 +206,10 @@ def started_within(session: Session, progress: Progress) -> Iterator[None]:
             deployment = deployed.read(session)
             found = follow(session, deployment, list(deployment.services), say=progress.detail, known=before)
             problems += map(str, found.failed)
+            bad = {one.release.service for one in found.failed}
+            problems += half_way.lines(
+                session, deployment, [one for one in deployment.services if one.name in bad]
+            )
     except OpsError as error:
         # Where the stacks could not be deployed there may be nothing to follow.
         problems = problems or [str(error)]

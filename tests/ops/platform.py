@@ -330,6 +330,9 @@ class Platform:
         return {"Rules": rules}
 
     def _alarms(self, asked: Mapping[str, Any]) -> Mapping[str, Any]:
+        if "AlarmNames" in asked:
+            named = [alarm for alarm in self.alarms if alarm["AlarmName"] in asked["AlarmNames"]]
+            return {"MetricAlarms": [each for each in named if each["StateValue"] == asked["StateValue"]]}
         found = [alarm for alarm in self.alarms if alarm["AlarmName"].startswith(asked["AlarmNamePrefix"])]
         return _page("MetricAlarms", found, asked, "NextToken", asked.get("MaxRecords", 50))
 

@@ -10,13 +10,15 @@ from typing import Any
 
 import pytest
 from rich.console import Console
+from typer.testing import CliRunner
 
 import settings
 from ops import following
+from ops.__main__ import app
 from ops.errors import OpsError
 from ops.progress import Progress
 from ops.session import Session
-from tests.ops.account import ACCOUNT, REGION, Account, refuse
+from tests.ops.account import ACCOUNT, REGION, Account, refuse, signed_in
 from tests.ops.conftest import Run
 from tests.ops.platform import ECS, LISTENERS, NOW, Platform, ecs_name, task_definition
 
@@ -69,6 +71,14 @@ class Releases:
                 "deploymentsInfo": [self.deployments[each] for each in asked["deploymentIds"]]
             },
             codedeploy__GetDeployment=self._get,
+            codedeploy__GetDeploymentGroup=lambda asked: {
+                "deploymentGroupInfo": {
+                    "alarmConfiguration": {
+                        "enabled": True,
+                        "alarms": [{"name": f"{asked['deploymentGroupName']}-ServerErrors"}],
+                    }
+                }
+            },
             codedeploy__ListDeploymentTargets=lambda asked: {"targetIds": ["cluster:service"]},
             codedeploy__BatchGetDeploymentTargets=lambda asked: {
                 "deploymentTargets": [
@@ -107,6 +117,7 @@ class Releases:
         properties = {
             "Application": {"Ref": "Application"},
             "DeploymentGroup": {"Ref": "Group"},
+            "TaskDefinition": {"Ref": "Task"},
             # In Compute, for all services.
             "CheckFunction": {
                 "Fn::GetStackOutput": {"StackName": "suppliers-dev-compute", "OutputName": "CheckArn"}
@@ -118,7 +129,8 @@ class Releases:
     @staticmethod
     def _resources(asked: Mapping[str, Any]) -> Mapping[str, Any]:
         service = asked["StackName"].removeprefix("suppliers-dev-")
-        ids = {"Application": f"application-{service}", "Group": f"group-{service}", "Release": "Release"}
+        ids = {"Application": f"application-{service}", "Group": f"group-{service}"}
+        ids |= {"Release": "Release", "Task": task_definition(service, 8)}
         return {
             "StackResourceSummaries": [
                 {
@@ -256,7 +268,7 @@ def test_tasks_that_stopped_are_counted_by_their_end_with_the_last_lines(
     releases.lines[f"customer/customer/{3:032x}"] = ["Traceback", "KeyError: 'DB_HOST'"]
     lines = run(releases.account(), "release", "watch", "customer").stdout.splitlines()
     at = lines.index("customer: release d-C of customer-8 Failed")
-    assert lines[at + 1 :] == [
+    assert lines[at + 1 : -1] == [
         "  TIMEOUT no steady state",
         "  2 tasks stopped: Essential container in task exited (exit status 3)",
         "  1 task stopped: CannotPullContainerError: no such image (exit status 3)",
@@ -369,6 +381,72 @@ def test_the_first_deployment_of_all_has_no_releases_from_before() -> None:
     assert str(raised.value) == "suppliers-dev-network: CREATE_FAILED"
 
 
+# Half-way.
+
+
+def test_a_watch_of_nothing_tells_where_a_service_stopped_half_way(
+    releases: Releases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    platform = releases.platform
+    platform.statuses["customer"] = "UPDATE_ROLLBACK_FAILED"
+    platform.alarms.append({"AlarmName": "group-customer-ServerErrors", "StateValue": "ALARM"})
+    platform.alarms.append({"AlarmName": "group-employee-ServerErrors", "StateValue": "OK"})
+    releases.add("customer", "d-C")
+    releases.deployments["d-C"] |= FAILED
+    history = [
+        ("CustomerAlarm", "UPDATE_FAILED", "Resource update cancelled"),
+        ("suppliers-dev-customer", "UPDATE_ROLLBACK_FAILED", "The following resource(s) failed"),
+        ("CustomerService", "UPDATE_FAILED", "not authorized"),
+        ("CustomerRule", "UPDATE_COMPLETE", ""),
+        ("CustomerRule", "UPDATE_FAILED", "was mended since"),
+        ("suppliers-dev-customer", "UPDATE_ROLLBACK_IN_PROGRESS", ""),
+        ("CustomerPrepare", "UPDATE_FAILED", "why the update failed"),
+    ]
+
+    def events(asked: Mapping[str, Any]) -> Mapping[str, Any]:
+        return {
+            "StackEvents": [
+                {
+                    "StackId": "arn:stack",
+                    "StackName": asked["StackName"],
+                    "EventId": str(number),
+                    "LogicalResourceId": name,
+                    "ResourceStatus": status,
+                    "ResourceStatusReason": reason,
+                    "Timestamp": NOW,
+                }
+                for number, (name, status, reason) in enumerate(history)
+            ]
+        }
+
+    account = releases.account(cloudformation__DescribeStackEvents=events)
+    monkeypatch.setenv("COLUMNS", "200")
+    with signed_in(account, monkeypatch):
+        done = CliRunner().invoke(app, ["release", "watch", "--env", "dev"])
+    assert "no release of any service is under way" in str(done.exception)
+    shown = done.stdout.splitlines()
+    commands = [line.rpartition(": ")[2] for line in shown]
+    assert commands == [
+        "`aws cloudformation continue-update-rollback --stack-name suppliers-dev-customer --resources-to-skip "
+        "CustomerService`",
+        "`suppliers release again customer --stack --env dev`",
+        "`suppliers rollback customer --env dev`",
+    ]
+    assert "group-customer-ServerErrors" in shown[2]
+
+
+def test_a_deployment_whose_release_was_taken_back_ends_with_the_way_on(releases: Releases) -> None:
+    account = releases.account()
+    with pytest.raises(OpsError) as raised:
+        deploying(account, lambda: two_one_bad(releases) and None)
+    last = str(raised.value).splitlines()[-1]
+    assert last.startswith(
+        "customer: release d-C of what suppliers-dev-customer holds (suppliers-dev-compute-customer:8) was taken back, "
+        "and suppliers-dev-compute-customer:7 is live"
+    )
+    assert last.endswith("`suppliers release again customer --stack --env dev`")
+
+
 # By ECS.
 
 
@@ -427,7 +505,7 @@ def test_a_release_by_ecs_tells_its_reason_and_that_of_its_hook(run: Run) -> Non
     lines = done.stdout.splitlines()
     assert "customer: POST_TEST_TRAFFIC_SHIFT: ROLLBACK_IN_PROGRESS" in lines
     at = lines.index("customer: release 8 of customer-8 ROLLBACK_SUCCESSFUL")
-    assert lines[at + 1 :] == [
+    assert lines[at + 1 : at + 3] == [
         "  lifecycle hook failed",
         "  release-check: / gives 500 in /aws/lambda/release-check",
     ]

@@ -99,6 +99,7 @@ class CodeDeploy:
                     }
                 ]
             },
+            codedeploy__GetDeploymentGroup=lambda asked: {"deploymentGroupInfo": {}},
             codedeploy__StopDeployment=noting(self.stopped, {"status": "Pending"}),
             codedeploy__CreateDeployment=noting(self.created, {"deploymentId": "d-BACK"}),
             ecs__ListTaskDefinitions=self._revisions,
