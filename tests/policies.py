@@ -170,6 +170,7 @@ class Resolver:
             "AWS::AccountId": ACCOUNT,
             "AWS::Partition": PARTITION,
             "AWS::Region": self.region,
+            "AWS::StackId": f"arn:{PARTITION}:cloudformation:{self.region}:{ACCOUNT}:stack/{self.stack}/one",
             "AWS::URLSuffix": "amazonaws.com",
         }
         return known.get(name)
