@@ -70,7 +70,6 @@ WILDCARDS = (
         "codedeploy:deploymentgroup:suppliers-*.*",
         "codedeploy:GetDeployment",
         "codedeploy:GetDeploymentGroup",
-        "codedeploy:StopDeployment",
         because="a group waits for its service, which waits for the check; a dot ends the environment's name",
     ),
     _allowed(
@@ -107,6 +106,7 @@ WILDCARDS = (
         "ecs:ListTasks",
         "codedeploy:BatchGetDeploymentTargets",
         "codedeploy:ListDeploymentTargets",
+        "codedeploy:StopDeployment",
         because="the network interfaces of a function in a VPC, descriptions and a report that know no resource; tasks are "
         "those of the cluster, by a condition",
     ),

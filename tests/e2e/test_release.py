@@ -100,9 +100,9 @@ class Site:
 
     def tasks(self, status: str = "RUNNING") -> list[dict[str, Any]]:
         ecs, cluster = self.client("ecs"), self.outputs["ClusterName"]
-        arns = ecs.list_tasks(
-            cluster=cluster, serviceName=self.outputs["ServiceName"], desiredStatus=status
-        )["taskArns"]
+        arns = ecs.list_tasks(cluster=cluster, serviceName=self.outputs["ServiceName"], desiredStatus=status)[
+            "taskArns"
+        ]
         return list(ecs.describe_tasks(cluster=cluster, tasks=arns)["tasks"]) if arns else []
 
     def live_groups(self) -> set[str]:
