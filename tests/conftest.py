@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
 
-import aws_cdk as cdk
 import pytest
 
-import app as platform_app
 import settings
+from tests.synthesis import Template, built, synthesize
+
+__all__ = ["ENVIRONMENTS", "Synthesize", "Template", "built", "copy_settings", "stacks_of", "synthesize"]
 
 ENVIRONMENTS = settings.environment_names()
 
@@ -23,23 +22,7 @@ def stacks_of(name: str) -> tuple[str, ...]:
     return ("Network", "Data", "Compute", *delivery, "Observability")
 
 
-Template = Mapping[str, Any]
 Synthesize = Callable[[str], Mapping[str, Template]]
-
-
-def built(environment: settings.Environment, folder: Path) -> cdk.App:
-    """The app of an environment, with the context of cdk.json as the CLI gives it."""
-    context = json.loads((settings.ROOT / "cdk.json").read_text())["context"]
-    context["aws:cdk:enable-path-metadata"] = True
-    app = cdk.App(outdir=str(folder), context=context, analytics_reporting=False)
-    platform_app.build(app, environment)
-    return app
-
-
-def synthesize(environment: settings.Environment, folder: Path) -> dict[str, Template]:
-    """The templates of an environment by construct id."""
-    assembly = built(environment, folder).synth()
-    return {stack.stack_name.rpartition("-")[2].capitalize(): stack.template for stack in assembly.stacks}
 
 
 @pytest.fixture(scope="session")

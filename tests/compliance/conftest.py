@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import settings
+from tests.synthesis import UNPACKED
 
 BIN = Path(sys.executable).parent
 CDK = settings.ROOT / "node_modules/.bin/cdk"
@@ -24,6 +25,7 @@ def synth(environment: str, folder: Path, *context: str) -> subprocess.Completed
     variables = {
         "PATH": f"{BIN}{os.pathsep}{os.defpath}",
         "HOME": str(folder),
+        **UNPACKED,
         # No AWS call and no proxy can succeed, so that a lookup would fail here.
         "AWS_EC2_METADATA_DISABLED": "true",
         "HTTPS_PROXY": "http://127.0.0.1:9",

@@ -22,7 +22,7 @@ PACKS = {"AwsSolutions", "NIST.800.53.R5", "PCI.DSS.321", "HIPAA.Security", "Clo
 # A checked synth of the environment that is named last.
 CHECKED = (
     "import pathlib, sys, checks, settings\n"
-    "from tests.conftest import built\n"
+    "from tests.synthesis import built\n"
     "root, out, name = sys.argv[1:]\n"
     "app = built(settings.load(name, pathlib.Path(root)), pathlib.Path(out))\n"
     "checks.attach(app)\n"

@@ -29,7 +29,7 @@ COUNT = 15
 PROGRAM = """
 import pathlib, sys
 import checks, limits, settings, stacks.compute
-from tests.conftest import built
+from tests.synthesis import built
 name, root, folder, checked = sys.argv[1:]
 stacks.compute.ROOT = pathlib.Path(root)
 app = built(settings.load(name, pathlib.Path(root)), pathlib.Path(folder))
