@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -14,30 +16,19 @@ from typing import Any, cast
 
 import aws_cdk as cdk
 import pytest
+from aws_cdk import aws_sns as sns
 
 import limits
 import settings
 from platform_constructs.customers_affected import ALARMS_PER_RULE, RULE_CHARACTERS
 from platform_constructs.managed_policies import MANAGED_POLICIES_PER_ROLE, MANAGED_POLICY_CHARACTERS
 from platform_constructs.operations_dashboard import ALARMS_PER_WIDGET
+from tests.compliance.conftest import checked
 from tests.conftest import Template, copy_settings
 from tests.many_services import add_services
 from tests.resources import of_type, only
 
-# Two target groups each, of a hundred; and with pipelines, whose stack is full before.
-COUNT, WITH_PIPELINES = 49, 26
-# What is not read here, in a process of its own: findings of the checks end the synth.
-PROGRAM = """
-import pathlib, sys
-import checks, limits, settings, stacks.service
-from tests.conftest import built
-name, root, folder, checked = sys.argv[1:]
-stacks.service.ROOT = pathlib.Path(root)
-app = built(settings.load(name, pathlib.Path(root)), pathlib.Path(folder))
-if checked == "checked":
-    checks.attach(app)
-limits.synth(app)
-"""
+COUNT = 49
 # By name: environment, changes of its file, what is added to it.
 VARIANTS: Mapping[str, tuple[str, Mapping[str, str], str]] = {
     "pipelines": ("dev", {"db.t4g.small": "db.r7g.2xlarge"}, ""),
@@ -86,26 +77,16 @@ def environment_of(root: Path, variant: str, count: int) -> str:
     return name
 
 
-def run(name: str, root: Path, out: Path, checked: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-c", PROGRAM, name, str(root), str(out), checked],
-        cwd=settings.ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
-
-
 @pytest.fixture(scope="module", params=VARIANTS)
 def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Made:
     root, out = tmp_path_factory.mktemp("many"), tmp_path_factory.mktemp("out")
-    name = environment_of(root, request.param, COUNT)
-    done = run(name, root, out, "checked")
-    assert done.returncode == 0, done.stdout + done.stderr
+    environment = settings.load(environment_of(root, request.param, COUNT), root)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("stacks.compute.ROOT", root)
+        checked(environment, out)
     files = {file.name.partition(".")[0]: file for file in out.glob("*.template.json")}
     return Made(
-        settings.load(name, root),
+        environment,
         {stack: json.loads(file.read_text()) for stack, file in files.items()},
         {stack: file.stat().st_size for stack, file in files.items()},
     )
@@ -370,31 +351,29 @@ def test_every_environment_that_is_here_fits_its_database_with_all_services_swit
 
 
 def test_the_command_ends_with_that_line_and_status_1(tmp_path: Path) -> None:
-    name = environment_of(tmp_path, "pipelines", 19)
-    done = run(name, tmp_path, tmp_path / "out", "")
-    assert done.returncode == 1
-    last = done.stderr.splitlines()[-1]
-    assert re.fullmatch(
-        r"settings.SettingsError: environments/dev.toml: services: 19 services need \d+ \w+ \w+ the Compute stack, "
-        r"CloudFormation allows \d00; 1[5-8] of them fit: split the others off .*",
-        last,
+    environment_of(tmp_path, "pipelines", 19)
+    # Python looks for modules beside the file that a link leads to.
+    for file in settings.ROOT.glob("*.py"):
+        shutil.copy(file, tmp_path)
+    done = subprocess.run(
+        [sys.executable, "app.py"],
+        cwd=tmp_path,
+        env={
+            "PYTHONPATH": os.pathsep.join(map(str, (tmp_path, settings.ROOT, settings.ROOT / "constructs")))
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
     )
-
-
-TOO_LARGE = """
-import sys
-import aws_cdk as cdk
-from aws_cdk import aws_sns as sns
-import limits
-app = cdk.App(outdir=sys.argv[1])
-stack = cdk.Stack(app, "Compute")
-for number in range(int(sys.argv[2])):
-    topic = sns.CfnTopic(stack, f"Topic{number}")
-    topic.add_metadata("padding", "x" * int(sys.argv[4]))
-for number in range(int(sys.argv[3])):
-    cdk.CfnOutput(stack, f"Output{number}", value="x")
-limits.synth(app)
-"""
+    assert done.returncode == 1
+    line = done.stderr.splitlines()[-1]
+    assert re.fullmatch(
+        r"environments/dev.toml: services: 19 services need \d+ \w+ \w+ the Compute stack, "
+        r"CloudFormation allows \d00; 1[5-8] of them fit: split the others off .*",
+        line,
+    )
+    assert "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -409,21 +388,18 @@ limits.synth(app)
 def test_a_template_that_is_too_large_all_the_same_ends_with_a_line(
     tmp_path: Path, resources: int, outputs: int, length: int, problem: str
 ) -> None:
-    arguments = [str(tmp_path), str(resources), str(outputs), str(length)]
-    done = subprocess.run(
-        [sys.executable, "-c", TOO_LARGE, *arguments],
-        cwd=settings.ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
-    assert done.returncode == 1
+    app = cdk.App(outdir=str(tmp_path), builtin_cloud_formation_validation=False)
+    stack = cdk.Stack(app, "Compute")
+    for number in range(resources):
+        sns.CfnTopic(stack, f"Topic{number}").add_metadata("padding", "x" * length)
+    for number in range(outputs):
+        cdk.CfnOutput(stack, f"Output{number}", value="x")
+    with pytest.raises(SystemExit) as ended:
+        limits.synth(app)
     assert re.fullmatch(
         rf"Compute: the template has {problem}; split the services over several environments \(docs/scale.md\)",
-        done.stderr.splitlines()[-1],
+        str(ended.value.code),
     )
-    assert "Traceback" not in done.stderr
 
 
 class Broken:
