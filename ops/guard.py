@@ -653,7 +653,7 @@ def _elsewhere(
 ) -> Mapping[tuple[str, int], str]:
     """The rules that the listeners of other stacks have, where nothing of this one is deployed."""
     cloudformation, elbv2 = clients.client("cloudformation"), clients.client("elbv2")
-    listeners = {}
+    listeners: dict[str, str] = {}
     for route in blueprint.routes.values():
         asked = route.properties.get("ListenerArn")
         if (

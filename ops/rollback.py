@@ -11,7 +11,7 @@ import typer
 
 from delivery import stack_release
 from delivery.errors import DeliveryError
-from delivery.task_definition import version_of_container, with_image
+from delivery.task_definition import running_version, with_image
 from ops import deployment as deployed
 from ops import live, releases, stacks
 from ops.aws import Clients
@@ -206,7 +206,7 @@ def plan(session: Session, deployment: Deployment, name: str) -> Stop | ByCodeDe
     definition, evidence = _before(session, versions, past, serving)
     if not releases.is_codedeploy(record):
         container = definition["containerDefinitions"][0]
-        version = version_of_container(container)
+        version = running_version(definition, container=container["name"])
         if version is None:
             raise OpsError(
                 f"{session.name}: {definition['family']}:{definition['revision']} does not say which version it "

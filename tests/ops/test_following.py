@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
+from functools import partial
 from io import StringIO
 from typing import Any
 
@@ -56,7 +57,7 @@ class Releases:
         self.courses[identifier] = iter(course)
         self.events[identifier] = [{"lifecycleEventName": "Install", "status": "Succeeded"}]
 
-    def account(self, **more: Callable[[Mapping[str, Any]], Mapping[str, Any]]) -> Account:
+    def account(self, **more: Any) -> Account:
         return self.platform.account(
             cloudformation__GetTemplate=self._template,
             cloudformation__ListStackResources=self._resources,
@@ -193,7 +194,7 @@ def stopped(
 def two_one_bad(releases: Releases) -> Account:
     """Employee succeeds; customer's check fails, and CodeDeploy takes it back by a deployment of its own."""
     releases.add("employee", "d-E", {}, {}, {"step": {"lifecycleEventName": "AllowTraffic", "status": "Succeeded"}, **SUCCEEDED})  # fmt: skip
-    back = ("customer", "d-BACK", {}, SUCCEEDED)
+    back: Any = ("customer", "d-BACK", {}, SUCCEEDED)
     releases.add(
         "customer", "d-C", {"step": failing_hook("AfterAllowTestTraffic")}, {**FAILED, "starts": [back]}
     )
@@ -291,7 +292,7 @@ def test_what_cannot_be_read_hides_no_other_reason(run: Run, releases: Releases)
 
 
 def test_a_rollback_that_fails_too_is_told(run: Run, releases: Releases) -> None:
-    back = ("customer", "d-BACK", {"status": "Failed", "completeTime": ENDED})
+    back: Any = ("customer", "d-BACK", {"status": "Failed", "completeTime": ENDED})
     releases.add("customer", "d-C", {**FAILED, "starts": [back]})
     done = run(releases.account(), "release", "watch")
     assert "customer: the way back, d-BACK from d-C, Failed" in done.stdout
@@ -308,7 +309,7 @@ def test_a_release_that_has_not_started_has_no_steps_yet(run: Run, releases: Rel
 # What a deployment of the stacks starts.
 
 
-def deploying(account: Account, done: Callable[[], None]) -> str:
+def deploying(account: Account, done: Callable[[], object]) -> str:
     output = StringIO()
     session = Session(settings.load("dev"), account)
     with following.started_within(session, Progress(Console(file=output, width=200))):
@@ -321,7 +322,7 @@ def test_a_deployment_ends_with_the_bad_release_and_names_no_good_one(releases: 
     releases.deployments["d-OLD"] |= {**FAILED, "errorInformation": {"code": "OLD", "message": "long ago"}}
     account = releases.account()
     with pytest.raises(OpsError) as raised:
-        deploying(account, lambda: two_one_bad(releases) and None)
+        deploying(account, partial(two_one_bad, releases))
     text = str(raised.value)
     assert text.splitlines()[0] == "customer: release d-C of customer-8 Failed"
     assert "release-check: / gives 500 from version customer-8" in text
@@ -438,7 +439,7 @@ def test_a_watch_of_nothing_tells_where_a_service_stopped_half_way(
 def test_a_deployment_whose_release_was_taken_back_ends_with_the_way_on(releases: Releases) -> None:
     account = releases.account()
     with pytest.raises(OpsError) as raised:
-        deploying(account, lambda: two_one_bad(releases) and None)
+        deploying(account, partial(two_one_bad, releases))
     last = str(raised.value).splitlines()[-1]
     assert last.startswith(
         "customer: release d-C of what suppliers-dev-customer holds (suppliers-dev-compute-customer:8) was taken back, "
