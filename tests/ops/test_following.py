@@ -442,8 +442,8 @@ def test_a_deployment_whose_release_was_taken_back_ends_with_the_way_on(releases
         deploying(account, partial(two_one_bad, releases))
     last = str(raised.value).splitlines()[-1]
     assert last.startswith(
-        "customer: release d-C of what suppliers-dev-customer holds (suppliers-dev-compute-customer:8) was taken back, "
-        "and suppliers-dev-compute-customer:7 is live"
+        "customer: release d-C of what suppliers-dev-customer holds (suppliers-dev-customer:8) was taken back, "
+        "and suppliers-dev-customer:7 is live"
     )
     assert last.endswith("`suppliers release again customer --stack --env dev`")
 

@@ -347,7 +347,9 @@ def ecs_account(
         of_stack = operations.pop("cloudformation:DescribeStacks")
         account.operations.update(operations)
         account.operations["cloudformation:DescribeStacks"] = lambda asked: (
-            of_stack(asked) if asked["StackName"] == "suppliers-dev-customer" else describe(asked)
+            {"Stacks": [{**describe(asked)["Stacks"][0], **of_stack(asked)["Stacks"][0]}]}
+            if asked["StackName"] == "suppliers-dev-customer"
+            else describe(asked)
         )
     return account
 

@@ -204,6 +204,10 @@ class Recorded(Clients):
 
     def _actions(self, rule: str, made: Weights | None) -> list[dict[str, Any]]:
         weights = self.live.get(rule, made)
+        route = self._blueprint.routes.get(rule)
+        if weights and rule not in self.live and route is not None and route.follows_live:
+            # Asked when the rule was made: all to blue.
+            weights = {each: 1 for each in weights if self._blueprint.groups[each].side == "blue"}
         if weights is None:
             answer = {"MessageBody": "Forbidden", "StatusCode": "403", "ContentType": "text/plain"}
             return [{"Type": "fixed-response", "Order": 1, "FixedResponseConfig": answer}]
