@@ -40,7 +40,7 @@ _NOTICES: Mapping[str, str] = {
     "UPDATE_ROLLBACK_COMPLETE": "its last update failed and was rolled back: see its events, then "
     "`make deploy ENV={env}`",
     "UPDATE_ROLLBACK_FAILED": "its last update is stuck: `aws cloudformation continue-update-rollback "
-    "--stack-name {stack}`",
+    "--stack-name {stack} --resources-to-skip <what failed>`; `suppliers release watch --env {env}` names it",
 }
 
 
