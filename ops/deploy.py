@@ -94,6 +94,10 @@ def deploy(
     connected = clients(environment, rehearse=rehearse)
     with progress.step("CDK bootstrap"):
         _bootstrap(environment, connected, variables, progress)
+    if wanted.service is None:
+        leftovers.remove_services(
+            connected, environment, accepted if instance is None else None, progress.detail
+        )
     rollback: Sequence[str] = ()
     if instance is None:
         with progress.step("Swap and data safety: compare what is live with the templates"):

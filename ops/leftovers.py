@@ -6,16 +6,19 @@ stays, with all that it does: https://docs.aws.amazon.com/cdk/v2/guide/ref-cli-c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import json
+from collections.abc import Callable, Iterator, Sequence
+from fnmatch import fnmatchcase
 from typing import Any
 
 from botocore.exceptions import ClientError
 
 from ops import stacks
 from ops.aws import Clients
-from ops.deployment import parts
+from ops.deployment import SHARED_PARTS, parts
+from ops.errors import OpsError
 from ops.refusals import told_by_aws
-from settings import Environment, environment_names
+from settings import Environment
 
 # By resource type, what the groups of one resource are named or begin with, after its physical id. Enhanced
 # monitoring is not here: its one group, RDSOSMetrics, belongs to all databases of an account.
@@ -39,15 +42,20 @@ def stacks_left(clients: Clients, environment: Environment) -> list[str]:
 
 
 def _deployed(clients: Clients, environment: Environment) -> Iterator[str]:
-    """The stacks that an environment has, by their names; those of one whose name begins with its name are not its."""
+    """The stacks that an environment has.
+
+    The name alone does not tell: suppliers-dev-eu-customer may be of `dev` or of an environment `dev-eu` that is not
+    here. What a service's stack reads of Compute does.
+    """
     prefix = f"suppliers-{environment.name}-"
-    others = [f"suppliers-{each}-" for each in environment_names() if each.startswith(f"{environment.name}-")]
-    pages = clients.client("cloudformation").get_paginator("describe_stacks").paginate()
-    for page in pages:
+    known = {f"{prefix}{part}" for part in (*SHARED_PARTS, *parts(environment))}
+    cloudformation = clients.client("cloudformation")
+    for page in cloudformation.get_paginator("describe_stacks").paginate():
         for stack in page["Stacks"]:
             name = str(stack["StackName"])
-            nested = stack.get("ParentId") is not None
-            if name.startswith(prefix) and not nested and not name.startswith(tuple(others)):
+            if not name.startswith(prefix) or stack.get("ParentId") is not None:
+                continue
+            if name in known or f'"{prefix}compute"' in json.dumps(stacks.template(cloudformation, name)):
                 yield name
 
 
@@ -63,6 +71,37 @@ def notice(stack: str) -> str:
         f"{stack}: is still there, though its service is no longer in the settings, and takes the requests of its paths: "
         f"{remove}; or put the service back"
     )
+
+
+def services_left(clients: Clients, environment: Environment) -> dict[str, str]:
+    """By service, the stacks of services that are no longer in the settings."""
+    prefix = f"suppliers-{environment.name}-"
+    shared = {f"{prefix}{part}" for part in SHARED_PARTS}
+    return {
+        stack.removeprefix(prefix): stack
+        for stack in stacks_left(clients, environment)
+        if stack not in shared and not stack.startswith(f"{prefix}delivery-")
+    }
+
+
+def remove_services(
+    clients: Clients,
+    environment: Environment,
+    accepted: Sequence[str] | None,
+    say: Callable[[str], None],
+) -> None:
+    """Delete the stacks of services that are no longer in the settings, before what they use goes.
+
+    Raises `OpsError` for one that no pattern in `accepted` names; None accepts all.
+    """
+    left = services_left(clients, environment)
+    for service, stack in left.items():
+        if accepted is not None and not any(fnmatchcase(f"{service}/*", each) for each in accepted):
+            raise OpsError(
+                f"{environment.name}: {stack} is of a service that is no longer in the settings: put {service} back, or "
+                f"let it go with all its logs: `python -m ops deploy --env {environment.name} --lose '{service}/*'`"
+            )
+    remove_stacks(clients, environment, list(left.values()), say)
 
 
 def remove_stacks(

@@ -1099,6 +1099,7 @@ def deploying(monkeypatch: pytest.MonkeyPatch, clients: Recorded) -> None:
         raise _Deployed
 
     monkeypatch.setattr(deploy, "clients", lambda environment, *, rehearse: clients)
+    monkeypatch.setattr(leftovers, "stacks_left", lambda *_: [])
     # What an account must have besides: tests/unit/ops/test_readiness.py.
     monkeypatch.setattr(readiness, "ensure", lambda *_: None)
     monkeypatch.setattr(readiness, "rollback", lambda *_: [])
