@@ -30,8 +30,8 @@ destroy: setup ## Remove ENV; local removes all that runs here, rehearsals inclu
 monolith: setup ## Serve the application as it was before it was split, on port 8080, with no server but itself
 	@cd services && PYTHONPATH=shared:monolith python -m monolith
 
-# In two processes: what deploys and what synthesizes with all checks beside everything else; its output comes last.
-BESIDE := tests/compliance tests/e2e
+# In two processes: what deploys beside everything else; its output comes last.
+BESIDE := tests/e2e
 
 test: setup check images browser njs scanner ## Run every check and test a pull request needs
 	@mkdir -p .local; set -m; \
