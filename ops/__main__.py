@@ -158,7 +158,7 @@ def guard(
         told = [
             *(inputs.advice(env, each) for each in leaving),
             *(inputs.behind(env, each) for each in behind),
-            *(leftovers.notice(each) for each in leftovers.stacks_left(clients, environment)),
+            *(leftovers.notice(each, environment) for each in leftovers.stacks_left(clients, environment)),
         ]
         print(*swap_guard.report(plan), *stateful.report(lost, environment), *told, sep="\n")
     if plan.refused or plan.switches or lost or leaving:

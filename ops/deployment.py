@@ -20,8 +20,6 @@ from ops.session import Session
 from settings import Environment
 
 ABSENT = "NOT_DEPLOYED"
-# What is no service among the parts of an environment.
-SHARED_PARTS = frozenset({"network", "data", "compute", "delivery", "observability"})
 # A stack in one of these has nothing to work with, and this helps.
 _REMEDIES: Mapping[str, str] = {
     ABSENT: "is not deployed: `make deploy ENV={env}`",
@@ -84,7 +82,7 @@ class DeployedService:
 
 @dataclass(frozen=True)
 class Deployment:
-    """The stacks of an environment, by part: `network`, `data`, `compute`, each service by its name, ...
+    """The stacks of an environment, by part: `network`, `data`, `compute`, each service by its name, `delivery`, ...
 
     What is asked of a part that is not deployed raises `OpsError` with the state of its stack and the remedy.
     """
@@ -121,8 +119,8 @@ class Deployment:
                 blue=self.output(part, "BlueTargetGroupArn"),
                 green=self.output(part, "GreenTargetGroupArn"),
             )
-            for part, stack in sorted(self.stacks.items())
-            if part not in SHARED_PARTS and stack.usable
+            for part in sorted(each.name for each in self.environment.services)
+            if self.stacks[part].usable
         ]
 
     def service(self, name: str) -> DeployedService:
@@ -168,9 +166,23 @@ def read(session: Session) -> Deployment:
 
 def parts(environment: Environment) -> tuple[str, ...]:
     """The parts that an environment's stacks are named by, in the order they are deployed in."""
-    delivery = ("delivery",) if environment.delivery else ()
-    services = tuple(service.name for service in environment.services)
-    return ("network", "data", "compute", *services, *delivery, "observability")
+    return tuple(_by_stack(environment).values())
+
+
+def stack_names(environment: Environment) -> Mapping[str, str]:
+    """What CloudFormation calls an environment's stacks, by their construct ids."""
+    return {stack: f"suppliers-{environment.name}-{part}" for stack, part in _by_stack(environment).items()}
+
+
+def _by_stack(environment: Environment) -> Mapping[str, str]:
+    services = {service.stack_id: service.name for service in environment.services}
+    pipelines = {f"Delivery{stack}": f"delivery-{name}" for stack, name in services.items()}
+    return {
+        **{"Network": "network", "Data": "data", "Compute": "compute"},
+        **services,
+        **({"Delivery": "delivery", **pipelines} if environment.delivery else {}),
+        "Observability": "observability",
+    }
 
 
 def endpoint(deployment: Deployment, instance: Instance | None) -> Endpoint:

@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 
 from ops import stacks
 from ops.aws import Clients
-from ops.deployment import parts
+from ops.deployment import stack_names
 from ops.refusals import told_by_aws
 from settings import Environment, environment_names
 
@@ -31,11 +31,12 @@ _NESTED = ("AWS::CloudFormation::Stack", "AWS::Serverless::Application")
 
 def stacks_left(clients: Clients, environment: Environment) -> list[str]:
     """The deployed stacks of an environment that its settings no longer ask for, in the order in which they may go."""
-    asked = {f"suppliers-{environment.name}-{part}" for part in parts(environment)}
     with told_by_aws(environment.name):
-        left = {*_deployed(clients, environment)} - asked
-    # Pipelines go before what they release.
-    return sorted(left, key=lambda stack: (not stack.endswith("-delivery"), stack))
+        left = {*_deployed(clients, environment)} - {*stack_names(environment).values()}
+    # Pipelines go before what they share, and before what they release.
+    return sorted(
+        left, key=lambda stack: (not _releases(stack, environment), not _shared(stack, environment), stack)
+    )
 
 
 def _deployed(clients: Clients, environment: Environment) -> Iterator[str]:
@@ -51,18 +52,32 @@ def _deployed(clients: Clients, environment: Environment) -> Iterator[str]:
                 yield name
 
 
-def notice(stack: str) -> str:
+def notice(stack: str, environment: Environment) -> str:
     """One line about a stack that is left: what it goes on doing, and how to end that."""
     remove = f"`aws cloudformation delete-stack --stack-name {stack}`"
-    if stack.endswith("-delivery"):
+    if _releases(stack, environment):
+        what = "service" if environment.delivery else "section"
         return (
-            f"{stack}: is still there, though its section is no longer in the settings, and its pipelines go on releasing. "
-            f"When no task runs an image of its repositories any more (`suppliers tasks`): {remove}; or put the section back"
+            f"{stack}: is still there, though its {what} is no longer in the settings, and its pipeline goes on releasing. "
+            f"When no task runs an image of its repository any more (`suppliers tasks`): {remove}; or put the {what} back"
+        )
+    if _shared(stack, environment):
+        return (
+            f"{stack}: is still there, though its section is no longer in the settings, and holds the key of the pipelines' "
+            f"images. When no stack of a pipeline is left: {remove}; or put the section back"
         )
     return (
         f"{stack}: is still there, though its service is no longer in the settings, and takes the requests of its paths: "
         f"{remove}; or put the service back"
     )
+
+
+def _shared(stack: str, environment: Environment) -> bool:
+    return stack == f"suppliers-{environment.name}-delivery"
+
+
+def _releases(stack: str, environment: Environment) -> bool:
+    return stack.startswith(f"suppliers-{environment.name}-delivery-")
 
 
 def remove_stacks(
