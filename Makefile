@@ -4,6 +4,8 @@ PYTHON ?= python3
 SHELL := /bin/bash
 BIN := $(CURDIR)/.venv/bin
 export PATH := $(BIN):$(CURDIR)/node_modules/.bin:$(PATH)
+# Compiling what a synth imports of aws_cdk takes longer than the synth: what was compiled is kept.
+unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
 
 PYTHON_SOURCES := app.py checks.py database_classes.py limits.py settings.py stacks constructs delivery ops emulator services tests bench

@@ -13,7 +13,7 @@ from typing import Any
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from delivery import accepted, base_image, migration, plan, scan
+from delivery import accepted, base_image, migration, plan, scan, stack_release
 from delivery.appspec import appspec, to_yaml
 from delivery.errors import DeliveryError
 from delivery.target import Target
@@ -79,12 +79,29 @@ def migrate_database(variables: Mapping[str, str], client: Client) -> None:
     print(f"the database is prepared by {migration.migrate(client('ecs'), variables)}")
 
 
+def release_by_stack(variables: Mapping[str, str], client: Client) -> None:
+    """Release the image IMAGE of VERSION by the service's stack STACK, and wait for the end."""
+    missing = [name for name in ("STACK", "IMAGE", "VERSION") if not variables.get(name)]
+    if missing:
+        raise DeliveryError(f"environment variables are missing: {', '.join(missing)}")
+    stack, image, version = (variables[name] for name in ("STACK", "IMAGE", "VERSION"))
+    cloudformation = client("cloudformation")
+    stack_release.settle(cloudformation, stack, print)
+    update = stack_release.start(cloudformation, stack, image, version)
+    if update is None:
+        print(f"{stack}: holds {image} already")
+        return
+    stack_release.follow(cloudformation, update, print)
+    print(f"{stack}: runs {image}")
+
+
 COMMANDS: Mapping[str, Callable[[Mapping[str, str], Client], None]] = {
     "plan": plan_release,
     "pull-base": pull_base,
     "check-image": check_image,
     "write": write_files,
     "migrate": migrate_database,
+    "release": release_by_stack,
 }
 
 

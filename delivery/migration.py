@@ -6,12 +6,13 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from uuid import uuid4
 
 from delivery.errors import DeliveryError
 from delivery.task_definition import with_image
 
 # The same code runs the task in `cdk deploy`; it needs nothing but boto3.
-from platform_constructs.handlers.ecs_operations.index import OperationFailed, run_one_off_task
+from platform_constructs.handlers.ecs_operations.index import OperationFailed, run_to_end
 
 REQUIRED = (
     "SERVICE",
@@ -52,7 +53,7 @@ def migrate(ecs: Any, variables: Mapping[str, str]) -> str:
     )
     arn = str(ecs.register_task_definition(**new)["taskDefinition"]["taskDefinitionArn"])
     try:
-        run_one_off_task(
+        run_to_end(
             {
                 "Cluster": variables["CLUSTER"],
                 "TaskDefinition": arn,
@@ -62,6 +63,7 @@ def migrate(ecs: Any, variables: Mapping[str, str]) -> str:
                 "LogPrefix": variables["LOG_PREFIX"],
             },
             Deadline(time.monotonic() + TIME_LIMIT_SECONDS),
+            token=uuid4().hex,
         )
     except OperationFailed as error:
         raise DeliveryError(

@@ -17,6 +17,7 @@ from ops import (
     base_image,
     errors,
     execute,
+    following,
     inputs,
     leftovers,
     listeners,
@@ -25,6 +26,7 @@ from ops import (
     one_off,
     pipeline,
     refusals,
+    release_again,
     releases,
     rollback,
     scale,
@@ -134,12 +136,12 @@ def smoke(env: Env = "local") -> None:
 def guard(
     env: Env = "local",
     template: Annotated[
-        Path,
+        Path | None,
         typer.Option(
-            show_default="cdk.out/Compute.template.json",
-            help="The Compute template about to be deployed, as a synth wrote it.",
+            show_default="those of all stacks with services or rules in cdk.out",
+            help="Only this template of a synth, with the others beside it.",
         ),
-    ] = swap_guard.TEMPLATE,
+    ] = None,
     as_json: AsJson = False,
     lose: Lose = [],  # noqa: B006
 ) -> None:
@@ -149,19 +151,23 @@ def guard(
     """
     environment = settings.load(env)
     clients = deployment.clients(environment)
-    plan = swap_guard.check(clients, environment, template)
-    lost = stateful.check(clients, environment, template, accepted=lose)
-    leaving, behind = inputs.check(clients, environment, template)
+    assembly = (template or swap_guard.TEMPLATE).parent
+    compared = [template] if template else swap_guard.templates(assembly, env)
+    plans = swap_guard.check_all(clients, environment, compared)
+    beside = assembly / swap_guard.TEMPLATE.name
+    lost = stateful.check(clients, environment, beside, accepted=lose)
+    leaving, behind = inputs.check(clients, environment, beside)
     if as_json:
-        print(swap_guard.as_json(plan, lost))
+        print(swap_guard.as_json(plans, lost))
     else:
         told = [
             *(inputs.advice(env, each) for each in leaving),
             *(inputs.behind(env, each) for each in behind),
             *(leftovers.notice(each, environment) for each in leftovers.stacks_left(clients, environment)),
         ]
-        print(*swap_guard.report(plan), *stateful.report(lost, environment), *told, sep="\n")
-    if plan.refused or plan.switches or lost or leaving:
+        safe = (line for plan in plans for line in swap_guard.report(plan))
+        print(*safe, *stateful.report(lost, environment), *told, sep="\n")
+    if any(plan.is_refused for plan in plans) or lost or leaving:
         raise typer.Exit(errors.WRONG)
 
 
@@ -277,8 +283,11 @@ app.command("scale", rich_help_panel=OPERATE)(scale.command)
 app.command("exec", rich_help_panel=OPERATE)(execute.command)
 app.command("migrate", rich_help_panel=OPERATE)(one_off.migrate)
 
-release = typer.Typer(no_args_is_help=True, rich_markup_mode="rich", help="Follow a release.")
-release.command("watch")(releases.watch)
+release = typer.Typer(
+    no_args_is_help=True, rich_markup_mode="rich", help="Follow releases, or release once more."
+)
+release.command("watch")(following.watch)
+release.command("again")(release_again.command)
 app.add_typer(release, name="release", rich_help_panel=RELEASE)
 
 task = typer.Typer(no_args_is_help=True, rich_markup_mode="rich", help="Run one-off tasks.")

@@ -12,13 +12,25 @@ from rich.console import Console
 
 from emulator import lifecycle, report
 from emulator.instance import Instance
-from ops import cdk, code, guard, inputs, leftovers, readiness, smoke, stack_policy, stacks, stateful
+from ops import (
+    cdk,
+    code,
+    following,
+    guard,
+    inputs,
+    leftovers,
+    readiness,
+    smoke,
+    stack_policy,
+    stacks,
+    stateful,
+)
 from ops.aws import Clients, account
 from ops.endpoint import Endpoint
 from ops.errors import OpsError
 from ops.progress import Progress
 from ops.refusals import told_by_aws
-from ops.session import clients_of, emulator_instance, told_by_emulator
+from ops.session import Session, clients_of, emulator_instance, told_by_emulator
 from platform_constructs.stack_inputs import INPUTS
 from settings import ROOT, Environment, Service
 
@@ -59,7 +71,10 @@ def deploy(
 ) -> None:
     """Deploy all stacks, prepare the database, smoke-test, and print where it is reached.
 
-    A service whose deployment fails leaves the others deployed. On AWS it stops before it changes anything where deploying would undo a release, or lose data that no
+    A service whose deployment fails leaves the others deployed. It follows the releases that the stacks start to their
+    ends, and ends with the reasons of those that did not succeed.
+
+    On AWS it stops before it changes anything where deploying would undo a release, or lose data that no
     pattern in `accepted` names.
     On the emulator it starts with whatever the emulator needs and ends with what the emulator made of it.
     """
@@ -79,6 +94,10 @@ def deploy(
     connected = clients(environment, rehearse=rehearse)
     with progress.step("CDK bootstrap"):
         _bootstrap(environment, connected, variables, progress)
+    if wanted.service is None:
+        leftovers.remove_services(
+            connected, environment, accepted if instance is None else None, progress.detail
+        )
     rollback: Sequence[str] = ()
     if instance is None:
         with progress.step("Swap and data safety: compare what is live with the templates"):
@@ -87,6 +106,7 @@ def deploy(
             readiness.ensure(connected, environment, guard.TEMPLATE.parent, progress.detail)
             rollback = readiness.rollback(connected, environment)
     with (
+        following.started_within(Session(environment, connected, instance, console), progress),
         progress.step(f"Stacks of {environment.name}: synthesize, build images, deploy"),
         stack_policy.enforced(connected, environment, accepted, progress.detail),
     ):
@@ -293,11 +313,12 @@ def _guard(
 ) -> None:
     _synthesize(environment, variables, progress)
     users_before_proxy(connected, environment)
-    plan = guard.check(connected, environment, guard.TEMPLATE)
-    guard.refuse(plan)
+    plans = guard.check_all(connected, environment, guard.templates(ASSEMBLY, environment.name))
+    guard.refuse(*plans)
     lost = stateful.check(connected, environment, guard.TEMPLATE, accepted=accepted)
     stateful.refuse(lost, environment)
-    for line in (*guard.report(plan), *stateful.report(lost, environment)):
+    safe = (line for plan in plans for line in guard.report(plan))
+    for line in (*safe, *stateful.report(lost, environment)):
         progress.detail(line)
 
 

@@ -20,6 +20,8 @@ from ops.session import Session
 from settings import Environment
 
 ABSENT = "NOT_DEPLOYED"
+# What every environment may have; the others are a service's or its pipeline's.
+SHARED_PARTS = frozenset({"network", "data", "compute", "delivery", "observability"})
 # A stack in one of these has nothing to work with, and this helps.
 _REMEDIES: Mapping[str, str] = {
     ABSENT: "is not deployed: `make deploy ENV={env}`",
@@ -38,7 +40,7 @@ _NOTICES: Mapping[str, str] = {
     "UPDATE_ROLLBACK_COMPLETE": "its last update failed and was rolled back: see its events, then "
     "`make deploy ENV={env}`",
     "UPDATE_ROLLBACK_FAILED": "its last update is stuck: `aws cloudformation continue-update-rollback "
-    "--stack-name {stack}`",
+    "--stack-name {stack} --resources-to-skip <what failed>`; `suppliers release watch --env {env}` names it",
 }
 
 

@@ -3,7 +3,8 @@
 A blue/green release moves the listener rules from one target group to the other, behind the template's
 back. CloudFormation leaves a moved rule alone until the template changes it; then it writes all of it,
 the target group of the template included, where nothing runs any more
-(https://github.com/aws/aws-cdk/issues/36649). Read what is live, compare, tell.
+(https://github.com/aws/aws-cdk/issues/36649). Read what is live, compare, tell. Rules whose weights are what is live
+when they are written are beyond that; of them only what somebody did by hand is told.
 """
 
 from __future__ import annotations
@@ -17,17 +18,38 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from ops import ports, priorities, stacks
+from ops import aws, ports, priorities, stacks
 from ops.aws import Clients, account
 from ops.errors import OpsError
 from ops.refusals import says, told_by_aws
-from ops.routes import Blueprint, Route, Template, Traffic, references, replaced, signs_in, traffic_of
+from ops.routes import (
+    LISTENER,
+    RULE,
+    SERVICE,
+    Blueprint,
+    Route,
+    Template,
+    Traffic,
+    references,
+    replaced,
+    signs_in,
+    traffic_of,
+)
 from ops.stateful import Loss
 from settings import ROOT, Environment
 
 _LOAD_BALANCER = "AWS::ElasticLoadBalancingV2::LoadBalancer"
 TEMPLATE = ROOT / "cdk.out" / "Compute.template.json"
 
+# What a release and its service do not depend on.
+_BESIDE = frozenset(
+    {
+        "AWS::CDK::Metadata",
+        "AWS::CloudWatch::Alarm",
+        "AWS::CloudWatch::CompositeAlarm",
+        "AWS::CloudWatch::Dashboard",
+    }
+)
 # In these the resources may be older than the template that CloudFormation answers with.
 _HALF_WAY = frozenset({"UPDATE_FAILED", "UPDATE_ROLLBACK_FAILED"})
 _CODEDEPLOY_UNDER_WAY = ["Created", "Queued", "InProgress", "Baking", "Ready"]
@@ -36,18 +58,20 @@ _ECS_UNDER_WAY = ["PENDING", "IN_PROGRESS", "STOP_REQUESTED", "ROLLBACK_REQUESTE
 
 @dataclass(frozen=True)
 class Release:
-    """A release that is moving traffic now: what it is called, and what ends it early."""
+    """A release that is under way: what it is called, of which service, and what ends it early."""
 
     name: str
     stop: str
+    service: str = ""
 
 
 @dataclass(frozen=True)
 class Deployed:
-    """What AWS answers about a deployed Compute stack.
+    """What AWS answers about a deployed stack.
 
-    `live` holds what each rule of its listeners does (by ARN; of a default action the listener's), `signing_in`
-    those that let nobody through who has not signed in, `releases` what is under way, by logical id of the service.
+    `live` holds what each rule of the listeners of its rules does (by ARN; of a default action the listener's),
+    `signing_in` those that let nobody through who has not signed in, `releases` what is under way, by logical id of
+    the service, `elsewhere` the rules of other stacks at the same listeners, by listener and number.
     """
 
     stack: str
@@ -57,6 +81,7 @@ class Deployed:
     signing_in: frozenset[str] = frozenset()
     releases: Mapping[str, Release] = field(default_factory=dict)
     half_way: bool = False
+    elsewhere: Mapping[tuple[str, int], str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -91,13 +116,19 @@ class Plan:
 
     `switches` names what CloudFormation cannot change: services that would change their release controller, a load
     balancer that would change between internal and internet-facing, rules that would take a number which another one
-    still has; each with the way to do it.
+    still has; each with the way to do it. `held_up` names releases under way whose service deploying would change.
     """
 
     stack: str
     deployed: bool
     findings: tuple[Finding, ...] = ()
     switches: tuple[str, ...] = ()
+    held_up: tuple[str, ...] = ()
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether this must not be deployed."""
+        return bool(self.refused or self.switches or self.held_up)
 
     @property
     def refused(self) -> tuple[Finding, ...]:
@@ -105,14 +136,45 @@ class Plan:
         return tuple(finding for finding in self.findings if finding.problem)
 
 
-def check(clients: Clients, environment: Environment, template: Path = TEMPLATE) -> Plan:
-    """Compare what is live in an environment with the template in a file."""
-    stack = f"suppliers-{environment.name}-compute"
-    document = load(template, environment.name)
+def templates(assembly: Path, environment: str) -> list[Path]:
+    """The templates of an assembly that are to be compared: those with services, listeners or rules of them."""
+    found = [
+        assembly / artifact["properties"]["templateFile"]
+        for artifact in _artifacts(assembly, f"run `make synth ENV={environment}`").values()
+        if artifact.get("type") == "aws:cloudformation:stack"
+    ]
+    types = {SERVICE, LISTENER, RULE}
+    compared = [
+        template
+        for template in found
+        if any(each["Type"] in types for each in load(template, environment)["Resources"].values())
+    ]
+    return compared or [assembly / TEMPLATE.name]
+
+
+def check_all(clients: Clients, environment: Environment, compared: Sequence[Path]) -> list[Plan]:
+    """Compare what is live in an environment with the templates in several files, those of the stacks to be deployed."""
     with told_by_aws(environment.name):
         account(clients, environment)
-        deployed = read(clients, stack)
-    return Plan(stack, deployed=False) if deployed is None else plan(deployed, document)
+        return aws.each(lambda template: _checked(clients, environment, template), compared)
+
+
+def check(clients: Clients, environment: Environment, template: Path = TEMPLATE) -> Plan:
+    """Compare what is live in an environment with the template in a file."""
+    (found,) = check_all(clients, environment, [template])
+    return found
+
+
+def _checked(clients: Clients, environment: Environment, template: Path) -> Plan:
+    document = load(template, environment.name)
+    stack = _stack_of(template, environment.name)
+    deployed = read(clients, stack)
+    if deployed is not None:
+        return plan(deployed, document)
+    nothing = Blueprint({"Resources": {}})
+    after = Blueprint(document)
+    elsewhere = _elsewhere(clients, after, {})
+    return Plan(stack, deployed=False, switches=tuple(priorities.taken(nothing, after, (), elsewhere)))
 
 
 def load(template: Path, environment: str) -> Template:
@@ -120,22 +182,39 @@ def load(template: Path, environment: str) -> Template:
     remedy = f"run `make synth ENV={environment}`"
     try:
         document = json.loads(template.read_text(encoding="utf-8"))
-        manifest = template.with_name("manifest.json")
-        artifacts = json.loads(manifest.read_text(encoding="utf-8"))["artifacts"] if manifest.exists() else {}
     except FileNotFoundError:
         raise OpsError(f"{template}: is missing: {remedy}") from None
     except OSError as error:
         raise OpsError(f"{template}: cannot be read: {error.strerror}") from None
-    except (ValueError, KeyError, TypeError):
+    except ValueError:
         raise OpsError(f"{template}: is no template of a synth: {remedy}") from None
     if not isinstance(document, dict) or not isinstance(document.get("Resources"), dict):
         raise OpsError(f"{template}: is no template: {remedy}")
-    for artifact in artifacts.values():
-        properties = artifact.get("properties", {})
-        stack = properties.get("stackName", f"suppliers-{environment}-compute")
-        if properties.get("templateFile") == template.name and stack != f"suppliers-{environment}-compute":
-            raise OpsError(f"{template}: is of {stack}, not of environment {environment}: {remedy}")
+    stack = _stack_of(template, environment)
+    if not stack.startswith(f"suppliers-{environment}-"):
+        raise OpsError(f"{template}: is of {stack}, not of environment {environment}: {remedy}")
     return document
+
+
+def _stack_of(template: Path, environment: str) -> str:
+    """The name of the stack that a template is of, as the manifest beside it says."""
+    for artifact in _artifacts(template.parent, f"run `make synth ENV={environment}`").values():
+        properties = artifact.get("properties", {})
+        if properties.get("templateFile") == template.name and "stackName" in properties:
+            return str(properties["stackName"])
+    return f"suppliers-{environment}-compute"
+
+
+def _artifacts(assembly: Path, remedy: str) -> Mapping[str, Any]:
+    manifest = assembly / "manifest.json"
+    try:
+        return (
+            dict(json.loads(manifest.read_text(encoding="utf-8"))["artifacts"]) if manifest.exists() else {}
+        )
+    except OSError as error:
+        raise OpsError(f"{manifest}: cannot be read: {error.strerror}") from None
+    except (ValueError, KeyError, TypeError):
+        raise OpsError(f"{manifest}: is no manifest of a synth: {remedy}") from None
 
 
 def read(clients: Clients, stack: str) -> Deployed | None:
@@ -147,19 +226,12 @@ def read(clients: Clients, stack: str) -> Deployed | None:
     if status.endswith("_IN_PROGRESS"):
         raise OpsError(f"{stack}: is being changed ({status}): wait for its end and repeat")
     template = stacks.template(cloudformation, stack)
-    pages = cloudformation.get_paginator("list_stack_resources").paginate(StackName=stack)
-    physical_ids = {
-        each["LogicalResourceId"]: each["PhysicalResourceId"]
-        for page in pages
-        for each in page["StackResourceSummaries"]
-        if each.get("PhysicalResourceId") and each["ResourceStatus"] != "DELETE_COMPLETE"
-    }
+    physical_ids = stacks.physical_ids(cloudformation, stack)
     blueprint = Blueprint(template)
-    listeners = sorted({route.listener for route in blueprint.routes.values()} & physical_ids.keys())
+    listeners = _listeners(blueprint, physical_ids)
     elbv2 = clients.client("elbv2") if listeners else None
-    actions = {
-        rule: found for listener in listeners for rule, found in _live_actions(elbv2, physical_ids[listener])
-    }
+    found = {arn: list(_live_rules(elbv2, arn)) for arn in sorted(listeners)}
+    actions = {rule.arn: rule.actions for rules in found.values() for rule in rules}
     releases = {
         **_codedeploy_releases(clients, blueprint, physical_ids),
         **_native_releases(clients, blueprint, physical_ids),
@@ -172,6 +244,7 @@ def read(clients: Clients, stack: str) -> Deployed | None:
         signing_in=frozenset(rule for rule, found in actions.items() if signs_in(found)),
         releases=releases,
         half_way=status in _HALF_WAY,
+        elsewhere=_numbers(found, listeners, physical_ids),
     )
 
 
@@ -187,10 +260,44 @@ def plan(deployed: Deployed, template: Template) -> Plan:
         findings=tuple(_Comparison(deployed, template).findings()),
         switches=(
             *_switches(deployed.template, template),
-            *priorities.taken(Blueprint(deployed.template), Blueprint(template), deployed.physical_ids),
+            *priorities.taken(
+                Blueprint(deployed.template), Blueprint(template), deployed.physical_ids, deployed.elsewhere
+            ),
             *ports.taken(deployed.template, template, deployed.physical_ids),
         ),
+        held_up=tuple(_held_up(deployed, template)),
     )
+
+
+def _held_up(deployed: Deployed, template: Template) -> Iterator[str]:
+    """Releases under way whose service is in a stack that deploying would change.
+
+    The release goes on from the service and the task definition that it began with, and the stack would start another
+    one beside it, which CodeDeploy refuses:
+    https://docs.aws.amazon.com/codedeploy/latest/userguide/deployment-steps-ecs.html
+    """
+    before, after = deployed.template["Resources"], template["Resources"]
+    changed = sorted(
+        logical_id
+        for logical_id in {*before, *after}
+        if _written(before.get(logical_id)) != _written(after.get(logical_id))
+    )
+    if not changed:
+        return
+    named = ", ".join(changed[:3]) + (f" and {len(changed) - 3} more" if len(changed) > 3 else "")
+    for release in deployed.releases.values():
+        yield (
+            f"{release.service}: {release.name} is under way, and deploying {deployed.stack} would change {named}. "
+            f"Remedy: wait for its end (`suppliers release watch {release.service}`), or end it now "
+            f"(`{release.stop}`), then repeat"
+        )
+
+
+def _written(resource: Mapping[str, Any] | None) -> Any:
+    """What CloudFormation acts on of a resource; nothing of one that no release depends on."""
+    if resource is None or resource["Type"] in _BESIDE:
+        return None
+    return resource["Type"], resource.get("Properties", {})
 
 
 def _switches(before: Template, after: Template) -> Iterator[str]:
@@ -231,33 +338,44 @@ def _controller(service: Mapping[str, Any]) -> str:
 
 def report(found: Plan) -> Iterator[str]:
     """The plan in lines for people."""
-    if not found.deployed:
+    if not found.deployed and not found.is_refused:
         yield f"{found.stack}: nothing is deployed yet, so no traffic can be moved"
         return
     for finding in found.findings:
         yield f"{'refused' if finding.problem else 'safe'}: {finding}"
-    for switch in found.switches:
-        yield f"refused: {switch}"
-    if not found.refused and not found.switches:
+    for line in (*found.switches, *found.held_up):
+        yield f"refused: {line}"
+    if not found.is_refused:
         yield f"{found.stack}: deploying moves no traffic"
 
 
-def as_json(found: Plan, lost: Sequence[Loss] = ()) -> str:
-    """The plan for programs, with what the same deployment would lose."""
-    refused = bool(found.refused or found.switches or lost)
+def as_json(found: Sequence[Plan], lost: Sequence[Loss] = ()) -> str:
+    """The plans for programs, with what the same deployment would lose."""
+    refused = any(each.is_refused for each in found) or bool(lost)
     return json.dumps(
-        {**asdict(found), "losses": [asdict(each) for each in lost], "refused": refused}, indent=2
+        {
+            "stacks": [{**asdict(each), "refused": each.is_refused} for each in found],
+            "losses": [asdict(each) for each in lost],
+            "refused": refused,
+        },
+        indent=2,
     )
 
 
-def refuse(found: Plan) -> None:
-    """Raise `OpsError` with a line for each rule that deploying would move, and each switch of controller."""
-    refused = [f"refused: {each}" for each in (*found.refused, *found.switches)]
-    if refused:
-        what = "move traffic" if found.refused else "fail half way"
-        raise OpsError(
-            "\n".join([*refused, f"{found.stack}: deploying would {what}, so nothing was deployed"])
-        )
+def refuse(*found: Plan) -> None:
+    """Raise `OpsError` with a line for each rule that deploying would move, each switch and each release it disturbs."""
+    refused = [
+        f"refused: {line}" for each in found for line in (*each.refused, *each.switches, *each.held_up)
+    ]
+    if not refused:
+        return
+    for each in found:
+        if each.is_refused:
+            what = (
+                "move traffic" if each.refused else "fail half way" if each.switches else "disturb a release"
+            )
+            refused.append(f"{each.stack}: deploying would {what}, so nothing was deployed")
+    raise OpsError("\n".join(refused))
 
 
 class _Comparison:
@@ -283,9 +401,9 @@ class _Comparison:
                 yield self._finding(route if new is None else new, old, new)
 
     def _finding(self, route: Route, old: Route | None, new: Route | None) -> Finding:
-        was = self._arns(self._before, old)
-        will_be = self._arns(self._after, new)
         live = self._live(route, old)
+        was = self._arns(self._before, old, live)
+        will_be = self._arns(self._after, new, live)
         change = self._change(old, new)
         service, service_id = self._service(old, new)
         finding = Finding(
@@ -294,7 +412,7 @@ class _Comparison:
             priority=route.priority,
             rule=route.logical_id,
             live="missing" if live is _MISSING else self._text(live),
-            template=self._text(will_be) if new else "without the rule",
+            template=self._says(new, will_be),
             change=change or "not changed",
         )
         release = self._deployed.releases.get(service_id or "")
@@ -421,10 +539,24 @@ class _Comparison:
                 return live
         return None
 
-    def _arns(self, blueprint: Blueprint, route: Route | None) -> Traffic | None:
+    def _says(self, route: Route | None, traffic: Traffic | None) -> str:
+        if route is None:
+            return "without the rule"
+        made_anew = any(group.startswith(_MADE_ANEW) for group in traffic or ())
+        return "what is live" if route.follows_live and not made_anew else self._text(traffic)
+
+    def _arns(self, blueprint: Blueprint, route: Route | None, live: Traffic | None) -> Traffic | None:
         if route is None or route.traffic is None:
             return None
-        return {self._arn(blueprint, group): weight for group, weight in route.traffic.items()}
+        if not route.follows_live:
+            return {self._arn(blueprint, group): weight for group, weight in route.traffic.items()}
+        # What is live is written, where that is one of its own groups; else all to the first of them.
+        kept = {
+            self._arn(blueprint, group): (live or {}).get(self._deployed.physical_ids.get(group, ""), 0)
+            for group in route.traffic
+        }
+        found = {group: weight for group, weight in kept.items() if weight}
+        return found or {next(iter(kept)): 1}
 
     def _arn(self, blueprint: Blueprint, group: str) -> str:
         kept = blueprint is self._before or group not in self._replaced
@@ -478,14 +610,76 @@ _MISSING: Traffic = {"missing": 1}
 _MADE_ANEW = "made anew: "
 
 
-def _live_actions(elbv2: Any, listener_arn: str) -> Iterator[tuple[str, Sequence[Mapping[str, Any]]]]:
+@dataclass(frozen=True)
+class _LiveRule:
+    """A rule as the load balancer has it; of a default action it is the listener, without a number."""
+
+    arn: str
+    number: int | None
+    actions: Sequence[Mapping[str, Any]]
+
+
+def _live_rules(elbv2: Any, listener_arn: str) -> Iterator[_LiveRule]:
     try:
         for page in elbv2.get_paginator("describe_rules").paginate(ListenerArn=listener_arn):
             for rule in page["Rules"]:
-                yield listener_arn if rule["IsDefault"] else rule["RuleArn"], rule["Actions"]
+                if rule["IsDefault"]:
+                    yield _LiveRule(listener_arn, None, rule["Actions"])
+                else:
+                    yield _LiveRule(rule["RuleArn"], int(rule["Priority"]), rule["Actions"])
     except ClientError as error:
         if not says(error, "ListenerNotFound"):
             raise
+
+
+def _listeners(blueprint: Blueprint, physical_ids: Mapping[str, str]) -> dict[str, str]:
+    """The listeners that a stack's rules belong to, its own or those of another stack: by ARN, as the template names them.
+
+    The ARN of a rule holds that of its listener:
+    https://docs.aws.amazon.com/service-authorization/latest/reference/list_awselasticloadbalancingv2.html
+    """
+    found = {}
+    for route in blueprint.routes.values():
+        if route.listener in physical_ids:
+            found[physical_ids[route.listener]] = route.listener
+        elif ":listener-rule/" in physical_ids.get(route.logical_id, ""):
+            rule = physical_ids[route.logical_id]
+            found[rule.replace(":listener-rule/", ":listener/").rpartition("/")[0]] = route.listener
+    return found
+
+
+def _elsewhere(
+    clients: Clients, blueprint: Blueprint, physical_ids: Mapping[str, str]
+) -> Mapping[tuple[str, int], str]:
+    """The rules that the listeners of other stacks have, where nothing of this one is deployed."""
+    cloudformation, elbv2 = clients.client("cloudformation"), clients.client("elbv2")
+    listeners: dict[str, str] = {}
+    for route in blueprint.routes.values():
+        asked = route.properties.get("ListenerArn")
+        if (
+            isinstance(asked, Mapping)
+            and "Fn::GetStackOutput" in asked
+            and route.listener not in listeners.values()
+        ):
+            source = asked["Fn::GetStackOutput"]["StackName"]
+            if stacks.status(cloudformation, source) not in stacks.NOTHING_DEPLOYED:
+                arn = stacks.resolved(cloudformation, asked, physical_ids)
+                listeners |= {arn: route.listener} if arn else {}
+    return _numbers(
+        {arn: list(_live_rules(elbv2, arn)) for arn in sorted(listeners)}, listeners, physical_ids
+    )
+
+
+def _numbers(
+    rules: Mapping[str, Sequence[_LiveRule]], listeners: Mapping[str, str], physical_ids: Mapping[str, str]
+) -> dict[tuple[str, int], str]:
+    own = set(physical_ids.values())
+    return {
+        (listeners[arn], rule.number): rule.arn
+        for arn, found in rules.items()
+        for rule in found
+        if rule.number is not None and rule.arn not in own
+    }
 
 
 def _codedeploy_releases(
@@ -507,7 +701,8 @@ def _codedeploy_releases(
             continue
         for deployment in deployments:
             stop = f"aws deploy stop-deployment --auto-rollback-enabled --deployment-id {deployment}"
-            found[service] = Release(f"CodeDeploy deployment {deployment}", stop)
+            name = _name(blueprint, service)
+            found[service] = Release(f"CodeDeploy deployment {deployment}", stop, name)
     return found
 
 
@@ -530,5 +725,13 @@ def _native_releases(
         for deployment in deployments:
             arn = deployment["serviceDeploymentArn"]
             stop = f"aws ecs stop-service-deployment --stop-type ROLLBACK --service-deployment-arn {arn}"
-            found[service] = Release(f"ECS deployment {arn.rpartition('/')[2]}", stop)
+            name = _name(blueprint, service)
+            found[service] = Release(f"ECS deployment {arn.rpartition('/')[2]}", stop, name)
     return found
+
+
+def _name(blueprint: Blueprint, service: str) -> str:
+    """What people call a service: its container has the same name."""
+    for balancer in blueprint.resources[service].get("Properties", {}).get("LoadBalancers", []):
+        return str(balancer["ContainerName"])
+    return service

@@ -6,16 +6,19 @@ stays, with all that it does: https://docs.aws.amazon.com/cdk/v2/guide/ref-cli-c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import json
+from collections.abc import Callable, Iterator, Sequence
+from fnmatch import fnmatchcase
 from typing import Any
 
 from botocore.exceptions import ClientError
 
 from ops import stacks
 from ops.aws import Clients
-from ops.deployment import stack_names
+from ops.deployment import SHARED_PARTS, stack_names
+from ops.errors import OpsError
 from ops.refusals import told_by_aws
-from settings import Environment, environment_names
+from settings import Environment
 
 # By resource type, what the groups of one resource are named or begin with, after its physical id. Enhanced
 # monitoring is not here: its one group, RDSOSMetrics, belongs to all databases of an account.
@@ -40,15 +43,20 @@ def stacks_left(clients: Clients, environment: Environment) -> list[str]:
 
 
 def _deployed(clients: Clients, environment: Environment) -> Iterator[str]:
-    """The stacks that an environment has, by their names; those of one whose name begins with its name are not its."""
+    """The stacks that an environment has.
+
+    The name alone does not tell: suppliers-dev-eu-customer may be of `dev` or of an environment `dev-eu` that is not
+    here. What a service's stack reads of Compute does.
+    """
     prefix = f"suppliers-{environment.name}-"
-    others = [f"suppliers-{each}-" for each in environment_names() if each.startswith(f"{environment.name}-")]
-    pages = clients.client("cloudformation").get_paginator("describe_stacks").paginate()
-    for page in pages:
+    known = {*(f"{prefix}{part}" for part in SHARED_PARTS), *stack_names(environment).values()}
+    cloudformation = clients.client("cloudformation")
+    for page in cloudformation.get_paginator("describe_stacks").paginate():
         for stack in page["Stacks"]:
             name = str(stack["StackName"])
-            nested = stack.get("ParentId") is not None
-            if name.startswith(prefix) and not nested and not name.startswith(tuple(others)):
+            if not name.startswith(prefix) or stack.get("ParentId") is not None:
+                continue
+            if name in known or f'"{prefix}compute"' in json.dumps(stacks.template(cloudformation, name)):
                 yield name
 
 
@@ -70,6 +78,40 @@ def notice(stack: str, environment: Environment) -> str:
         f"{stack}: is still there, though its service is no longer in the settings, and takes the requests of its paths: "
         f"{remove}; or put the service back"
     )
+
+
+def services_left(clients: Clients, environment: Environment) -> dict[str, list[str]]:
+    """By service that is no longer in the settings, its stacks, of which that of its pipeline goes first."""
+    prefix = f"suppliers-{environment.name}-"
+    shared = {f"{prefix}{part}" for part in SHARED_PARTS}
+    left = stacks_left(clients, environment)
+    return {
+        service: [stack for stack in (f"{prefix}delivery-{service}", each) if stack in left]
+        for each in left
+        if each not in shared and not _releases(each, environment)
+        for service in (each.removeprefix(prefix),)
+    }
+
+
+def remove_services(
+    clients: Clients,
+    environment: Environment,
+    accepted: Sequence[str] | None,
+    say: Callable[[str], None],
+) -> None:
+    """Delete the stacks of services that are no longer in the settings, before what they use goes.
+
+    Raises `OpsError` for one that no pattern in `accepted` names; None accepts all.
+    """
+    left = services_left(clients, environment)
+    for service, names in left.items():
+        if accepted is not None and not any(fnmatchcase(f"{service}/*", each) for each in accepted):
+            what = "all its logs and images" if len(names) > 1 else "all its logs"
+            raise OpsError(
+                f"{environment.name}: {names[-1]} is of a service that is no longer in the settings: put {service} back, "
+                f"or let it go with {what}: `python -m ops deploy --env {environment.name} --lose '{service}/*'`"
+            )
+    remove_stacks(clients, environment, [name for names in left.values() for name in names], say)
 
 
 def _shared(stack: str, environment: Environment) -> bool:

@@ -10,8 +10,9 @@ https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_SetRule
 from __future__ import annotations
 
 import json
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from ops.routes import Blueprint, Route, replaced
 
@@ -35,14 +36,22 @@ class _Service:
         return range(self.first, max(route.priority or 0 for route in self.routes) + 1)
 
 
-def taken(before: Blueprint, after: Blueprint, made: Container[str]) -> Iterator[str]:
+def taken(
+    before: Blueprint,
+    after: Blueprint,
+    made: Container[str],
+    elsewhere: Mapping[tuple[str, int], str] = MappingProxyType({}),
+) -> Iterator[str]:
     """A line for each service that wants a number which another rule holds, with one that is free.
 
-    `made` are the logical ids of what is deployed.
+    `made` are the logical ids of what is deployed, `elsewhere` rules of other stacks by listener and number.
     """
     anew = replaced(before, after)
     held = {
-        (route.listener, route.priority): route
+        (listener, priority): f"the rule {arn.rpartition('/')[2]} of another stack"
+        for (listener, priority), arn in elsewhere.items()
+    } | {
+        (route.listener, route.priority): route.logical_id
         for route in before.routes.values()
         if route.priority is not None and route.logical_id in made
     }
@@ -55,7 +64,7 @@ def taken(before: Blueprint, after: Blueprint, made: Container[str]) -> Iterator
             for route in service.routes
             if route.listener not in anew
             and (holder := held.get((route.listener, route.priority or 0))) is not None
-            and holder.logical_id != route.logical_id
+            and holder != route.logical_id
         ]
         if not conflicts:
             continue
@@ -64,7 +73,7 @@ def taken(before: Blueprint, after: Blueprint, made: Container[str]) -> Iterator
         spoken_for.append(range(free, free + len(service.numbers)))
         route, holder = min(conflicts, key=lambda pair: (pair[0].priority or 0, pair[0].logical_id))
         yield (
-            f"{service.name}: its rule {route.priority} ({route.logical_id}) would be made while {holder.logical_id} "
+            f"{service.name}: its rule {route.priority} ({route.logical_id}) would be made while {holder} "
             "still has that number, which the load balancer refuses: CloudFormation removes and moves rules in no "
             f"order of ours. Remedy: set priority = {free} for {service.name}, which is free; after that deployment "
             "any number that has become free will do"

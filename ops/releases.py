@@ -1,27 +1,24 @@
-"""`releases` and `release watch`: what was released when, and how one under way gets on."""
+"""`releases`: what was released when, and how one under way gets on."""
 
 from __future__ import annotations
 
-import json
 import re
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import Annotated, Any
 
 import typer
-from rich.console import Group, RenderableType
-from rich.live import Live
-from rich.text import Text
+from botocore.exceptions import ClientError
 
 from ops import deployment as deployed
-from ops import errors, listeners, live
+from ops import live, stacks
 from ops.aws import Clients, each, together
 from ops.deployment import DeployedService, Deployment
 from ops.errors import OpsError
 from ops.options import AsJson, Env, Rehearse
-from ops.routes import Blueprint, reference
+from ops.refusals import says
+from ops.routes import Template
 from ops.session import Session, operating
 from ops.text import coloured, moment, table
 
@@ -36,7 +33,6 @@ _SUCCEEDED = frozenset({"Succeeded", "SUCCESSFUL"})
 _DEPLOYMENTS_PER_CALL = 25
 _REVISIONS_PER_CALL = 20
 _TASK_DEFINITION = re.compile(r"arn:aws[a-z-]*:ecs:[a-z0-9-]+:\d{12}:task-definition/[\w-]+:\d+")
-_POLL_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -53,6 +49,9 @@ class Release:
     task_definition: str | None
     reason: str = ""
     version: str | None = None
+    # Ids of CodeDeploy: the release that this one takes back, and the one that takes this one back.
+    takes_back: str | None = None
+    taken_back_by: str | None = None
 
     @property
     def under_way(self) -> bool:
@@ -67,11 +66,12 @@ class Release:
 
 @dataclass(frozen=True)
 class CodeDeployGroup:
-    """What CodeDeploy releases a service by."""
+    """What CodeDeploy releases a service by, and the task definition that the service's stack holds."""
 
     application: str
     group: str
     check: str | None
+    wanted: str | None = None
 
 
 @dataclass(frozen=True)
@@ -109,41 +109,13 @@ def command(
             _show(session, found)
 
 
-def watch(
-    service: Annotated[
-        str | None, typer.Argument(help="The service; default: whichever is released.")
-    ] = None,
-    env: Env = "local",
-    rehearse: Rehearse = False,
-) -> None:
-    """Follow a release to its end: steps, share of the traffic, tasks; then the listener rules before and after.
-
-    The exit status is 0 where the new version took over, 3 where it did not.
-
-    Examples:
-
-    \b
-    suppliers release watch --env prod
-    suppliers release watch customer --env dev
-    """
-    with operating(env, rehearse=rehearse) as session:
-        deployment = deployed.read(session)
-        watched, groups = _under_way(session, deployment, service)
-        before = listeners.read(session, deployment)
-        end = _watch(session, deployment, watched, groups)
-        listeners.show_changes(session, list(listeners.changes(before, listeners.read(session, deployment))))
-        session.console.print(_headline(end))
-    if not end.succeeded:
-        raise typer.Exit(errors.DOES_NOT_HOLD)
-
-
 def history(
     session: Session, deployment: Deployment, services: Sequence[DeployedService], *, last: int
 ) -> list[Release]:
     """The latest releases of the services, the newest first, each with its version."""
     records = live.services(session.clients, deployment)
     codedeploy = [each_one for each_one in services if is_codedeploy(records[each_one.name])]
-    groups = codedeploy_groups(session.clients, deployment) if codedeploy else {}
+    groups = codedeploy_groups(session.clients, deployment, codedeploy)
 
     def of(service: DeployedService) -> list[Release]:
         if service in codedeploy:
@@ -170,41 +142,39 @@ def is_codedeploy(record: live.Record) -> bool:
     return (record.get("deploymentController") or {}).get("type") == "CODE_DEPLOY"
 
 
-def codedeploy_groups(clients: Clients, deployment: Deployment) -> dict[str, CodeDeployGroup]:
-    """By service, what CodeDeploy releases it by: from the template and the resources of the Compute stack."""
+def codedeploy_groups(
+    clients: Clients, deployment: Deployment, services: Sequence[DeployedService]
+) -> dict[str, CodeDeployGroup]:
+    """By service, what CodeDeploy releases it by: from the template and the resources of its stack."""
     cloudformation = clients.client("cloudformation")
-    stack = deployment.stacks["compute"].name
 
-    def template() -> Any:
-        body = cloudformation.get_template(StackName=stack, TemplateStage="Original")["TemplateBody"]
-        return json.loads(body) if isinstance(body, str) else body
-
-    def physical_ids() -> dict[str, str]:
-        pages = cloudformation.get_paginator("list_stack_resources").paginate(StackName=stack)
-        return {
-            resource["LogicalResourceId"]: resource.get("PhysicalResourceId", "")
-            for page in pages
-            for resource in page["StackResourceSummaries"]
-        }
-
-    answers = together(template=template, ids=physical_ids)
-    ids: Mapping[str, str] = answers["ids"]
-    blueprint = Blueprint(answers["template"])
-    checks = {
-        reference(resource["Properties"]["DeploymentGroup"]): ids.get(
-            reference(resource["Properties"]["CheckFunction"])
+    def of(service: DeployedService) -> CodeDeployGroup:
+        stack = stacks.service_stack(deployment.environment.name, service.name)
+        answers = together(
+            template=lambda: stacks.template(cloudformation, stack),
+            ids=lambda: stacks.physical_ids(cloudformation, stack),
         )
-        for resource in blueprint.resources.values()
-        if resource["Type"] == "Custom::CodeDeployRelease"
-    }
-    names = {service.service_name: service.name for service in deployment.services}
-    return {
-        names[ids[service].rpartition("/")[2]]: CodeDeployGroup(
-            ids[application], ids[group], checks.get(group)
+        release = _release_resource(answers["template"])
+        if release is None:
+            raise OpsError(
+                f"{stack}: says of no CodeDeploy group that it releases {service.name}: "
+                f"`make deploy ENV={deployment.environment.name}`"
+            )
+        application, group, check, definition = (
+            stacks.resolved(cloudformation, release.get(name), answers["ids"])
+            for name in ("Application", "DeploymentGroup", "CheckFunction", "TaskDefinition")
         )
-        for service, (application, group) in blueprint.deployment_groups.items()
-        if ids.get(service, "").rpartition("/")[2] in names
-    }
+        return CodeDeployGroup(str(application), str(group), check, definition)
+
+    names = [service.name for service in services]
+    return dict(zip(names, each(of, services), strict=True))
+
+
+def _release_resource(template: Template) -> Mapping[str, Any] | None:
+    for resource in template["Resources"].values():
+        if resource["Type"] == "Custom::CodeDeployRelease":
+            return dict(resource["Properties"])
+    return None
 
 
 def _by_codedeploy(clients: Clients, service: str, group: CodeDeployGroup, last: int) -> Iterator[Release]:
@@ -220,12 +190,14 @@ def _by_codedeploy(clients: Clients, service: str, group: CodeDeployGroup, last:
         for info in answer["deploymentsInfo"]
     ]
     newest = sorted(infos, key=lambda info: info["createTime"], reverse=True)[:last]
-    return (_codedeploy_release(service, info) for info in newest)
+    return (codedeploy_release(service, info) for info in newest)
 
 
-def _codedeploy_release(service: str, info: live.Record) -> Release:
+def codedeploy_release(service: str, info: live.Record) -> Release:
+    """A release as CodeDeploy describes its deployment; the version is not told."""
     error = info.get("errorInformation") or {}
-    back = (info.get("rollbackInfo") or {}).get("rollbackTriggeringDeploymentId")
+    rollback = info.get("rollbackInfo") or {}
+    back = rollback.get("rollbackTriggeringDeploymentId")
     return Release(
         id=info["deploymentId"],
         service=service,
@@ -236,6 +208,8 @@ def _codedeploy_release(service: str, info: live.Record) -> Release:
         by=f"rollback of {back}" if back else str(info.get("description") or info.get("creator", "")),
         task_definition=_task_definition(info.get("revision") or {}),
         reason=" ".join(str(error[key]) for key in ("code", "message") if error.get(key)),
+        takes_back=back,
+        taken_back_by=rollback.get("rollbackDeploymentId"),
     )
 
 
@@ -302,46 +276,6 @@ def _took(release: Release) -> str:
     return f"{seconds // 60}:{seconds % 60:02d}"
 
 
-def _under_way(
-    session: Session, deployment: Deployment, name: str | None
-) -> tuple[Release, Mapping[str, CodeDeployGroup]]:
-    wanted = [deployment.service(name)] if name else list(deployment.services)
-    found = [each_one for each_one in history(session, deployment, wanted, last=5) if each_one.under_way]
-    if not found:
-        what = name or "any service"
-        raise OpsError(
-            f"{session.name}: no release of {what} is under way; `suppliers releases` shows the past"
-        )
-    records = live.services(session.clients, deployment)
-    uses = any(is_codedeploy(record) for record in records.values())
-    return found[0], codedeploy_groups(session.clients, deployment) if uses else {}
-
-
-def _watch(
-    session: Session, deployment: Deployment, release: Release, groups: Mapping[str, CodeDeployGroup]
-) -> Release:
-    service = deployment.service(release.service)
-    look = progress_of(session.clients, deployment, service, release)
-    found = look()
-    if not session.console.is_terminal:
-        printed: set[str] = set()
-        while True:
-            for line in _lines(found):
-                if line not in printed:
-                    printed.add(line)
-                    session.console.print(line, markup=False, soft_wrap=True)
-            if not found.release.under_way:
-                return found.release
-            time.sleep(_POLL_SECONDS)
-            found = look()
-    with Live(_rendered(found), console=session.console, auto_refresh=False) as display:
-        while found.release.under_way:
-            time.sleep(_POLL_SECONDS)
-            found = look()
-            display.update(_rendered(found), refresh=True)
-    return found.release
-
-
 def progress_of(
     clients: Clients, deployment: Deployment, service: DeployedService, release: Release
 ) -> Callable[[], Progress]:
@@ -355,10 +289,10 @@ def progress_of(
         codedeploy = clients.client("codedeploy")
         answers = together(
             info=lambda: codedeploy.get_deployment(deploymentId=release.id)["deploymentInfo"],
-            targets=lambda: _targets(codedeploy, release.id),
+            targets=lambda: targets(codedeploy, release.id),
             traffic=traffic,
         )
-        now = _codedeploy_release(service.name, answers["info"])
+        now = codedeploy_release(service.name, answers["info"])
         target = answers["targets"]
         return Progress(
             replace(now, version=release.version),
@@ -398,41 +332,15 @@ def progress_of(
     return by_codedeploy if release.controller == "codedeploy" else by_ecs
 
 
-def _targets(codedeploy: Any, deployment_id: str) -> live.Record:
-    ids = codedeploy.list_deployment_targets(deploymentId=deployment_id)["targetIds"]
+def targets(codedeploy: Any, deployment_id: str) -> live.Record:
+    """What CodeDeploy tells of the service that a deployment changes: nothing before it has started."""
+    try:
+        ids = codedeploy.list_deployment_targets(deploymentId=deployment_id)["targetIds"]
+    except ClientError as error:
+        if says(error, "DeploymentNotStartedException"):
+            return {}
+        raise
     if not ids:
         return {}
     found = codedeploy.batch_get_deployment_targets(deploymentId=deployment_id, targetIds=ids)
     return dict(found["deploymentTargets"][0]["ecsTarget"])
-
-
-def _headline(release: Release) -> Text:
-    text = Text.assemble(
-        (release.service, "bold"),
-        f" {live.short(release.version or '')} ",
-        coloured(release.status),
-        f"  {release.id.rpartition('/')[2]}",
-    )
-    if release.reason and not release.succeeded:
-        text.append(f": {release.reason}")
-    return text
-
-
-def _rendered(found: Progress) -> RenderableType:
-    steps = table("step", "state")
-    for name, state in found.steps:
-        steps.add_row(name, coloured(state))
-    parts: list[RenderableType] = [
-        _headline(found.release),
-        steps,
-        Text.assemble(("traffic  ", "bold"), found.traffic),
-        *(Text(line) for line in found.tasks),
-    ]
-    return Group(*parts)
-
-
-def _lines(found: Progress) -> Iterator[str]:
-    for name, state in found.steps:
-        if state != "Pending":
-            yield f"{name}: {state}"
-    yield f"traffic: {found.traffic}"

@@ -9,9 +9,11 @@ from typing import Annotated, Any
 
 import typer
 
-from delivery.task_definition import with_image
+from delivery import stack_release
+from delivery.errors import DeliveryError
+from delivery.task_definition import running_version, with_image
 from ops import deployment as deployed
-from ops import live, releases
+from ops import live, releases, stacks
 from ops.aws import Clients
 from ops.deployment import DeployedService, Deployment
 from ops.errors import OpsError
@@ -50,25 +52,28 @@ class Stop:
 
 
 @dataclass(frozen=True)
-class ReleaseAgain:
-    """Releases an earlier task definition, the same way as any version: tested before it gets traffic."""
+class ByCodeDeploy:
+    """Releases a task definition there is, the same way as any version: tested before it gets traffic.
+
+    One backwards goes on though alarms of its group fire: an alarm in ALARM blocks every deployment of the group, and
+    is the reason to go back. It needs codedeploy:UpdateDeploymentGroup:
+    https://docs.aws.amazon.com/codedeploy/latest/APIReference/API_CreateDeployment.html
+    """
 
     service: DeployedService
-    cluster: str
     definition: live.Record
-    version: str
-    now: str
-    evidence: str
+    what: str
     load_balancer: live.Record
-    group: CodeDeployGroup | None
+    group: CodeDeployGroup
+    backwards: bool
 
     def __str__(self) -> str:
         revision = f"{self.definition['family']}:{self.definition['revision']}"
-        by = "CodeDeploy" if self.group else "ECS"
         copied = ", as a new revision since it is deregistered" if self._is_gone else ""
+        alarms = ", whatever its alarms say" if self.backwards else ""
+        version = live.short(live.version(self.definition))
         return (
-            f"release {self.service.name} {live.short(self.version)} ({revision}, {self.evidence}) by {by} in place "
-            f"of {live.short(self.now)}{copied}"
+            f"release {self.service.name} {version} ({revision}, {self.what}) by CodeDeploy{copied}{alarms}"
         )
 
     @property
@@ -78,11 +83,6 @@ class ReleaseAgain:
     def apply(self, clients: Clients) -> str:
         """Start the release; answers with its id."""
         arn = self._registered(clients) if self._is_gone else self.definition["taskDefinitionArn"]
-        if self.group is None:
-            clients.client("ecs").update_service(
-                cluster=self.cluster, service=self.service.service_name, taskDefinition=arn
-            )
-            return str(arn)
         specification = app_spec(
             {
                 "TaskDefinition": arn,
@@ -91,6 +91,7 @@ class ReleaseAgain:
                 "CheckFunction": self.group.check,
             }
         )
+        override = {"overrideAlarmConfiguration": {"enabled": False}} if self.backwards else {}
         answer = clients.client("codedeploy").create_deployment(
             applicationName=self.group.application,
             deploymentGroupName=self.group.group,
@@ -98,7 +99,8 @@ class ReleaseAgain:
                 "revisionType": "AppSpecContent",
                 "appSpecContent": {"content": json.dumps(specification)},
             },
-            description="rollback by an operator",
+            description="rollback by an operator" if self.backwards else "released again by an operator",
+            **override,
         )
         return str(answer["deploymentId"])
 
@@ -106,10 +108,50 @@ class ReleaseAgain:
         """A copy: what is deregistered cannot be started."""
         container = self.definition["containerDefinitions"][0]
         copy = with_image(
-            self.definition, container=container["name"], image=container["image"], version=self.version
+            self.definition,
+            container=container["name"],
+            image=container["image"],
+            version=live.version(self.definition),
         )
         answer = clients.client("ecs").register_task_definition(**copy)
         return str(answer["taskDefinition"]["taskDefinitionArn"])
+
+
+@dataclass(frozen=True)
+class ByStack:
+    """Releases an earlier image with the settings of now, by the service's stack: the one writer with ECS."""
+
+    service: DeployedService
+    stack: str
+    image: str
+    version: str
+    now: str
+    evidence: str
+
+    def __str__(self) -> str:
+        return (
+            f"release {self.service.name} {live.short(self.version)} ({self.evidence}) by its stack {self.stack} in "
+            f"place of {live.short(self.now)}, with its settings as they are"
+        )
+
+    def release(self, session: Session) -> None:
+        """Update the stack and wait for its end; raises `OpsError` with the stack's reason if it failed."""
+        cloudformation = session.clients.client("cloudformation")
+        try:
+            update = stack_release.start(cloudformation, self.stack, self.image, self.version)
+            if update is None:
+                raise OpsError(
+                    f"{self.stack}: holds {self.image} already, though ECS runs another: `suppliers releases "
+                    f"{self.service.name}` tells by whom it was released, and a deployment from a checkout mends it"
+                )
+            session.console.print(f"started: {self}", markup=False, soft_wrap=True)
+            stack_release.follow(
+                cloudformation,
+                update,
+                lambda line: session.console.print(line, markup=False, soft_wrap=True),
+            )
+        except DeliveryError as error:
+            raise OpsError(f"{session.name}: {error}") from None
 
 
 def command(
@@ -122,7 +164,9 @@ def command(
     """Take a service back to the version before; `release watch` follows it.
 
     A release that is under way or in its bake time is stopped, which gives the traffic back within seconds.
-    Otherwise the last version that was released before is released again, with all its checks.
+    Otherwise the last version that was released before is released again, with all its checks but the alarms: by
+    CodeDeploy its whole task definition; by the service's stack, where ECS releases it, its image with the settings of
+    now, and then the command waits for the end.
 
     Examples:
 
@@ -136,14 +180,19 @@ def command(
         if dry_run:
             session.print_plan([str(found)])
             return
-        if isinstance(found, ReleaseAgain):
-            deployment.settled(service)
+        if not isinstance(found, Stop):
+            cloudformation = session.clients.client("cloudformation")
+            stacks.settled(cloudformation, stacks.service_stack(session.name, service))
         session.confirm(str(found), yes=yes)
+        if isinstance(found, ByStack):
+            found.release(session)
+            session.console.print(f"done: {found}", markup=False, soft_wrap=True)
+            return
         done = found.apply(session.clients)
         session.console.print(f"started: {found} ({done.rpartition('/')[2]})", markup=False, soft_wrap=True)
 
 
-def plan(session: Session, deployment: Deployment, name: str) -> Stop | ReleaseAgain:
+def plan(session: Session, deployment: Deployment, name: str) -> Stop | ByCodeDeploy | ByStack:
     """The way back; raises `OpsError` where there is no version before."""
     service = deployment.service(name)
     record = live.service(session.clients, deployment, name)
@@ -155,17 +204,23 @@ def plan(session: Session, deployment: Deployment, name: str) -> Stop | ReleaseA
     serving = live.serving(record)
     now = versions.of(serving)
     definition, evidence = _before(session, versions, past, serving)
-    codedeploy = releases.is_codedeploy(record)
-    group = releases.codedeploy_groups(session.clients, deployment)[name] if codedeploy else None
-    return ReleaseAgain(
+    if not releases.is_codedeploy(record):
+        container = definition["containerDefinitions"][0]
+        version = running_version(definition, container=container["name"])
+        if version is None:
+            raise OpsError(
+                f"{session.name}: {definition['family']}:{definition['revision']} does not say which version it "
+                "runs, so the stack cannot be told: check the version out and `make deploy`"
+            )
+        stack = stacks.service_stack(session.name, name)
+        return ByStack(service, stack, container["image"], version, now, evidence)
+    return ByCodeDeploy(
         service=service,
-        cluster=deployment.cluster,
         definition=definition,
-        version=live.version(definition),
-        now=now,
-        evidence=evidence,
-        load_balancer=_load_balancer(record),
-        group=group,
+        what=f"{evidence}, in place of {live.short(now)}",
+        load_balancer=load_balancer(record),
+        group=releases.codedeploy_groups(session.clients, deployment, [service])[name],
+        backwards=True,
     )
 
 
@@ -205,7 +260,8 @@ def _revisions(session: Session, family: str, *, before: int) -> list[str]:
     return sorted(found, key=lambda arn: int(arn.rpartition(":")[2]), reverse=True)
 
 
-def _load_balancer(record: live.Record) -> live.Record:
+def load_balancer(record: live.Record) -> live.Record:
+    """How the load balancer reaches a service: its container and port."""
     for holder in (*(record.get("taskSets") or []), record):
         for balancer in holder.get("loadBalancers") or []:
             return dict(balancer)

@@ -1,4 +1,4 @@
-"""What a Compute template says of the load balancer's traffic, and what CloudFormation would make of a change."""
+"""What a template says of the load balancer's traffic, and what CloudFormation would make of a change."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ RULE = "AWS::ElasticLoadBalancingV2::ListenerRule"
 LISTENER = "AWS::ElasticLoadBalancingV2::Listener"
 TARGET_GROUP = "AWS::ElasticLoadBalancingV2::TargetGroup"
 SERVICE = "AWS::ECS::Service"
+LIVE_TRAFFIC = "Custom::LiveTraffic"
 DEPLOYMENT_GROUP = "AWS::CodeDeploy::DeploymentGroup"
 
 # Properties whose change makes CloudFormation replace the resource rather than update it ("Update requires:
@@ -34,12 +35,17 @@ CREATE_ONLY: Mapping[str, frozenset[str]] = {
 }
 
 
+# `ProductionListenerArn` where an output was named so, or what CDK makes of the listener's path.
+_LISTENER_OUTPUT = re.compile(r"^(\w+)ListenerArn$|LoadBalancer([A-Z][a-z]+)[0-9A-F]{8}")
+
+
 @dataclass(frozen=True)
 class Route:
     """A listener rule, or the default action of a listener (without priority), as a template has it.
 
     `traffic` names target groups by logical id; it is None where nothing is forwarded. With `signed_in` only
-    those who have signed in at the load balancer are let through.
+    those who have signed in at the load balancer are let through. With `follows_live` its weights are whatever the
+    load balancer has when CloudFormation writes it; `traffic` then only tells between which groups.
     """
 
     logical_id: str
@@ -48,6 +54,7 @@ class Route:
     properties: Mapping[str, Any]
     traffic: Traffic | None
     signed_in: bool = False
+    follows_live: bool = False
 
 
 @dataclass(frozen=True)
@@ -61,7 +68,7 @@ class Group:
 
 @dataclass(frozen=True)
 class Blueprint:
-    """The routes, target groups and services of a Compute template."""
+    """The routes, target groups and services of a template."""
 
     template: Template
 
@@ -79,7 +86,7 @@ class Blueprint:
         """By logical id, every target group; its side is its logical id where no output names it."""
         named: dict[str, tuple[str, str]] = {}
         for name, output in self.template.get("Outputs", {}).items():
-            found = re.fullmatch(r"(.+)(Blue|Green)TargetGroupArn", name)
+            found = re.fullmatch(r"(.*)(Blue|Green)TargetGroupArn", name)
             if found:
                 named[reference(output["Value"])] = (found[1], found[2].lower())
         owners = {
@@ -98,8 +105,14 @@ class Blueprint:
 
     @cached_property
     def listener_names(self) -> Mapping[str, str]:
-        """By logical id, what people call a listener."""
+        """By logical id, or by what names one of another stack, what people call a listener."""
         names = {}
+        for _, rule in self._of_type(RULE):
+            asked = rule["ListenerArn"]
+            output = asked.get("Fn::GetStackOutput", {}) if isinstance(asked, Mapping) else {}
+            found = _LISTENER_OUTPUT.search(str(output.get("OutputName", "")))
+            if found:
+                names[reference(asked)] = (found[1] or found[2]).lower()
         for name, output in self.template.get("Outputs", {}).items():
             found = re.fullmatch(r"(.+)ListenerArn", name)
             if found:
@@ -117,11 +130,11 @@ class Blueprint:
 
     @cached_property
     def native_services(self) -> Sequence[str]:
-        """The logical ids of the services that ECS itself moves from one target group to another."""
+        """The logical ids of the services that ECS itself releases."""
         return [
             logical_id
             for logical_id, properties in self._of_type(SERVICE)
-            if any("AdvancedConfiguration" in each for each in properties.get("LoadBalancers", []))
+            if properties.get("DeploymentController", {}).get("Type", "ECS") == "ECS"
         ]
 
     def _routes(self) -> Iterator[Route]:
@@ -129,11 +142,20 @@ class Blueprint:
             traffic = traffic_of(rule["Actions"])
             listener = reference(rule["ListenerArn"])
             priority, signed_in = int(rule["Priority"]), signs_in(rule["Actions"])
-            yield Route(logical_id, listener, priority, rule, traffic, signed_in)
+            follows = self._follows_live(rule["Actions"])
+            yield Route(logical_id, listener, priority, rule, traffic, signed_in, follows)
         for logical_id, properties in self._of_type(LISTENER):
             traffic = traffic_of(properties["DefaultActions"])
             if traffic is not None:
                 yield Route(logical_id, logical_id, None, properties, traffic)
+
+    def _follows_live(self, actions: Sequence[Mapping[str, Any]]) -> bool:
+        return any(
+            isinstance(group.get("Weight"), Mapping)
+            and self.resources.get(reference(group["Weight"]), {}).get("Type") == LIVE_TRAFFIC
+            for action in actions
+            for group in action.get("ForwardConfig", {}).get("TargetGroups", [])
+        )
 
     def _of_type(self, resource_type: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
         for logical_id, resource in self.resources.items():
@@ -142,7 +164,10 @@ class Blueprint:
 
 
 def traffic_of(actions: Sequence[Mapping[str, Any]]) -> Traffic | None:
-    """Where the actions of a rule send requests, written in a template or answered by the load balancer."""
+    """Where the actions of a rule send requests, written in a template or answered by the load balancer.
+
+    Weights that only CloudFormation will know count alike.
+    """
     for action in actions:
         if action["Type"] == "forward":
             # The load balancer answers in both forms at once; the longer one is the whole truth.
@@ -154,8 +179,7 @@ def traffic_of(actions: Sequence[Mapping[str, Any]]) -> Traffic | None:
 
 
 def _weight(value: Any) -> int:
-    """A weight; one that is asked for when the rule is written counts as it is at first, all to blue."""
-    return int(value["Fn::GetAtt"][1] == "Blue") if isinstance(value, Mapping) else int(value)
+    return 1 if isinstance(value, Mapping) else int(value)
 
 
 def signs_in(actions: Sequence[Mapping[str, Any]]) -> bool:

@@ -42,31 +42,33 @@ def install(say: Callable[[str], None] = print) -> Path:
         raise OpsError(str(error)) from None
 
 
-def scan(assembly: Path) -> Scan:
+def scan(*assemblies: Path) -> Scan:
     """Evaluate the templates with their skips and without; raises `OpsError` when that is not possible."""
-    templates = sorted(assembly.glob("*.template.json"))
-    if not templates:
-        raise OpsError(f"{assembly}: has no templates; `make synth` makes an assembly")
     with tempfile.TemporaryDirectory() as scratch:
-        declared, bare = Path(scratch, "declared"), Path(scratch, "bare")
-        declared.mkdir()
-        bare.mkdir()
-        for template in templates:
-            shutil.copy(template, declared)
-            (bare / template.name).write_text(json.dumps(_without_skips(json.loads(template.read_text()))))
+        for number, assembly in enumerate(assemblies):
+            templates = sorted(assembly.glob("*.template.json"))
+            if not templates:
+                raise OpsError(f"{assembly}: has no templates; `make synth` makes an assembly")
+            declared, bare = (Path(scratch, part, str(number)) for part in ("declared", "bare"))
+            declared.mkdir(parents=True)
+            bare.mkdir(parents=True)
+            for template in templates:
+                shutil.copy(template, declared)
+                content, skips = _without_skips(json.loads(template.read_text()))
+                if skips:
+                    (bare / template.name).write_text(json.dumps(content))
         results = _run(install(), Path(scratch))
+    skipped = _names(results["skipped_checks"], "declared") - _names(results["failed_checks"], "bare")
     return Scan(
-        open=tuple(sorted(_names(results["failed_checks"], "declared"))),
-        needless=tuple(
-            sorted(_names(results["skipped_checks"], "declared") - _names(results["failed_checks"], "bare"))
-        ),
+        open=tuple(sorted({name for _, name in _names(results["failed_checks"], "declared")})),
+        needless=tuple(sorted({name for _, name in skipped})),
     )
 
 
-def _without_skips(template: dict[str, Any]) -> dict[str, Any]:
-    for resource in template["Resources"].values():
-        resource.get("Metadata", {}).pop("checkov", None)
-    return template
+def _without_skips(template: dict[str, Any]) -> tuple[dict[str, Any], bool]:
+    """The template as Checkov sees all of it, and whether it had skips."""
+    skips = [resource.get("Metadata", {}).pop("checkov", None) for resource in template["Resources"].values()]
+    return template, any(skips)
 
 
 def _run(python: Path, folder: Path) -> Mapping[str, list[Mapping[str, Any]]]:
@@ -92,9 +94,11 @@ def _run(python: Path, folder: Path) -> Mapping[str, list[Mapping[str, Any]]]:
         raise OpsError(f"checkov: exit status {done.returncode}: {last[0]}") from None
 
 
-def _names(findings: Iterable[Mapping[str, Any]], folder: str) -> set[str]:
+def _names(findings: Iterable[Mapping[str, Any]], folder: str) -> set[tuple[str, str]]:
+    """Findings below a folder, each with the number of its assembly."""
+    paths = ((each, Path(each["file_path"])) for each in findings)
     return {
-        f"{each['check_id']}: {Path(each['file_path']).name}: {each['resource'].rpartition('.')[2]}"
-        for each in findings
-        if Path(each["file_path"]).parent.name == folder
+        (path.parent.name, f"{each['check_id']}: {path.name}: {each['resource'].rpartition('.')[2]}")
+        for each, path in paths
+        if path.parent.parent.name == folder
     }

@@ -51,6 +51,8 @@ class ObservabilityStack(Stack):
             construct_id,
             stack_name=f"{prefix}-observability",
             termination_protection=protected,
+            # Its dashboard and its references grow by the service: without, 49 would come close to CloudFormation's limit.
+            suppress_template_indentation=True,
             **stack,
         )
         keep = removal_policy(protected=protected)

@@ -50,6 +50,7 @@ class ServiceStack(Stack):
             **stack,
         )
         self._service, self._settings, self._prefix = service, settings, prefix
+        self._prepared = settings.prepared_users(service) if service.migrations else ()
         topic, keep = network.alarm_topic, removal_policy(protected=protected)
         logs_key = kms.Key.from_key_arn(self, "LogsKey", network.logs_key.key_arn)
         self._database = (
@@ -59,7 +60,12 @@ class ServiceStack(Stack):
                 database=data.database,
                 key=data.key,
                 migrator_secret=data.migrator_secret,
-                user_secrets=data.user_secrets,
+                # Its own, and those that it makes users of.
+                user_secrets={
+                    name: secret
+                    for name, secret in data.user_secrets.items()
+                    if name in {service.name, *(each.name for each in self._prepared)}
+                },
                 proxy=data.proxy,
             )
             if service.database != "none"
@@ -159,7 +165,7 @@ class ServiceStack(Stack):
             database=self._database,
             users={
                 user.name: UserRights(access=user.database, tables=user.tables)
-                for user in settings.prepared_users(self._service)
+                for user in self._prepared
                 if user.database != "none"
             },
             operations=operations,

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping
-from functools import cache, cached_property
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
-from typing import Any
 
-import aws_cdk as cdk
 import pytest
 
-import app as platform_app
 import settings
-from ops.templates import merged
+from tests.synthesis import Made, Template, built, synthesize
+
+__all__ = [
+    "ENVIRONMENTS",
+    "Made",
+    "Synthesize",
+    "Template",
+    "built",
+    "copy_settings",
+    "stacks_of",
+    "synthesize",
+]
 
 ENVIRONMENTS = settings.environment_names()
 
@@ -26,40 +33,7 @@ def stacks_of(name: str) -> tuple[str, ...]:
     return ("Network", "Data", "Compute", *services, *delivery, "Observability")
 
 
-Template = Mapping[str, Any]
-
-
-class Made(dict[str, Template]):
-    """The templates of an environment by construct id of the stack."""
-
-    @cached_property
-    def platform(self) -> Template:
-        """Compute and the services as one template; logical ids of a service's stack begin with its id."""
-        shared = {"Network", "Data", "Delivery", "Observability"}
-        return merged({stack: template for stack, template in self.items() if stack not in shared})
-
-    @cached_property
-    def whole(self) -> Template:
-        """All stacks as one template; logical ids begin with their stack's, but those of Compute."""
-        return merged(self)
-
-
 Synthesize = Callable[[str], Made]
-
-
-def built(environment: settings.Environment, folder: Path) -> cdk.App:
-    """The app of an environment, with the context of cdk.json as the CLI gives it."""
-    context = json.loads((settings.ROOT / "cdk.json").read_text())["context"]
-    context["aws:cdk:enable-path-metadata"] = True
-    app = cdk.App(outdir=str(folder), context=context, analytics_reporting=False)
-    platform_app.build(app, environment)
-    return app
-
-
-def synthesize(environment: settings.Environment, folder: Path) -> Made:
-    """The templates of an environment by construct id."""
-    assembly = built(environment, folder).synth()
-    return Made({stack.id: stack.template for stack in assembly.stacks})
 
 
 @pytest.fixture(scope="session")

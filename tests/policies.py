@@ -16,6 +16,7 @@ ACCOUNT, PARTITION = "111122223333", "aws"
 # https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/introduction.html, each under "Return values"
 _REF_IS_ARN = frozenset(
     {
+        "AWS::ECS::Service",
         "AWS::ECS::TaskDefinition",
         "AWS::SecretsManager::Secret",
         "AWS::SNS::Topic",
@@ -29,6 +30,7 @@ _ARNS = {
     "AWS::CodePipeline::Pipeline": ("codepipeline", "pipeline"),
     "AWS::ECR::Repository": ("ecr", "repository"),
     "AWS::ECS::Cluster": ("ecs", "cluster"),
+    "AWS::ECS::Service": ("ecs", "service"),
     "AWS::ECS::TaskDefinition": ("ecs", "task-definition"),
     "AWS::ElastiCache::ReplicationGroup": ("elasticache", "replicationgroup"),
     "AWS::ElastiCache::User": ("elasticache", "user"),
@@ -170,6 +172,7 @@ class Resolver:
             "AWS::AccountId": ACCOUNT,
             "AWS::Partition": PARTITION,
             "AWS::Region": self.region,
+            "AWS::StackId": f"arn:{PARTITION}:cloudformation:{self.region}:{ACCOUNT}:stack/{self.stack}/one",
             "AWS::URLSuffix": "amazonaws.com",
         }
         return known.get(name)

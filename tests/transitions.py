@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
 
 from ops import inputs, stateful
-from ops.routes import RULE, Template, references, traffic_of
+from ops.routes import RULE, references, traffic_of
+from tests.synthesis import Made
 
 _QUESTION = "Custom::LiveTraffic"
-
-Stacks = Mapping[str, Template]
 
 
 @dataclass(frozen=True)
@@ -20,8 +19,8 @@ class Transition:
     """The templates of an environment before and after a setting was changed, by construct id."""
 
     environment: str
-    before: Stacks
-    after: Stacks
+    before: Made
+    after: Made
 
     def lost(self) -> list[str]:
         """Resources that keep data and would be replaced, removed or weakened: the guard asks for each."""

@@ -1,10 +1,10 @@
 from typing import cast
 
-from aws_cdk import App, Aspects, CfnParameter, RemovalPolicy, Stack, Tags
+from aws_cdk import App, CfnParameter, RemovalPolicy, Stack, Tags
 from aws_cdk import aws_codestarnotifications as notifications
 from aws_cdk import aws_ssm as ssm
 
-from platform_constructs.log_retention import LogRetention
+from platform_constructs.log_retention import keep_logs
 from platform_constructs.managed_policies import manage_policies
 from platform_constructs.stack_inputs import INPUTS
 
@@ -30,7 +30,7 @@ def apply_conventions(app: App, *, environment: str, log_retention_days: int) ->
     """
     for key, value in {"application": "suppliers", "environment": environment}.items():
         Tags.of(app).add(key, value, exclude_resource_types=_UNTAGGED)
-    Aspects.of(app).add(LogRetention(log_retention_days))
+    keep_logs(app, days=log_retention_days)
     manage_policies(app)
     for stack in app.node.children:
         if Stack.is_stack(stack):

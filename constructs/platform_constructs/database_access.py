@@ -111,10 +111,7 @@ class DatabaseAccess(Construct):
 
     @cached_property
     def manager_role(self) -> iam.Role:
-        """The role of tasks that make users and change the schema: it reads every credential.
-
-        One for all of them, since each has the administrator's and with it every right there is.
-        """
+        """The role of tasks that make these users and change the schema: it reads the administrator's credentials too."""
         role = iam.Role(
             self,
             "ManagerRole",

@@ -1,17 +1,15 @@
-import jsii
-from aws_cdk import IAspect
+from typing import cast
+
+from aws_cdk import ConstructSelector, Mixins
 from aws_cdk import aws_logs as logs
 from constructs import IConstruct
 
 
-@jsii.implements(IAspect)
-class LogRetention:
-    """Makes every log group below a scope keep its lines for `days`, one of the numbers CloudWatch Logs offers."""
+def keep_logs(scope: IConstruct, *, days: int) -> None:
+    """Make every log group below `scope` keep its lines for `days`, one of the numbers CloudWatch Logs offers.
 
-    def __init__(self, days: int) -> None:
-        self._days = days
-
-    def visit(self, node: IConstruct) -> None:
-        """Called by CDK for every construct."""
-        if isinstance(node, logs.CfnLogGroup):
-            node.retention_in_days = self._days
+    Call it once everything is built. It asks for the log groups alone: an aspect in Python is called for every construct.
+    """
+    groups = ConstructSelector.resources_of_type(logs.CfnLogGroup.CFN_RESOURCE_TYPE_NAME)
+    for group in Mixins.of(scope, groups).selected_constructs:
+        cast(logs.CfnLogGroup, group).retention_in_days = days

@@ -1,12 +1,14 @@
 from typing import cast
 
-from aws_cdk import ConstructSelector, Mixins, Stack
+from aws_cdk import ConstructSelector, Mixins
 from aws_cdk import aws_iam as iam
 from constructs import IConstruct
 
 # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html, without white space
 MANAGED_POLICY_CHARACTERS = 6144
 MANAGED_POLICIES_PER_ROLE = 10
+# Where a resource stands in the tree, which CDK gives the new one by itself.
+_PATH = "aws:cdk:path"
 
 
 def manage_policies(scope: IConstruct) -> None:
@@ -22,16 +24,16 @@ def manage_policies(scope: IConstruct) -> None:
 
 
 def _manage(inline: iam.CfnPolicy) -> None:
-    policy = cast(iam.Policy, inline.node.scope)
+    node = inline.node
+    policy = cast(iam.Policy, node.scope)
     roles = inline.roles
     # CDK leaves out a policy that allows nothing or belongs to nobody.
-    unused = policy.document.is_empty or not Stack.of(policy).resolve(roles)
-    policy.node.try_remove_child(inline.node.id)
+    unused = policy.document.is_empty or not policy.stack.resolve(roles)
+    policy.node.try_remove_child(node.id)
     if not unused:
         # By another id: CloudFormation changes no resource's type, and like this the new policy is attached before
         # the inline one goes.
         managed = iam.CfnManagedPolicy(policy, "Managed", policy_document=inline.policy_document, roles=roles)
-        managed.cfn_options.metadata = {
-            **(inline.cfn_options.metadata or {}),
-            **(managed.cfn_options.metadata or {}),
-        }
+        for key, value in (inline.cfn_options.metadata or {}).items():
+            if key != _PATH:
+                managed.add_metadata(key, value)

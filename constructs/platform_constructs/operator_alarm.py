@@ -68,7 +68,12 @@ class OperatorAlarm(cloudwatch.Alarm):
 
 def alarm_name(scope: Construct, construct_id: str) -> str:
     """Stack and place in it: `suppliers-prod-compute-customer-release-server-errors`; unique in an account."""
-    place = [each.node.id for each in scope.node.scopes if not isinstance(each, Stage | Stack)]
+    place = [
+        each.node.id
+        for each in scope.node.scopes
+        # What is the whole of its parent has no name of its own, as in logical ids.
+        if not isinstance(each, Stage | Stack) and each.node.id != "Default"
+    ]
     return "-".join([Stack.of(scope).stack_name, *map(kebab_case, [*place, construct_id])])
 
 

@@ -130,7 +130,8 @@ class ReleaseCheck(Construct):
             ),
             (
                 "*",
-                "Network interfaces of a function in a VPC, descriptions and the report to CodeDeploy, which know no resource; "
+                "Network interfaces of a function in a VPC, descriptions, the report to CodeDeploy and the end of a release, which "
+                "know no resource; "
                 "tasks, whose names are not known before they exist, only in this cluster.",
             ),
         ):
@@ -140,7 +141,6 @@ class ReleaseCheck(Construct):
                 actions=[
                     "codedeploy:GetDeployment",
                     "codedeploy:GetDeploymentGroup",
-                    "codedeploy:StopDeployment",
                 ],
                 resources=[
                     stack.format_arn(
@@ -183,6 +183,7 @@ class ReleaseCheck(Construct):
                     "codedeploy:BatchGetDeploymentTargets",
                     "codedeploy:ListDeploymentTargets",
                     "codedeploy:PutLifecycleEventHookExecutionStatus",
+                    "codedeploy:StopDeployment",
                     "ec2:AssignPrivateIpAddresses",
                     "ec2:CreateNetworkInterface",
                     "ec2:DeleteNetworkInterface",

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from ops import guard
+from ops import guard, stacks
 from ops.aws import Clients
 from ops.deployment import DeployedService, Deployment
 from ops.drill.conduct import Look
@@ -248,7 +248,7 @@ def rollback(
             f"{session.name}: releases replace the tasks one by one (controller = 'rolling'), which has no way back "
             "to drill; rollback needs 'codedeploy' or 'ecs'"
         )
-    stack = guard.read(session.clients, deployment.stacks["compute"].name)
+    stack = guard.read(session.clients, stacks.service_stack(session.name, service.name))
     if stack is None:
         raise OpsError(f"{session.name}: nothing is deployed: `make deploy ENV={session.name}`")
     if stack.releases:

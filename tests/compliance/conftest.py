@@ -1,4 +1,4 @@
-"""Assemblies as a checked synth of the CDK CLI leaves them, made once for all tests."""
+"""Assemblies as a synth with all checks leaves them, made once for all tests."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from pathlib import Path
 
 import pytest
 
+import checks
+import limits
 import settings
+from tests.synthesis import UNPACKED, built
 
 BIN = Path(sys.executable).parent
 CDK = settings.ROOT / "node_modules/.bin/cdk"
@@ -24,6 +27,7 @@ def synth(environment: str, folder: Path, *context: str) -> subprocess.Completed
     variables = {
         "PATH": f"{BIN}{os.pathsep}{os.defpath}",
         "HOME": str(folder),
+        **UNPACKED,
         # No AWS call and no proxy can succeed, so that a lookup would fail here.
         "AWS_EC2_METADATA_DISABLED": "true",
         "HTTPS_PROXY": "http://127.0.0.1:9",
@@ -38,15 +42,23 @@ def synth(environment: str, folder: Path, *context: str) -> subprocess.Completed
     )
 
 
+def checked(environment: settings.Environment, folder: Path) -> Path:
+    """The output folder of a synth with all checks, which fails where a finding is open.
+
+    In the process of the tests, as loading what checks takes several times as long as the checks of an environment.
+    """
+    app = built(environment, folder)
+    checks.attach(app)
+    limits.synth(app)
+    return folder
+
+
 @pytest.fixture(scope="session")
 def assembly(tmp_path_factory: pytest.TempPathFactory) -> Assembly:
     """The output folder of a synth of a named environment with all checks, which must have passed."""
 
     @cache
     def of(name: str) -> Path:
-        folder = tmp_path_factory.mktemp(name)
-        done = synth(name, folder, "checks=true")
-        assert done.returncode == 0, done.stdout + done.stderr
-        return folder / "cdk.out"
+        return checked(settings.load(name), tmp_path_factory.mktemp(name) / "cdk.out")
 
     return of

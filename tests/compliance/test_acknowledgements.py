@@ -31,13 +31,6 @@ def test_the_list_for_review_is_what_the_synths_found(assembly: Assembly) -> Non
     assert acknowledgements.document(found).splitlines() == listed, "run `make acknowledgements`"
 
 
-@pytest.mark.parametrize("name", acknowledgements.ENVIRONMENTS)
-def test_checkov_finds_nothing_and_skips_nothing_without_need(assembly: Assembly, name: str) -> None:
-    result = scanner.scan(assembly(name))
-    assert result.open == ()
-    assert result.needless == ()
-
-
 def _assembly(folder: Path, *, needed: bool) -> Path:
     identifier = "AwsSolutions::AwsSolutions-S1"
     finding = {

@@ -22,7 +22,7 @@ from tests.policies import statements
 _HANDLERS = "constructs/platform_constructs/handlers"
 # Code, and where the policies of its role are.
 RUNS_AS: Mapping[str, str] = {
-    f"{_HANDLERS}/ecs_operations": "Compute/Operations/*",
+    f"{_HANDLERS}/ecs_operations": "*/Operations/*",
     f"{_HANDLERS}/release_check": "Compute/ReleaseCheck/*",
     f"{_HANDLERS}/canary": "Observability/Canary/*",
     "delivery": "Delivery/*/*Role/*",

@@ -34,7 +34,7 @@ def _allowed(roles: str, resource: str, *actions: str, because: str) -> Allowed:
 WILDCARDS = (
     _allowed(
         "Delivery/*/MigrateRole",
-        "logs:log-group:/suppliers-*-compute/*:log-stream:*/*",
+        "logs:log-group:/suppliers-*/*:log-stream:*/*",
         "logs:GetLogEvents",
         because="a stream is named after its task, which the build starts",
     ),
@@ -45,31 +45,38 @@ WILDCARDS = (
         because="signing in to the registry knows no resource",
     ),
     _allowed(
-        "Compute/Operations/Role",
-        "ecs:service/${Cluster}/*",
-        "ecs:DescribeServices",
-        "ecs:UpdateService",
-        because="naming each service would make the task that prepares its database wait for it",
-    ),
-    _allowed(
-        "Compute/Operations/Role",
-        "ecs:task/${Cluster}/*",
-        "ecs:DescribeTasks",
-        because="a task has no name before it exists",
-    ),
-    _allowed(
-        "Compute/Operations",
+        "*/Operations/Role",
         "*",
-        "codedeploy:BatchGetDeploymentTargets",
-        "codedeploy:ListDeploymentTargets",
-        because="reading how far a release is knows no resource",
+        "ecs:DescribeServices",
+        "ecs:DescribeTaskDefinition",
+        "elasticloadbalancing:DescribeListeners",
+        "elasticloadbalancing:DescribeRules",
+        because="descriptions that know no resource; services are those of the cluster, by a condition",
+    ),
+    _allowed(
+        "*/Operations",
+        "*",
+        "ecs:DescribeTasks",
+        because="a task has no name before it exists; only in the cluster, by a condition",
+    ),
+    _allowed(
+        "*/Operations",
+        "ecs:task-definition/suppliers-*-prepare:*",
+        "ecs:RunTask",
+        because="rights that name the revision would change with each deployment, seconds before they are needed",
     ),
     _allowed(
         "Compute/ReleaseCheck/Role",
-        "codedeploy:deploymentgroup:*",
+        "codedeploy:deploymentgroup:suppliers-*.*",
         "codedeploy:GetDeployment",
         "codedeploy:GetDeploymentGroup",
-        because="a group waits for its service, which waits for the check",
+        because="a group waits for its service, which waits for the check; a dot ends the environment's name",
+    ),
+    _allowed(
+        "Compute/ReleaseCheck/Role",
+        "logs:log-group:/suppliers-*/*:log-stream:*",
+        "logs:GetLogEvents",
+        because="the end of the log of a task that does not start, of any service of the environment",
     ),
     _allowed(
         "Compute/ReleaseCheck/Role",
@@ -95,7 +102,13 @@ WILDCARDS = (
         "ec2:DescribeSubnets",
         "ec2:UnassignPrivateIpAddresses",
         "ecs:DescribeTaskDefinition",
-        because="the network interfaces of a function in a VPC, descriptions and a report that know no resource",
+        "ecs:DescribeTasks",
+        "ecs:ListTasks",
+        "codedeploy:BatchGetDeploymentTargets",
+        "codedeploy:ListDeploymentTargets",
+        "codedeploy:StopDeployment",
+        because="the network interfaces of a function in a VPC, descriptions and a report that know no resource; tasks are "
+        "those of the cluster, by a condition",
     ),
     _allowed(
         "Data/Database/MonitoringRole",
@@ -141,7 +154,7 @@ WILDCARDS = (
     ),
     _allowed(
         "Delivery/*/MigrateRole",
-        "ecs:task-definition/suppliers-*-compute-*-prepare:*",
+        "ecs:task-definition/suppliers-*-prepare:*",
         "ecs:RunTask",
         because="the revision is the one that the build has just registered",
     ),
@@ -253,7 +266,7 @@ def test_a_service_reads_its_own_credentials_and_nothing_else(templates: Synthes
         statements = [
             statement
             for role, statement in identity_statements(templates(name))
-            if role == f"Compute/{service}/TaskRole"
+            if role == f"{service}/Default/TaskRole"
         ]
         assert {action for each in statements for action in _listed(each["Action"])} == {
             "secretsmanager:GetSecretValue",
@@ -271,7 +284,7 @@ def test_what_starts_a_task_pulls_images_and_writes_its_own_log(templates: Synth
         found = {
             (action, plain(resource))
             for role, statement in identity_statements(templates(name))
-            if role == f"Compute/{service}/ExecutionRole"
+            if role == f"{service}/Default/ExecutionRole"
             for action in _listed(statement["Action"])
             for resource in _listed(statement["Resource"])
         }
@@ -285,7 +298,7 @@ def test_what_starts_a_task_pulls_images_and_writes_its_own_log(templates: Synth
         }
         for action, resource in found:
             if action.startswith("logs:"):
-                assert resource == f"${{{service}LogGroup.Arn}}"
+                assert resource == "${LogGroup.Arn}"
 
 
 @pytest.mark.parametrize("name", ENVIRONMENTS)

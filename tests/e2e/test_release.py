@@ -75,6 +75,7 @@ class Site:
     outputs: Mapping[str, str]
     application: str
     group: Mapping[str, Any]
+    check: str
 
     def client(self, service: str) -> Any:
         return self.checkout.aws().client(service)
@@ -84,7 +85,7 @@ class Site:
 
     def service(self) -> dict[str, Any]:
         (found,) = self.client("ecs").describe_services(
-            cluster=self.outputs["ClusterName"], services=[self.outputs["CustomerServiceName"]]
+            cluster=self.outputs["ClusterName"], services=[self.outputs["ServiceName"]]
         )["services"]
         return dict(found)
 
@@ -100,14 +101,14 @@ class Site:
 
     def tasks(self, status: str = "RUNNING") -> list[dict[str, Any]]:
         ecs, cluster = self.client("ecs"), self.outputs["ClusterName"]
-        arns = ecs.list_tasks(
-            cluster=cluster, serviceName=self.outputs["CustomerServiceName"], desiredStatus=status
-        )["taskArns"]
+        arns = ecs.list_tasks(cluster=cluster, serviceName=self.outputs["ServiceName"], desiredStatus=status)[
+            "taskArns"
+        ]
         return list(ecs.describe_tasks(cluster=cluster, tasks=arns)["tasks"]) if arns else []
 
     def live_groups(self) -> set[str]:
         """Target groups of the pair to which the production listener sends requests."""
-        pair = {self.outputs["CustomerBlueTargetGroupArn"], self.outputs["CustomerGreenTargetGroupArn"]}
+        pair = {self.outputs["BlueTargetGroupArn"], self.outputs["GreenTargetGroupArn"]}
         rules = self.client("elbv2").describe_rules(ListenerArn=self.outputs["ProductionListenerArn"])[
             "Rules"
         ]
@@ -145,14 +146,31 @@ class Site:
             "TaskDefinition": registered["taskDefinition"]["taskDefinitionArn"],
             "LoadBalancerInfo": {"ContainerName": "customer", "ContainerPort": 8080},
         }
+        # The platform's own function watches the new tasks start.
+        hooks = [{"BeforeInstall": self.check}, {"AfterAllowTestTraffic": HOOK}]
         target = {"TargetService": {"Type": "AWS::ECS::Service", "Properties": properties}}
-        content = {"version": 0.0, "Resources": [target], "Hooks": [{"AfterAllowTestTraffic": HOOK}]}
+        content = {"version": 0.0, "Resources": [target], "Hooks": hooks}
         answer = self.client("codedeploy").create_deployment(
             applicationName=self.application,
             deploymentGroupName=self.group["deploymentGroupName"],
             revision={"revisionType": "AppSpecContent", "appSpecContent": {"content": json.dumps(content)}},
         )
         return str(answer["deploymentId"])
+
+    def alarm(self) -> str:
+        """An alarm of the group that can be set, by its name."""
+        name = str(self.group["alarmConfiguration"]["alarms"][0]["name"])
+        self.client("cloudwatch").put_metric_alarm(
+            AlarmName=name,
+            Namespace="test",
+            MetricName="errors",
+            Statistic="Sum",
+            Period=60,
+            EvaluationPeriods=1,
+            Threshold=0,
+            ComparisonOperator="GreaterThanThreshold",
+        )
+        return name
 
     def deployment(self, identifier: str) -> dict[str, Any]:
         found = self.client("codedeploy").get_deployment(deploymentId=identifier)
@@ -190,14 +208,15 @@ def site(checkout: Checkout) -> Site:
         (checkout.folder / ".local/venv-emulator").symlink_to(installed)
     (checkout.folder / "environments/release.toml").write_text(ENVIRONMENT)
     checkout.make("deploy", "ENV=release")
-    outputs = checkout.outputs()["suppliers-release-compute"]
+    written = checkout.outputs()
+    outputs = {**written["suppliers-release-compute"], **written["suppliers-release-customer"]}
     codedeploy = checkout.aws().client("codedeploy")
     for application in codedeploy.list_applications()["applications"]:
         (name,) = codedeploy.list_deployment_groups(applicationName=application)["deploymentGroups"]
         group = codedeploy.get_deployment_group(applicationName=application, deploymentGroupName=name)[
             "deploymentGroupInfo"
         ]
-        if group["ecsServices"][0]["serviceName"] == outputs["CustomerServiceName"]:
+        if group["ecsServices"][0]["serviceName"] == outputs["ServiceName"]:
             break
     else:
         raise AssertionError("customer has no deployment group")
@@ -216,11 +235,18 @@ def site(checkout: Checkout) -> Site:
                 "URL": f"http://127.0.0.1:{checkout.port}",
                 "HOST": "suppliers-release--8080.alb.localhost",
                 "CLUSTER": outputs["ClusterName"],
-                "SERVICE": outputs["CustomerServiceName"],
+                "SERVICE": outputs["ServiceName"],
             }
         },
     )
-    return Site(checkout, outputs, application, group)
+    functions = checkout.aws().client("lambda").get_paginator("list_functions").paginate()
+    check = next(
+        each["FunctionArn"]
+        for page in functions
+        for each in page["Functions"]
+        if "-release-" in each["FunctionName"] and "ReleaseCheck" in each["FunctionName"]
+    )
+    return Site(checkout, outputs, application, group, check)
 
 
 def test_a_new_version_takes_over_without_a_failed_request(site: Site, tmp_path: Path) -> None:
@@ -248,6 +274,7 @@ def test_a_new_version_takes_over_without_a_failed_request(site: Site, tmp_path:
 
 
 def test_an_image_that_does_not_start_gets_no_request(site: Site, tmp_path: Path) -> None:
+    """CodeDeploy would wait for an hour; the check that watches the new tasks start ends it."""
     words = "the settings are missing"
     with site.load() as load:
         identifier = site.release(
@@ -255,9 +282,12 @@ def test_an_image_that_does_not_start_gets_no_request(site: Site, tmp_path: Path
         )
         info, live = site.end(identifier)
     unharmed(site, load, live)
-    assert info["status"] == "Failed"
-    assert info["errorInformation"]["code"] == "ECS_UPDATE_ERROR"
-    assert words in info["errorInformation"]["message"]
+    assert info["status"] == "Stopped"
+    assert info["errorInformation"]["code"] == "MANUAL_STOP"
+    stopped = [
+        task for task in site.tasks("STOPPED") if [item.get("exitCode") for item in task["containers"]] == [1]
+    ]
+    assert len(stopped) >= 3
     assert site.events(identifier)["AllowTestTraffic"] == "Skipped"
 
 
@@ -279,18 +309,7 @@ def test_an_image_whose_list_fails_is_found_by_the_hook_before_traffic_moves(
 
 def test_an_alarm_after_the_change_sends_the_users_back(site: Site, tmp_path: Path) -> None:
     old, live = site.version(), site.live_groups()
-    alarm = site.group["alarmConfiguration"]["alarms"][0]["name"]
-    cloudwatch = site.client("cloudwatch")
-    cloudwatch.put_metric_alarm(
-        AlarmName=alarm,
-        Namespace="test",
-        MetricName="errors",
-        Statistic="Sum",
-        Period=60,
-        EvaluationPeriods=1,
-        Threshold=0,
-        ComparisonOperator="GreaterThanThreshold",
-    )
+    alarm, cloudwatch = site.alarm(), site.client("cloudwatch")
     with site.load() as load:
         identifier = site.release("alarming", "", {}, tmp_path)
         while site.live_groups() == live:
@@ -319,6 +338,27 @@ def test_the_drill_of_a_rollback_harms_nobody(site: Site) -> None:
     assert "100 % " in found["facts"]["share of the traffic when stopped"]
     assert site.deployment(found["facts"]["release"])["status"] == "Stopped"
     assert (site.version(), site.live_groups(), len(site.tasks())) == (version, live, 2)
+
+
+def test_an_alarm_that_fires_blocks_every_release_but_the_way_back(site: Site, tmp_path: Path) -> None:
+    live, alarm, cloudwatch = site.version(), site.alarm(), site.client("cloudwatch")
+    cloudwatch.set_alarm_state(AlarmName=alarm, StateValue="ALARM", StateReason="the test says so")
+    info, _ = site.end(site.release("blocked", "", {}, tmp_path))
+    assert (info["status"], info["errorInformation"]["code"]) == ("Stopped", "ALARM_ACTIVE")
+    assert site.version() == live
+    with site.load() as load:
+        done = site.checkout.ops("rollback", "customer", "--env", "release", "--yes")
+        assert done.returncode == 0, done.stdout + done.stderr
+        (identifier,) = site.client("codedeploy").list_deployments(
+            applicationName=site.application,
+            deploymentGroupName=site.group["deploymentGroupName"],
+            includeOnlyStatuses=["Created", "Queued", "InProgress", "Baking", "Ready"],
+        )["deployments"]
+        info, _ = site.end(identifier)
+    cloudwatch.delete_alarms(AlarmNames=[alarm])
+    assert info["status"] == "Succeeded", info
+    assert site.version() != live
+    assert load.failures == []
 
 
 def unharmed(site: Site, load: Load, live: set[str]) -> None:

@@ -183,7 +183,7 @@ class Platform:
                     "ClusterName": CLUSTER,
                     **{f"{name}ListenerArn": arn for name, arn in LISTENERS.items()},
                 }
-            case _ if part in self.services:
+            case part if part in self.services:
                 return {
                     "ServiceName": ecs_name(part),
                     "BlueTargetGroupArn": group(part, "blue"),
@@ -221,7 +221,7 @@ class Platform:
 
     def _stack(self, asked: Mapping[str, Any]) -> Mapping[str, Any]:
         name = asked["StackName"]
-        part = name.rpartition("-")[2]
+        part = name.removeprefix("suppliers-dev-")
         status = self.statuses.get(part, "UPDATE_COMPLETE")
         if status == "NOT_DEPLOYED":
             raise refusal("ValidationError", f"Stack with id {name} does not exist")
@@ -330,6 +330,9 @@ class Platform:
         return {"Rules": rules}
 
     def _alarms(self, asked: Mapping[str, Any]) -> Mapping[str, Any]:
+        if "AlarmNames" in asked:
+            named = [alarm for alarm in self.alarms if alarm["AlarmName"] in asked["AlarmNames"]]
+            return {"MetricAlarms": [each for each in named if each["StateValue"] == asked["StateValue"]]}
         found = [alarm for alarm in self.alarms if alarm["AlarmName"].startswith(asked["AlarmNamePrefix"])]
         return _page("MetricAlarms", found, asked, "NextToken", asked.get("MaxRecords", 50))
 

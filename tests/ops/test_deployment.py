@@ -56,11 +56,15 @@ def test_a_stack_that_was_deployed_once_goes_on_to_answer(status: str) -> None:
 
 
 def test_nothing_is_changed_while_cloudformation_changes_the_same() -> None:
-    read(Platform(statuses={"compute": "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS"})).settled()
-    with pytest.raises(OpsError, match=r"is being changed \(UPDATE_IN_PROGRESS\): wait"):
-        read(Platform(statuses={"compute": "UPDATE_IN_PROGRESS"})).settled()
+    read(Platform(statuses={"customer": "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS"})).settled()
+    changing = Platform(statuses={"customer": "UPDATE_IN_PROGRESS"})
+    read(changing).settled("employee")
+    for services in (("customer",), ()):
+        with pytest.raises(OpsError, match=r"is being changed \(UPDATE_IN_PROGRESS\): wait"):
+            read(changing).settled(*services)
 
 
 def test_an_environment_without_pipelines_has_no_delivery_stack() -> None:
-    assert deployment.parts(load("local")) == ("network", "data", "compute", "observability")
+    services = tuple(each.name for each in load("local").services)
+    assert deployment.parts(load("local")) == ("network", "data", "compute", *services, "observability")
     assert "delivery" in deployment.parts(load("prod"))

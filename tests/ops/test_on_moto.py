@@ -29,7 +29,8 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
     monkeypatch.delenv("AWS_PROFILE", raising=False)
     monkeypatch.setenv("NO_COLOR", "1")
     with mock_aws():
-        outputs = {"compute": _deploy(), "data": {"DatabaseIdentifier": "the-database"}}
+        compute, customer = _deploy()
+        outputs = {"compute": compute, "customer": customer, "data": {"DatabaseIdentifier": "the-database"}}
 
         # moto's CloudFormation needs packages that nothing else here does.
         def stack(clients: Clients, name: str) -> Stack:
@@ -38,7 +39,7 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
             return Stack(name, status, outputs.get(part, {}))
 
         monkeypatch.setattr(deployment, "_stack", stack)
-        yield outputs["compute"]
+        yield compute | customer
 
 
 def client(service: str) -> Any:
@@ -53,7 +54,7 @@ def answer(*arguments: str) -> Any:
     return json.loads(run(*arguments, "--json").stdout)
 
 
-def _deploy() -> dict[str, str]:
+def _deploy() -> tuple[dict[str, str], dict[str, str]]:
     ec2, elbv2, ecs = client("ec2"), client("elbv2"), client("ecs")
     vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
     subnets = [
@@ -150,11 +151,12 @@ def _deploy() -> dict[str, str]:
     return {
         "ApplicationUrl": f"http://{balancer['DNSName']}/",
         "ClusterName": "the-cluster",
-        "CustomerServiceName": "the-service",
-        "CustomerBlueTargetGroupArn": groups["blue"],
-        "CustomerGreenTargetGroupArn": groups["green"],
-        "CustomerLogGroupName": "/suppliers-dev/customer",
         **{f"{name}ListenerArn": arn for name, arn in listeners.items()},
+    }, {
+        "ServiceName": "the-service",
+        "BlueTargetGroupArn": groups["blue"],
+        "GreenTargetGroupArn": groups["green"],
+        "LogGroupName": "/suppliers-dev/customer",
     }
 
 

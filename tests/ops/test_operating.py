@@ -77,7 +77,7 @@ def test_a_dry_run_changes_nothing(run: Run) -> None:
 
 def test_nothing_is_scaled_while_the_stack_changes(run: Run) -> None:
     with pytest.raises(OpsError, match="is being changed"):
-        run(scalable(Platform(statuses={"compute": "UPDATE_IN_PROGRESS"})), "scale", "customer", "3")
+        run(scalable(Platform(statuses={"customer": "UPDATE_IN_PROGRESS"})), "scale", "customer", "3")
 
 
 def test_a_service_without_a_scalable_target_is_told(run: Run) -> None:

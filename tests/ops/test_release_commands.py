@@ -1,4 +1,4 @@
-"""`releases`, `release watch`, `rollback` and `approve`."""
+"""`releases`, `release watch`, `release again`, `rollback` and `approve`."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 import settings
-from ops import releases
+from delivery import stack_release
+from ops import following
 from ops.errors import OpsError
-from tests.ops.account import Account, noting
+from tests.ops.account import ACCOUNT, Account, noting
 from tests.ops.conftest import Run
 from tests.ops.platform import ECS, NOW, Platform, ecs_name, task_definition
 
@@ -28,11 +29,14 @@ TEMPLATE = {
             },
         },
         "Check": {"Type": "AWS::Lambda::Function", "Properties": {}},
+        "Task": {"Type": "AWS::ECS::TaskDefinition", "Properties": {}},
         "Release": {
             "Type": "Custom::CodeDeployRelease",
             "Properties": {
+                "Application": {"Ref": "Application"},
                 "DeploymentGroup": {"Ref": "Group"},
                 "CheckFunction": {"Fn::GetAtt": ["Check", "Arn"]},
+                "TaskDefinition": {"Ref": "Task"},
             },
         },
     }
@@ -42,6 +46,7 @@ IDS = {
     "Application": "the-application",
     "Group": "the-group",
     "Check": "the-check",
+    "Task": task_definition("customer", 8),
     "Release": "Release",
 }
 
@@ -94,6 +99,7 @@ class CodeDeploy:
                     }
                 ]
             },
+            codedeploy__GetDeploymentGroup=lambda asked: {"deploymentGroupInfo": {}},
             codedeploy__StopDeployment=noting(self.stopped, {"status": "Pending"}),
             codedeploy__CreateDeployment=noting(self.created, {"deploymentId": "d-BACK"}),
             ecs__ListTaskDefinitions=self._revisions,
@@ -125,6 +131,12 @@ class CodeDeploy:
                 for name, value in IDS.items()
             ]
         }
+
+
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(following, "_POLL_SECONDS", 0)
+    monkeypatch.setattr(stack_release, "_POLL_SECONDS", 0)
 
 
 @pytest.fixture
@@ -176,6 +188,8 @@ def test_rollback_releases_the_version_that_was_live_before_not_the_one_that_fai
     assert properties["TaskDefinition"] == task_definition("customer", 6)
     assert properties["LoadBalancerInfo"] == {"ContainerName": "customer", "ContainerPort": 8080}
     assert specification["Hooks"] == [{"BeforeInstall": "the-check"}, {"AfterAllowTestTraffic": "the-check"}]
+    # An alarm in ALARM would stop it at once, and is the reason for it.
+    assert asked["overrideAlarmConfiguration"] == {"enabled": False}
 
 
 def test_rollback_with_dry_run_says_what_it_would_do_and_does_nothing(
@@ -183,8 +197,8 @@ def test_rollback_with_dry_run_says_what_it_would_do_and_does_nothing(
 ) -> None:
     shown = run(codedeploy.account(Platform()), "rollback", "customer", "--dry-run").stdout
     assert shown == (
-        "would release customer customer-six (suppliers-dev-customer:6, live from 2026-11-20 12:07 UTC) "
-        "by CodeDeploy in place of customer-seven\n"
+        "would release customer customer-six (suppliers-dev-customer:6, live from 2026-11-20 12:07 UTC, in "
+        "place of customer-seven) by CodeDeploy, whatever its alarms say\n"
     )
     assert codedeploy.created == []
 
@@ -255,7 +269,49 @@ def test_a_rollback_in_a_protected_environment_is_asked_about(
     assert len(codedeploy.stopped) == 1
 
 
-def ecs_account(platform: Platform, statuses: Mapping[int, str]) -> Account:
+class ServiceStack:
+    """The stack of the customer service, whose next update ends as `end` says."""
+
+    def __init__(self, end: str = "UPDATE_COMPLETE", reason: str = "") -> None:
+        self.end, self.reason = end, reason
+        self.updates: list[Mapping[str, Any]] = []
+        self.status = "UPDATE_COMPLETE"
+
+    def operations(self) -> dict[str, Any]:
+        return {
+            "cloudformation:DescribeStacks": self._describe,
+            "cloudformation:DescribeStackEvents": self._events,
+            "cloudformation:UpdateStack": noting(self.updates, {"StackId": "arn:stack"}),
+        }
+
+    def _describe(self, asked: Mapping[str, Any]) -> Mapping[str, Any]:
+        names = ("Image", "Version", "BootstrapVersion")
+        found = {
+            "StackName": asked["StackName"],
+            "StackStatus": self.end if self.updates else self.status,
+            "CreationTime": NOW,
+            "Capabilities": ["CAPABILITY_NAMED_IAM"],
+            "Parameters": [{"ParameterKey": name, "ParameterValue": "x"} for name in names],
+        }
+        return {"Stacks": [found]}
+
+    def _events(self, asked: Mapping[str, Any]) -> Mapping[str, Any]:
+        status = "UPDATE_FAILED" if self.reason else "UPDATE_COMPLETE"
+        event = {
+            "StackId": "arn:stack",
+            "EventId": f"{len(self.updates)}",
+            "StackName": asked["StackName"],
+            "LogicalResourceId": "CustomerService",
+            "ResourceStatus": status,
+            "ResourceStatusReason": self.reason,
+            "Timestamp": NOW,
+        }
+        return {"StackEvents": [event] if self.updates else []}
+
+
+def ecs_account(
+    platform: Platform, statuses: Mapping[int, str], stack: ServiceStack | None = None
+) -> Account:
     """Releases of the customer service by ECS: by revision, how they ended."""
 
     def brief(revision: int, status: str) -> dict[str, Any]:
@@ -268,7 +324,7 @@ def ecs_account(platform: Platform, statuses: Mapping[int, str]) -> Account:
             "startedAt": at,
         }
 
-    return platform.account(
+    account = platform.account(
         ecs__ListServiceDeployments=lambda asked: {
             "serviceDeployments": [brief(*each) for each in sorted(statuses.items(), reverse=True)]
         },
@@ -285,16 +341,62 @@ def ecs_account(platform: Platform, statuses: Mapping[int, str]) -> Account:
         ecs__StopServiceDeployment=lambda asked: {"serviceDeploymentArn": asked["serviceDeploymentArn"]},
         ecs__ListTaskDefinitions=lambda asked: {"taskDefinitionArns": []},
     )
+    if stack is not None:
+        describe = account.operations["cloudformation:DescribeStacks"]
+        operations = stack.operations()
+        of_stack = operations.pop("cloudformation:DescribeStacks")
+        account.operations.update(operations)
+        account.operations["cloudformation:DescribeStacks"] = lambda asked: (
+            {"Stacks": [{**describe(asked)["Stacks"][0], **of_stack(asked)["Stacks"][0]}]}
+            if asked["StackName"] == "suppliers-dev-customer"
+            else describe(asked)
+        )
+    return account
 
 
-def test_rollback_of_a_service_that_ecs_releases_updates_it(run: Run) -> None:
-    account = ecs_account(
-        Platform(controller="ECS"), {6: "SUCCESSFUL", 8: "ROLLBACK_SUCCESSFUL", 7: "SUCCESSFUL"}
+def test_rollback_of_a_service_that_ecs_releases_updates_its_stack_and_waits(run: Run) -> None:
+    stack = ServiceStack()
+    platform = Platform(controller="ECS", pushed={task_definition("customer", 6): "customer-six"})
+    statuses = {6: "SUCCESSFUL", 8: "ROLLBACK_SUCCESSFUL", 7: "SUCCESSFUL"}
+    account = ecs_account(platform, statuses, stack)
+    shown = run(account, "rollback", "customer").stdout
+    (asked,) = stack.updates
+    assert asked["StackName"] == "suppliers-dev-customer"
+    assert asked["UsePreviousTemplate"] is True
+    image = f"{ACCOUNT}.dkr.ecr.us-east-1.amazonaws.com/suppliers-dev/customer:customer-six"
+    assert asked["Parameters"] == [
+        {"ParameterKey": "Image", "ParameterValue": image},
+        {"ParameterKey": "Version", "ParameterValue": "customer-six"},
+        {"ParameterKey": "BootstrapVersion", "UsePreviousValue": True},
+    ]
+    assert account.requests("ecs:UpdateService") == []
+    assert "done: release customer customer-six" in shown
+
+
+def test_rollback_by_a_stack_ends_with_the_stacks_reason(run: Run) -> None:
+    stack = ServiceStack("UPDATE_ROLLBACK_COMPLETE", "tasks failed to start")
+    account = ecs_account(Platform(controller="ECS"), {6: "SUCCESSFUL", 7: "SUCCESSFUL"}, stack)
+    with pytest.raises(
+        OpsError, match="UPDATE_ROLLBACK_COMPLETE: CustomerService: UPDATE_FAILED: tasks failed"
+    ):
+        run(account, "rollback", "customer")
+
+
+@pytest.mark.parametrize("command", [("rollback",), ("release", "again")])
+@pytest.mark.parametrize("controller", ["ECS", "CODE_DEPLOY"])
+def test_nothing_is_released_while_the_stack_of_the_service_changes(
+    run: Run, codedeploy: CodeDeploy, controller: str, command: tuple[str, ...]
+) -> None:
+    platform = Platform(controller=controller, statuses={"customer": "UPDATE_IN_PROGRESS"})
+    account = (
+        codedeploy.account(platform)
+        if controller == "CODE_DEPLOY"
+        else ecs_account(platform, {6: "SUCCESSFUL", 7: "SUCCESSFUL"})
     )
-    run(account, "rollback", "customer")
-    (asked,) = account.requests("ecs:UpdateService")
-    assert asked["taskDefinition"] == task_definition("customer", 6)
-    assert asked["service"] == ecs_name("customer")
+    with pytest.raises(OpsError, match=r"suppliers-dev-customer: is being changed \(UPDATE_IN_PROGRESS\)"):
+        run(account, *command, "customer")
+    assert codedeploy.created == []
+    assert account.requests("ecs:UpdateService") == []
 
 
 def test_a_release_of_ecs_by_a_pipeline_is_told_by_the_tag_of_its_image(run: Run) -> None:
@@ -306,7 +408,8 @@ def test_a_release_of_ecs_by_a_pipeline_is_told_by_the_tag_of_its_image(run: Run
     platform.records["customer"]["taskDefinition"] = serving
     platform.records["customer"]["deployments"][0]["taskDefinition"] = serving
     platform.tasks[0]["taskDefinitionArn"] = serving
-    account = ecs_account(platform, {7: "SUCCESSFUL", 8: "SUCCESSFUL"})
+    stack = ServiceStack()
+    account = ecs_account(platform, {7: "SUCCESSFUL", 8: "SUCCESSFUL"}, stack)
     (shown, _) = json.loads(run(account, "status", "--json").stdout)["services"]
     assert shown["version"] == "customer-eight"
     past = json.loads(run(account, "releases", "customer", "--json").stdout)
@@ -315,8 +418,8 @@ def test_a_release_of_ecs_by_a_pipeline_is_told_by_the_tag_of_its_image(run: Run
     assert versions == {"customer-eight", "customer-seven"}
     assert "customer-eight" in run(account, "rollback", "customer", "--dry-run").stdout
     run(account, "rollback", "customer")
-    (asked,) = account.requests("ecs:UpdateService")
-    assert asked["taskDefinition"] == task_definition("customer", 7)
+    (asked,) = stack.updates
+    assert {"ParameterKey": "Version", "ParameterValue": "customer-seven"} in asked["Parameters"]
 
 
 def test_rollback_stops_a_release_of_ecs_that_is_under_way(run: Run) -> None:
@@ -329,10 +432,65 @@ def test_rollback_stops_a_release_of_ecs_that_is_under_way(run: Run) -> None:
     }
 
 
-def test_watching_follows_a_release_to_its_end_and_shows_the_rules_before_and_after(
+def test_releasing_again_releases_what_is_live_and_heeds_the_alarms(run: Run, codedeploy: CodeDeploy) -> None:
+    shown = run(codedeploy.account(Platform()), "release", "again", "customer", "--dry-run").stdout
+    assert shown == (
+        "would release customer customer-seven (suppliers-dev-customer:7, which is live) by CodeDeploy\n"
+    )
+    assert codedeploy.created == []
+    run(codedeploy.account(Platform()), "release", "again", "customer")
+    (asked,) = codedeploy.created
+    assert task_definition("customer", 7) in asked["revision"]["appSpecContent"]["content"]
+    assert "overrideAlarmConfiguration" not in asked
+
+
+def test_releasing_again_copies_a_deregistered_revision(run: Run, codedeploy: CodeDeploy) -> None:
+    account = codedeploy.account(Platform(inactive={task_definition("customer", 7)}))
+    registered: list[Mapping[str, Any]] = []
+    account.operations["ecs:RegisterTaskDefinition"] = noting(
+        registered, {"taskDefinition": {"taskDefinitionArn": task_definition("customer", 10)}}
+    )
+    run(account, "release", "again", "customer")
+    assert registered[0]["containerDefinitions"][0]["dockerLabels"] == {"version": "customer-seven"}
+    assert task_definition("customer", 10) in codedeploy.created[0]["revision"]["appSpecContent"]["content"]
+
+
+def test_what_the_stack_holds_can_be_released_once_more(run: Run, codedeploy: CodeDeploy) -> None:
+    run(codedeploy.account(Platform()), "release", "again", "customer", "--stack")
+    assert task_definition("customer", 8) in codedeploy.created[0]["revision"]["appSpecContent"]["content"]
+    account = ecs_account(Platform(controller="ECS"), {7: "SUCCESSFUL"})
+    with pytest.raises(OpsError, match="customer runs what its stack holds"):
+        run(account, "release", "again", "customer", "--stack")
+
+
+def test_releasing_again_is_refused_while_a_release_is_under_way(run: Run, codedeploy: CodeDeploy) -> None:
+    codedeploy.add("d-4", 8, "Baking")
+    with pytest.raises(OpsError, match=r"release d-4 of customer is under way \(Baking\): wait for its end"):
+        run(codedeploy.account(Platform()), "release", "again", "customer")
+
+
+def test_ecs_releases_again_with_new_tasks_of_the_same_revision(run: Run) -> None:
+    account = ecs_account(Platform(controller="ECS"), {7: "SUCCESSFUL"})
+    run(account, "release", "again", "customer")
+    (asked,) = account.requests("ecs:UpdateService")
+    assert (asked["service"], asked["forceNewDeployment"]) == (ecs_name("customer"), True)
+    assert "taskDefinition" not in asked
+
+
+def test_releasing_again_in_a_protected_environment_is_asked_about(
     run: Run, codedeploy: CodeDeploy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(releases, "_POLL_SECONDS", 0)
+    protected = settings.load("dev").model_copy(update={"protected": True})
+    monkeypatch.setattr(settings, "load", lambda name: protected)
+    with pytest.raises(OpsError, match="is protected, and nobody is there to ask: release customer"):
+        run(codedeploy.account(Platform()), "release", "again", "customer")
+    run(codedeploy.account(Platform()), "release", "again", "customer", "--yes")
+    assert len(codedeploy.created) == 1
+
+
+def test_watching_follows_a_release_to_its_end_and_shows_the_rules_before_and_after(
+    run: Run, codedeploy: CodeDeploy
+) -> None:
     platform = Platform()
     codedeploy.add("d-4", 8, "InProgress")
     account = codedeploy.account(platform)

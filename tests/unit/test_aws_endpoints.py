@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -67,8 +68,9 @@ def called(template: Template) -> Iterator[str]:
             yield from (action.partition(":")[0] for action in actions(template, role))
     for function in of_type(template, "AWS::Lambda::Function").values():
         if "VpcConfig" in function:
-            # Dead letters are published by Lambda itself, from outside.
-            by_lambda = {"sns"} if "DeadLetterConfig" in function else set()
+            # Dead letters are published by Lambda itself, from outside; what a function publishes it is told where.
+            told = "TOPIC_ARN" in json.dumps(function.get("Environment", {}))
+            by_lambda = {"sns"} if "DeadLetterConfig" in function and not told else set()
             yield from {
                 action.partition(":")[0] for action in actions(template, function["Role"])
             } - by_lambda

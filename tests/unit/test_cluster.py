@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
 
 import pytest
 
@@ -14,7 +13,7 @@ from ops.cost.estimate import estimate
 from ops.diagram import mermaid, overview_svg
 from ops.diagram.overview import overview
 from ops.stateful import losses
-from tests.conftest import ENVIRONMENTS, Synthesize, Template, copy_settings, synthesize
+from tests.conftest import ENVIRONMENTS, Made, Synthesize, copy_settings, synthesize
 from tests.resources import of_type, only
 from tests.unit.test_replica import variables
 
@@ -23,7 +22,7 @@ MEMBERS = [f"suppliers-prod-data-instance-{number}" for number in (1, 2, 3)]
 
 
 @pytest.fixture(scope="module")
-def clustered(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Template]:
+def clustered(tmp_path_factory: pytest.TempPathFactory) -> Made:
     """Production with two readable standbys."""
     project = copy_settings(tmp_path_factory.mktemp("clustered"))
     file = project / "environments/prod.toml"
@@ -33,9 +32,7 @@ def clustered(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Template
     return synthesize(settings.load("prod", project), tmp_path_factory.mktemp("out"))
 
 
-def test_a_cluster_is_as_private_and_encrypted_as_an_instance(
-    clustered: Mapping[str, Template], templates: Synthesize
-) -> None:
+def test_a_cluster_is_as_private_and_encrypted_as_an_instance(clustered: Made, templates: Synthesize) -> None:
     data = clustered["Data"]
     cluster = only(of_type(data, CLUSTER))
     instance = only(of_type(templates("prod")["Data"], "AWS::RDS::DBInstance"))
@@ -56,7 +53,7 @@ def test_a_cluster_is_as_private_and_encrypted_as_an_instance(
     assert parameters == {**plain, "max_connections": "512"}
 
 
-def test_a_cluster_is_told_what_makes_it_one(clustered: Mapping[str, Template]) -> None:
+def test_a_cluster_is_told_what_makes_it_one(clustered: Made) -> None:
     cluster = only(of_type(clustered["Data"], CLUSTER))
     told = ("DBClusterInstanceClass", "AllocatedStorage", "StorageType", "Iops")
     assert [cluster[name] for name in told] == ["db.m6gd.large", 400, "gp3", 12000]
@@ -64,7 +61,7 @@ def test_a_cluster_is_told_what_makes_it_one(clustered: Mapping[str, Template]) 
     assert len(only(of_type(clustered["Data"], "AWS::RDS::DBSubnetGroup"))["SubnetIds"]) == 3
 
 
-def test_a_protected_cluster_leaves_a_snapshot_and_its_backups(clustered: Mapping[str, Template]) -> None:
+def test_a_protected_cluster_leaves_a_snapshot_and_its_backups(clustered: Made) -> None:
     ((name, resource),) = (
         (name, each) for name, each in clustered["Data"]["Resources"].items() if each["Type"] == CLUSTER
     )
@@ -73,14 +70,14 @@ def test_a_protected_cluster_leaves_a_snapshot_and_its_backups(clustered: Mappin
     assert copied == [{"Fn::GetAtt": [name, "DBClusterArn"]}]
 
 
-def test_every_credential_is_the_clusters_and_rotates(clustered: Mapping[str, Template]) -> None:
+def test_every_credential_is_the_clusters_and_rotates(clustered: Made) -> None:
     data = clustered["Data"]
     attached = of_type(data, "AWS::SecretsManager::SecretTargetAttachment").values()
     assert len(attached) == len(of_type(data, "AWS::SecretsManager::RotationSchedule")) == 4
     assert {each["TargetType"] for each in attached} == {CLUSTER}
 
 
-def test_services_that_only_read_are_told_the_readers_address(clustered: Mapping[str, Template]) -> None:
+def test_services_that_only_read_are_told_the_readers_address(clustered: Made) -> None:
     customer, employee = variables(clustered, "customer"), variables(clustered, "employee")
     assert "ReadEndpoint" in json.dumps(customer["DB_READER_HOST"])
     assert "ReadEndpoint" not in json.dumps(customer["DB_HOST"])
@@ -89,7 +86,7 @@ def test_services_that_only_read_are_told_the_readers_address(clustered: Mapping
     assert not {"DB_READER_HOST", "DB_READER_PORT"} & employee.keys()
 
 
-def test_each_of_the_three_is_watched(clustered: Mapping[str, Template]) -> None:
+def test_each_of_the_three_is_watched(clustered: Made) -> None:
     alarms = of_type(clustered["Observability"], "AWS::CloudWatch::Alarm").values()
     watched: dict[str, list[str]] = {}
     for alarm in alarms:
@@ -108,7 +105,7 @@ def test_each_of_the_three_is_watched(clustered: Mapping[str, Template]) -> None
     assert all(dashboard.count(name) >= len(metrics) for name in MEMBERS)
 
 
-def test_every_alarm_of_a_server_has_a_section_in_the_runbook(clustered: Mapping[str, Template]) -> None:
+def test_every_alarm_of_a_server_has_a_section_in_the_runbook(clustered: Made) -> None:
     runbook = (settings.ROOT / "docs/runbook.md").read_text(encoding="utf-8")
     sections = {
         heading.lower().replace(" ", "-") for heading in re.findall(r"^#+ (.+)$", runbook, re.MULTILINE)
@@ -118,7 +115,7 @@ def test_every_alarm_of_a_server_has_a_section_in_the_runbook(clustered: Mapping
             assert alarm["AlarmDescription"].rpartition("#")[2] in sections, alarm["AlarmName"]
 
 
-def test_a_failover_is_an_event_of_the_cluster(clustered: Mapping[str, Template]) -> None:
+def test_a_failover_is_an_event_of_the_cluster(clustered: Made) -> None:
     rules = [
         each["EventPattern"] for each in of_type(clustered["Observability"], "AWS::Events::Rule").values()
     ]
@@ -131,16 +128,14 @@ def test_a_failover_is_an_event_of_the_cluster(clustered: Mapping[str, Template]
     assert "db-instance" not in {each["SourceType"] for each in subscriptions}
 
 
-def test_no_deployment_turns_one_kind_into_the_other(
-    clustered: Mapping[str, Template], templates: Synthesize
-) -> None:
+def test_no_deployment_turns_one_kind_into_the_other(clustered: Made, templates: Synthesize) -> None:
     for before, after in ((templates("prod"), clustered), (clustered, templates("prod"))):
         (lost,) = losses(before, after)
         assert lost.resource_type in {CLUSTER, "AWS::RDS::DBInstance"}
         assert lost.what == "would be removed"
 
 
-def test_a_price_that_nobody_told_is_unknown(clustered: Mapping[str, Template]) -> None:
+def test_a_price_that_nobody_told_is_unknown(clustered: Made) -> None:
     found = estimate("prod", clustered, prices.load("us-east-1"), usage.load())
     assert found.unknown == ()
     lines = {line.key: line for line in found.lines if line.type == CLUSTER}
@@ -153,7 +148,7 @@ def test_a_price_that_nobody_told_is_unknown(clustered: Mapping[str, Template]) 
     assert lines["rds.storage.gp3.readable_standbys_gb_month"].quantity == 400
 
 
-def test_the_picture_has_both_standbys(clustered: Mapping[str, Template]) -> None:
+def test_the_picture_has_both_standbys(clustered: Made) -> None:
     seen = overview(clustered, "prod", "us-east-1")
     assert overview_svg.draw(seen).count("is read as well") == 2
     assert "with two readable standbys" in mermaid.of_overview(seen)

@@ -6,15 +6,11 @@ import json
 import re
 import subprocess
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import aws_cdk as cdk
 import pytest
 
-import app as platform_app
-import checks
 import settings
 from tests.conftest import Synthesize, synthesize
 from tests.resources import by_path, of_type, only
@@ -250,36 +246,6 @@ def test_a_push_to_github_comes_through_the_connection(dev: Dev, tmp_path: Path)
             "BranchName": "live",
         }
         assert "UseConnection" in json.dumps(statements_of(template, "/Customer/Role/"))
-
-
-@pytest.mark.parametrize(
-    ("source", "controller"), [("github", "codedeploy"), ("github", "ecs"), ("codecommit", "rolling")]
-)
-def test_no_finding_is_open_in_compositions_that_no_environment_has(
-    dev: Dev, tmp_path: Path, source: str, controller: str
-) -> None:
-    lines = {"source": GITHUB} if source == "github" else {}
-    if controller != "codedeploy":
-        lines["controller"] = f'controller = "{controller}"'
-    context = json.loads((settings.ROOT / "cdk.json").read_text())["context"]
-    app = cdk.App(outdir=str(tmp_path / "out"), context=context, analytics_reporting=False)
-    platform_app.build(app, dev(**lines))
-    checks.attach(app)
-    # Raises for a finding in any stack.
-    with suppress(RuntimeError):
-        app.synth()
-    report = json.loads((tmp_path / "out/validation-report.json").read_text())
-    assert report["pluginReports"]
-    found = [
-        (violation["ruleName"], construct["constructPath"])
-        for plugin in report["pluginReports"]
-        if plugin["conclusion"] != "success"
-        for violation in plugin["violations"]
-        if violation["severity"] == "error"
-        for construct in violation["violatingConstructs"]
-        if construct["constructPath"].startswith("Delivery/")
-    ]
-    assert found == []
 
 
 @pytest.mark.parametrize("name", WITH_PIPELINES)

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import settings
+from tests.synthesis import UNPACKED
 
 README = (settings.ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -21,7 +22,7 @@ def told(command: str, tools: Path) -> str:
     done = subprocess.run(
         ["sh", "-c", re.sub(r"deploy --all|synth", "ls", command).replace("env=dev", "env=nowhere")],
         cwd=settings.ROOT,
-        env={"PATH": str(tools), "HOME": str(tools)},
+        env={"PATH": str(tools), "HOME": str(tools), **UNPACKED},
         capture_output=True,
         text=True,
         check=False,

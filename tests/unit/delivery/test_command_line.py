@@ -84,15 +84,6 @@ def test_what_codedeploy_registers_is_the_live_task_with_the_new_image(
     assert after["executionRoleArn"] == first["executionRoleArn"]
 
 
-@pytest.mark.parametrize("controller", ["ecs", "rolling"])
-def test_ecs_gets_the_image_of_each_container(version: str, controller: str) -> None:
-    variables = {**VARIABLES, "VERSION": version, "CONTROLLER": controller}
-    assert main(["write"], variables, clients(OLD)) == 0
-    images = json.loads(Path("release/imagedefinitions.json").read_text())
-    assert images == [{"name": "customer", "imageUri": f"{REPOSITORY}:{version}"}]
-    assert not Path("release/taskdef.json").exists()
-
-
 def test_a_clean_image_passes(version: str, capsys: pytest.CaptureFixture[str]) -> None:
     Path("delivery").mkdir()
     Path("delivery/accepted_findings.toml").write_text(

@@ -6,6 +6,7 @@ models: a parameter or a field that AWS does not know fails the test.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -44,7 +45,8 @@ class Recorded(Clients):
 
     `live` says by logical id of a rule where it leads now: target groups by logical id or ARN, with weights;
     None is a fixed answer. `gone` names the rules and listeners that somebody deleted, `signed_out` the rules whose
-    sign-in somebody removed, `codedeploy` and `ecs` the deployments under way, by logical id of the service. Without a `status` there is no stack.
+    sign-in somebody removed, `codedeploy` and `ecs` the deployments under way, by logical id of the service, `elsewhere` the numbers that rules of
+    other stacks have at the same listeners. Without a `status` there is no stack.
     """
 
     region: str = "us-east-1"
@@ -54,6 +56,7 @@ class Recorded(Clients):
     signed_out: Sequence[str] = ()
     codedeploy: Mapping[str, Sequence[str]] = field(default_factory=dict)
     ecs: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    elsewhere: Sequence[int] = ()
     status: str | None = "UPDATE_COMPLETE"
     stack: str = "suppliers-dev-compute"
     account: str = ACCOUNT
@@ -87,7 +90,18 @@ class Recorded(Clients):
     def arn(self, logical_id: str) -> str:
         """The identifier of a resource, or the argument where there is no such resource."""
         resource = self.template["Resources"].get(logical_id)
-        return physical_id(logical_id, resource["Type"]) if resource else logical_id
+        if resource is None:
+            return logical_id
+        if resource["Type"] == RULE:
+            listener = self.listener_arn(self._blueprint.routes[logical_id].listener)
+            return f"{listener.replace(':listener/', ':listener-rule/')}/{logical_id}"
+        return physical_id(logical_id, resource["Type"], stack=self.stack)
+
+    def listener_arn(self, listener: str) -> str:
+        """The identifier of a listener, of this stack or, by what names it in the template, of another one."""
+        if listener in self.template["Resources"]:
+            return physical_id(listener, LISTENER)
+        return physical_id(hashlib.sha256(listener.encode()).hexdigest()[:16], LISTENER)
 
     def _sts(self, stubber: Stubber) -> None:
         identity = {
@@ -143,8 +157,8 @@ class Recorded(Clients):
 
     def _elbv2(self, stubber: Stubber) -> None:
         routes = self._blueprint.routes.values()
-        for listener in sorted({route.listener for route in routes}):
-            asked = {"ListenerArn": self.arn(listener)}
+        for listener in sorted({route.listener for route in routes}, key=self.listener_arn):
+            asked = {"ListenerArn": self.listener_arn(listener)}
             if listener in self.gone:
                 stubber.add_client_error("describe_rules", "ListenerNotFound", expected_params=asked)
                 continue
@@ -164,18 +178,36 @@ class Recorded(Clients):
             default = next((route.traffic for route in routes if route.logical_id == listener), None)
             answers.append(
                 {
-                    "RuleArn": f"{self.arn(listener)}/default".replace(":listener/", ":listener-rule/"),
+                    "RuleArn": f"{self.listener_arn(listener)}/default".replace(
+                        ":listener/", ":listener-rule/"
+                    ),
                     "Priority": "default",
                     "Conditions": [],
                     "Actions": self._actions(listener, default),
                     "IsDefault": True,
                 }
             )
+            answers += [
+                {
+                    "RuleArn": f"{self.listener_arn(listener)}/{number}".replace(
+                        ":listener/", ":listener-rule/"
+                    ),
+                    "Priority": str(number),
+                    "Conditions": [],
+                    "Actions": self._actions("", None),
+                    "IsDefault": False,
+                }
+                for number in self.elsewhere
+            ]
             stubber.add_response("describe_rules", {"Rules": answers[:1], "NextMarker": "more"}, asked)
             stubber.add_response("describe_rules", {"Rules": answers[1:]}, {**asked, "Marker": "more"})
 
     def _actions(self, rule: str, made: Weights | None) -> list[dict[str, Any]]:
         weights = self.live.get(rule, made)
+        route = self._blueprint.routes.get(rule)
+        if weights and rule not in self.live and route is not None and route.follows_live:
+            # Asked when the rule was made: all to blue.
+            weights = {each: 1 for each in weights if self._blueprint.groups[each].side == "blue"}
         if weights is None:
             answer = {"MessageBody": "Forbidden", "StatusCode": "403", "ContentType": "text/plain"}
             return [{"Type": "fixed-response", "Order": 1, "FixedResponseConfig": answer}]

@@ -6,8 +6,10 @@ import copy
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from copy import deepcopy
 from dataclasses import FrozenInstanceError
+from datetime import UTC, datetime
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -18,17 +20,18 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 import settings
-from ops import cdk, deploy, guard, priorities, readiness
+from ops import cdk, deploy, following, guard, leftovers, priorities, readiness
 from ops.__main__ import app
 from ops.errors import OpsError
 from ops.routes import CREATE_ONLY, RULE, Blueprint, references, traffic_of
-from tests.conftest import Synthesize, Template, synthesize
+from tests.conftest import Made, Synthesize, Template, synthesize
+from tests.ops.account import Account, refusal
 from tests.unit.ops.recorded import ACCOUNT, Recorded
 
-PRODUCTION, TEST = "CustomerProductionRulesForwardADF42C37", "CustomerTestRulesForwardA1814C9E"
-ADMINISTRATION = "EmployeeProductionRulesForwardD1C0B081"
-BLUE, GREEN = "CustomerTargetGroupsBlueBE62147B", "CustomerTargetGroupsGreen5A1BCB5D"
-SERVICE = "CustomerService550C8B50"
+PRODUCTION, TEST = "CustomerProductionRulesForward1A092E66", "CustomerTestRulesForward39B24273"
+ADMINISTRATION = "EmployeeProductionRulesForward1A092E66"
+BLUE, GREEN = "CustomerTargetGroupsBlueD2617C19", "CustomerTargetGroupsGreenED682B83"
+SERVICE = "CustomerService"
 SWAPPED = {PRODUCTION: {GREEN: 1}, TEST: {GREEN: 1}}
 SWAPPED_NATIVELY = {PRODUCTION: {BLUE: 0, GREEN: 100}, TEST: {BLUE: 0, GREEN: 100}}
 DEPLOYMENT = "d-A1B2C3D4E"
@@ -48,23 +51,41 @@ OIDC = settings.Oidc(
 Change = Callable[[dict[str, Any]], None]
 
 
+def fixed(made: Made, weights: Mapping[str, Any]) -> Template:
+    """Compute and the services as one, with rules that say where they lead rather than ask where they do."""
+    template = deepcopy(dict(made.platform))
+    for rule in (each["Properties"] for each in template["Resources"].values() if each["Type"] == RULE):
+        for action in (each for each in rule["Actions"] if each["Type"] == "forward"):
+            groups = action["ForwardConfig"]["TargetGroups"]
+            if "TargetGroupArn" in weights:
+                del action["ForwardConfig"]
+                action["TargetGroupArn"] = groups[0]["TargetGroupArn"]
+                continue
+            for group, weight in zip(groups, weights.values(), strict=True):
+                group["Weight"] = weight
+    for logical_id, each in [*template["Resources"].items()]:
+        if each["Type"] == "Custom::LiveTraffic":
+            del template["Resources"][logical_id]
+    return template
+
+
 @pytest.fixture(scope="module")
 def codedeploy(templates: Synthesize) -> Template:
-    return templates("dev")["Compute"]
+    return fixed(templates("dev"), {"TargetGroupArn": BLUE})
 
 
 @pytest.fixture(scope="module")
 def native(tmp_path_factory: pytest.TempPathFactory) -> Template:
     release = settings.Release(controller="ecs", strategy="canary", bake_minutes=5)
     environment = settings.load("dev").model_copy(update={"release": release})
-    return synthesize(environment, tmp_path_factory.mktemp("native"))["Compute"]
+    return fixed(synthesize(environment, tmp_path_factory.mktemp("native")), {"Blue": 100, "Green": 0})
 
 
 @pytest.fixture(scope="module")
 def rolling(tmp_path_factory: pytest.TempPathFactory) -> Template:
     release = settings.Release(controller="rolling")
     environment = settings.load("dev").model_copy(update={"release": release})
-    return synthesize(environment, tmp_path_factory.mktemp("rolling"))["Compute"]
+    return synthesize(environment, tmp_path_factory.mktemp("rolling")).platform
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +98,7 @@ def signing_in(tmp_path_factory: pytest.TempPathFactory) -> Template:
             "access": dev.access.model_copy(update={"oidc": OIDC}),
         }
     )
-    return synthesize(environment, tmp_path_factory.mktemp("signing-in"))["Compute"]
+    return synthesize(environment, tmp_path_factory.mktemp("signing-in")).platform
 
 
 def changed(template: Template, *changes: Change) -> Template:
@@ -191,7 +212,7 @@ def test_a_service_that_exists_cannot_change_to_or_from_codedeploy(
     assert len(plan.switches) == 2
     assert "cannot change its release controller" in plan.switches[0]
     assert "Remedy: set release.controller back, or bring the service anew" in plan.switches[0]
-    assert json.loads(guard.as_json(plan))["refused"] is True
+    assert json.loads(guard.as_json([plan]))["refused"] is True
     with pytest.raises(OpsError, match="deploying would fail half way, so nothing was deployed"):
         guard.refuse(plan)
 
@@ -341,12 +362,15 @@ def test_after_a_release_a_change_of_paths_is_refused_with_rule_sides_and_remedy
 
 
 def test_a_change_of_a_manifest_is_found_as_it_is_synthesized(
-    codedeploy: Template, project: Path, tmp_path: Path
+    templates: Synthesize, project: Path, tmp_path: Path
 ) -> None:
     manifest = project / "services/customer/service.toml"
     manifest.write_text(manifest.read_text().replace('["/*"]', '["/suppliers", "/*"]'))
-    after = synthesize(settings.load("dev", project), tmp_path / "out")["Compute"]
-    assert refused(compared(Recorded(template=codedeploy, live=SWAPPED), after)) == [PRODUCTION, TEST]
+    after = synthesize(settings.load("dev", project), tmp_path / "out").platform
+    plan = compared(Recorded(template=templates("dev").platform, live=SWAPPED), after)
+    assert {of(plan, rule).change for rule in (PRODUCTION, TEST)} == {"Conditions changed by deploying"}
+    # They hold what is live when they are written.
+    assert refused(plan) == []
 
 
 def test_a_swap_of_one_service_does_not_hold_up_another(codedeploy: Template) -> None:
@@ -521,6 +545,330 @@ def test_weights_between_the_sides_are_refused_though_no_deployment_is_known(nat
     assert plan.refused[0].problem == "a release has left the traffic between the two sides"
 
 
+@pytest.mark.parametrize(
+    ("controller", "under_way", "said", "stop"),
+    [
+        ("codedeploy", {"codedeploy": {SERVICE: [DEPLOYMENT]}}, f"CodeDeploy deployment {DEPLOYMENT}", "aws deploy stop-"),
+        ("native", {"ecs": {SERVICE: [NATIVE_DEPLOYMENT]}}, "ECS deployment ejGvqq2ilnbKT9qj0vLJe", "aws ecs stop-service-"),
+        ("rolling", {"ecs": {SERVICE: [NATIVE_DEPLOYMENT]}}, "ECS deployment ejGvqq2ilnbKT9qj0vLJe", "aws ecs stop-service-"),
+    ],
+    ids=["codedeploy", "native", "rolling"],
+)  # fmt: skip
+def test_while_a_release_is_under_way_its_stack_is_not_changed_but_for_alarms_and_dashboards(
+    controller: str, under_way: Any, said: str, stop: str, request: pytest.FixtureRequest
+) -> None:
+    template = request.getfixturevalue(controller)
+
+    def larger(resources: dict[str, Any]) -> None:
+        for resource in resources.values():
+            if resource["Type"] == "AWS::ECS::TaskDefinition":
+                resource["Properties"]["Cpu"] = "4096"
+
+    plan = compared(Recorded(template=template, **under_way), changed(template, larger))
+    assert refused(plan) == []
+    (line,) = plan.held_up
+    assert line.startswith(
+        f"customer: {said} is under way, and deploying suppliers-dev-compute would change "
+    )
+    assert f"(`{stop}" in line
+    assert "`suppliers release watch customer`" in line
+    with pytest.raises(OpsError, match="deploying would disturb a release, so nothing was deployed"):
+        guard.refuse(plan)
+    assert json.loads(guard.as_json([plan]))["refused"] is True
+    assert f"refused: {line}" in guard.report(plan)
+
+    def more_alarms(resources: dict[str, Any]) -> None:
+        resources["Another"] = {"Type": "AWS::CloudWatch::Alarm", "Properties": {}}
+        resources["Board"] = {"Type": "AWS::CloudWatch::Dashboard", "Properties": {}}
+
+    for harmless in (template, changed(template, more_alarms)):
+        assert compared(Recorded(template=template, **under_way), harmless).held_up == ()
+    assert compared(Recorded(template=template), changed(template, larger)).held_up == ()
+
+
+def test_a_resource_that_goes_or_comes_is_a_change_too(codedeploy: Template) -> None:
+    def without_log_group(resources: dict[str, Any]) -> None:
+        del resources["CustomerLogGroup"], resources["EmployeeLogGroup"]
+
+    before = changed(codedeploy, lambda resources: resources.update(CustomerLogGroup={"Type": "AWS::Logs::LogGroup"}, EmployeeLogGroup={"Type": "AWS::Logs::LogGroup"}))  # fmt: skip
+    after = changed(before, without_log_group)
+    for one, other in ((before, after), (after, before)):
+        plan = compared(Recorded(template=one, codedeploy={SERVICE: [DEPLOYMENT]}), other)
+        assert "would change CustomerLogGroup, EmployeeLogGroup." in plan.held_up[0]
+
+
+# Weights that are what is live.
+
+
+def following_live(template: Template) -> Template:
+    """The customer's rules as they are written where CloudFormation asks what is live before it writes them."""
+
+    def change(resources: dict[str, Any]) -> None:
+        for rule in (PRODUCTION, TEST):
+            name = f"{rule}Traffic"
+            resources[name] = {"Type": "Custom::LiveTraffic", "Properties": {"Rules": rule}}
+            groups = [
+                {"TargetGroupArn": {"Ref": group}, "Weight": {"Fn::GetAtt": [name, side]}}
+                for group, side in ((BLUE, "Blue"), (GREEN, "Green"))
+            ]
+            action = {"Type": "forward", "ForwardConfig": {"TargetGroups": groups}}
+            resources[rule]["Properties"]["Actions"] = [action]
+
+    return changed(template, change)
+
+
+@pytest.fixture(scope="module")
+def swap_safe(codedeploy: Template) -> Template:
+    return following_live(codedeploy)
+
+
+@pytest.mark.parametrize(
+    ("live", "side"),
+    [
+        ({}, "blue"),
+        (SWAPPED, "green"),
+        (SWAPPED_NATIVELY, "green"),
+        ({PRODUCTION: {BLUE: 90, GREEN: 10}}, "blue 90 %, green 10 %"),
+    ],
+    ids=["blue", "green", "green by weights", "between"],
+)
+def test_a_rule_that_follows_what_is_live_may_be_changed_at_any_time(
+    swap_safe: Template, live: Any, side: str
+) -> None:
+    live = {PRODUCTION: {BLUE: 100, GREEN: 0}, TEST: {BLUE: 100, GREEN: 0}, **live}
+    plan = compared(Recorded(template=swap_safe, live=live), changed(swap_safe, new_paths))
+    assert refused(plan) == []
+    finding = of(plan, PRODUCTION)
+    assert (finding.live, finding.template) == (side, "what is live")
+    assert finding.change == "Conditions changed by deploying"
+    untouched = compared(Recorded(template=swap_safe, live=live), swap_safe)
+    assert of(untouched, PRODUCTION).change == "not changed"
+
+
+def test_a_rule_begins_to_follow_what_is_live_whichever_side_that_is(
+    codedeploy: Template, swap_safe: Template
+) -> None:
+    for live in ({}, SWAPPED):
+        plan = compared(Recorded(template=codedeploy, live=live), swap_safe)
+        assert refused(plan) == []
+        assert of(plan, PRODUCTION).change == "Actions changed by deploying"
+    # And not back, with green live.
+    assert refused(compared(Recorded(template=swap_safe, live=SWAPPED), codedeploy)) == [PRODUCTION, TEST]
+
+
+def test_a_rule_that_follows_what_is_live_may_change_its_name_or_be_a_new_one(swap_safe: Template) -> None:
+    def renamed(resources: dict[str, Any]) -> None:
+        resources["Renamed"] = resources.pop(PRODUCTION)
+
+    plan = compared(Recorded(template=swap_safe, live=SWAPPED), changed(swap_safe, renamed))
+    assert refused(plan) == []
+    assert (of(plan, "Renamed").live, of(plan, "Renamed").template) == ("green", "what is live")
+
+
+def test_target_groups_that_are_made_anew_are_refused_all_the_same(swap_safe: Template) -> None:
+    def other_port(resources: dict[str, Any]) -> None:
+        for group in (BLUE, GREEN):
+            resources[group]["Properties"]["Port"] = 9090
+
+    for live, side in (({}, "blue"), (SWAPPED, "green")):
+        live = {PRODUCTION: {BLUE: 1}, TEST: {BLUE: 1}, **live}
+        plan = compared(Recorded(template=swap_safe, live=live), changed(swap_safe, other_port))
+        assert refused(plan) == [PRODUCTION, TEST]
+        assert plan.refused[0].template == f"{side} (made anew)"
+        assert plan.refused[0].problem == "the traffic would go to a target group without tasks"
+
+
+def test_what_somebody_did_by_hand_to_a_rule_that_follows_what_is_live_is_refused(
+    swap_safe: Template,
+) -> None:
+    after = changed(swap_safe, new_paths)
+    gone = compared(Recorded(template=swap_safe, live=SWAPPED, gone=[PRODUCTION]), after)
+    assert refused(gone) == [PRODUCTION]
+    assert str(gone.refused[0].problem).startswith("the rule is not there any more")
+    other = f"arn:aws:elasticloadbalancing:us-east-1:{ACCOUNT}:targetgroup/other/6d0ecf831eec9f09"
+    for moved in (None, {other: 1}):
+        plan = compared(Recorded(template=swap_safe, live={**SWAPPED, PRODUCTION: moved}), after)
+        assert refused(plan) == [PRODUCTION]
+        assert str(plan.refused[0].problem).startswith("somebody changed the rule by hand")
+
+
+def test_while_a_release_moves_them_rules_that_follow_what_is_live_are_left_alone(
+    swap_safe: Template,
+) -> None:
+    clients = Recorded(template=swap_safe, live=SWAPPED, codedeploy={SERVICE: [DEPLOYMENT]})
+    plan = compared(clients, changed(swap_safe, new_paths))
+    assert refused(plan) == [PRODUCTION, TEST]
+    assert len(plan.held_up) == 1
+
+
+# The stack of a service.
+
+OF_COMPUTE = {"StackName": "suppliers-dev-compute"}
+STACK = "suppliers-dev-customer"
+
+
+def own_stack(template: Template) -> Template:
+    """The customer service in a stack of its own, whose rules are at the listeners of Compute."""
+    document = following_live(template)
+    resources = {
+        name: each
+        for name, each in document["Resources"].items()
+        if name.startswith("Customer") and each["Type"] != "AWS::CloudWatch::Alarm"
+    }
+    for rule, listener in ((PRODUCTION, "Production"), (TEST, "Test")):
+        output = f"PublishOutputRefEntranceLoadBalancer{listener}0CAEDFC7AAAAAAAA"
+        resources[rule]["Properties"]["ListenerArn"] = {
+            "Fn::GetStackOutput": {**OF_COMPUTE, "OutputName": output}
+        }
+    for name, each in resources.items():
+        if each["Type"] == RULE and name not in (PRODUCTION, TEST):
+            resources[name]["Properties"]["ListenerArn"] = resources[PRODUCTION]["Properties"]["ListenerArn"]
+    outputs = {
+        f"{side}TargetGroupArn": {"Value": {"Ref": group}}
+        for side, group in (("Blue", BLUE), ("Green", GREEN))
+    }
+    return {"Resources": resources, "Outputs": outputs}
+
+
+@pytest.fixture(scope="module")
+def of_service(codedeploy: Template) -> Template:
+    return own_stack(codedeploy)
+
+
+def test_the_rules_of_a_services_stack_are_compared_at_the_listeners_of_compute(of_service: Template) -> None:
+    plan = compared(Recorded(template=of_service, stack=STACK, live=SWAPPED), changed(of_service, new_paths))
+    assert plan.stack == STACK
+    assert [(each.service, each.listener, each.priority, each.live) for each in plan.findings] == [
+        ("customer", "production", 200, "green"),
+        ("customer", "test", 200, "green"),
+    ]
+    assert not plan.is_refused
+    under_way = Recorded(template=of_service, stack=STACK, live=SWAPPED, codedeploy={SERVICE: [DEPLOYMENT]})
+    plan = compared(under_way, changed(of_service, new_paths))
+    assert plan.held_up[0].startswith("customer: CodeDeploy deployment")
+    gone = Recorded(template=of_service, stack=STACK, gone=[PRODUCTION])
+    assert refused(compared(gone, changed(of_service, new_paths))) == [PRODUCTION]
+
+
+def test_a_number_that_a_rule_of_another_stack_has_is_refused_with_a_free_one(of_service: Template) -> None:
+    plan = compared(
+        Recorded(template=of_service, stack=STACK, elsewhere=[149, 150, 151]),
+        renumbered(of_service, customer=150),
+    )
+    (line,) = plan.switches
+    assert line.startswith(
+        f"customer: its rule 150 ({PRODUCTION}) would be made while the rule 150 of another stack"
+    )
+    assert "set priority = 152 for customer" in line
+    assert compared(Recorded(template=of_service, stack=STACK, elsewhere=[150]), of_service).switches == ()
+
+
+def test_a_service_that_is_new_is_asked_about_its_numbers_too(of_service: Template, tmp_path: Path) -> None:
+    folder = assembly(tmp_path / "out", Customer=(STACK, of_service))
+    now = datetime(2026, 11, 2, tzinfo=UTC)
+    listener = (
+        f"arn:aws:elasticloadbalancing:us-east-1:{ACCOUNT}:listener/app/suppliers-dev/50dc6c495c0c9188/"
+    )
+
+    def stack(asked: Mapping[str, Any]) -> Mapping[str, Any]:
+        if asked["StackName"] == STACK:
+            raise refusal("ValidationError", f"Stack with id {STACK} does not exist")
+        outputs = [
+            {
+                "OutputKey": f"PublishOutputRefEntranceLoadBalancer{name}0CAEDFC7AAAAAAAA",
+                "OutputValue": listener + name,
+            }
+            for name in ("Production", "Test")
+        ]
+        found = {
+            **OF_COMPUTE,
+            "StackStatus": "CREATE_COMPLETE",
+            "CreationTime": now,
+            "Outputs": outputs,
+        }
+        return {"Stacks": [found]}
+
+    numbers = ["200"]
+    account = Account(
+        operations={
+            "sts:GetCallerIdentity": lambda asked: {"Account": ACCOUNT},
+            "cloudformation:DescribeStacks": stack,
+            "elbv2:DescribeRules": lambda asked: {
+                "Rules": [
+                    {
+                        "RuleArn": f"{asked['ListenerArn'].replace(':listener/', ':listener-rule/')}/x",
+                        "Priority": number,
+                        "Actions": [],
+                        "IsDefault": False,
+                    }
+                    for number in numbers
+                ]
+            },
+        }
+    )
+    found = guard.check(account, settings.load("dev"), folder / "Customer.template.json")
+    assert "set priority = 201 for customer" in found.switches[0]
+    assert list(guard.report(found)) == [f"refused: {found.switches[0]}"]
+    numbers[:] = ["300"]
+    assert not guard.check(account, settings.load("dev"), folder / "Customer.template.json").is_refused
+
+
+def assembly(folder: Path, **stacks: tuple[str, Template]) -> Path:
+    folder.mkdir(exist_ok=True)
+    artifacts = {}
+    for name, (stack, template) in stacks.items():
+        (folder / f"{name}.template.json").write_text(json.dumps(template))
+        properties = {"templateFile": f"{name}.template.json", "stackName": stack}
+        artifacts[name] = {"type": "aws:cloudformation:stack", "properties": properties}
+    (folder / "manifest.json").write_text(json.dumps({"artifacts": artifacts}))
+    return folder
+
+
+def test_every_stack_with_services_or_rules_is_compared(of_service: Template, tmp_path: Path) -> None:
+    entrance = {
+        "Resources": {
+            "Listener": {
+                "Type": "AWS::ElasticLoadBalancingV2::Listener",
+                "Properties": {"DefaultActions": []},
+            }
+        }
+    }
+    folder = assembly(
+        tmp_path / "out",
+        Data=("suppliers-dev-data", {"Resources": {"Key": {"Type": "AWS::KMS::Key"}}}),
+        Compute=("suppliers-dev-compute", entrance),
+        Customer=(STACK, of_service),
+    )  # fmt: skip
+    assert [each.name for each in guard.templates(folder, "dev")] == [
+        "Compute.template.json",
+        "Customer.template.json",
+    ]
+    found = guard.check(
+        Recorded(template=of_service, stack=STACK), settings.load("dev"), folder / "Customer.template.json"
+    )
+    assert (found.stack, found.deployed, found.is_refused) == (STACK, True, False)
+    with pytest.raises(OpsError, match=f"is of {STACK}, not of environment prod"):
+        guard.load(folder / "Customer.template.json", "prod")
+
+
+def test_refusals_of_several_stacks_are_told_together(codedeploy: Template, of_service: Template) -> None:
+    moved = compared(Recorded(template=codedeploy, live=SWAPPED), changed(codedeploy, new_paths))
+    held = compared(
+        Recorded(template=of_service, stack=STACK, codedeploy={SERVICE: [DEPLOYMENT]}),
+        changed(of_service, new_paths),
+    )
+    safe = guard.Plan("suppliers-dev-employee", deployed=False)
+    guard.refuse(safe, safe)
+    with pytest.raises(OpsError) as raised:
+        guard.refuse(safe, moved, held)
+    lines = str(raised.value).splitlines()
+    assert lines[-2:] == [
+        "suppliers-dev-compute: deploying would move traffic, so nothing was deployed",
+        f"{STACK}: deploying would move traffic, so nothing was deployed",
+    ]
+    assert not any("employee" in line for line in lines)
+
+
 # Missing, or changed by hand.
 
 
@@ -682,13 +1030,15 @@ def written(folder: Path, template: Template, stack: str = "suppliers-dev-comput
 def test_the_report_for_programs_holds_what_people_read(codedeploy: Template, tmp_path: Path) -> None:
     file = written(tmp_path, changed(codedeploy, new_paths))
     clients = Recorded(template=codedeploy, live=SWAPPED)
-    document = json.loads(guard.as_json(guard.check(clients, settings.load("dev"), file)))
-    assert (document["stack"], document["deployed"], document["refused"]) == (
+    document = json.loads(guard.as_json([guard.check(clients, settings.load("dev"), file)]))
+    assert document["refused"] is True
+    (compared_stack,) = document["stacks"]
+    assert (compared_stack["stack"], compared_stack["deployed"], compared_stack["refused"]) == (
         "suppliers-dev-compute",
         True,
         True,
     )
-    finding = next(each for each in document["findings"] if each["rule"] == PRODUCTION)
+    finding = next(each for each in compared_stack["findings"] if each["rule"] == PRODUCTION)
     assert (finding["live"], finding["template"], finding["priority"]) == ("green", "blue", 200)
     assert finding["remedy"].startswith("release customer once more")
 
@@ -749,9 +1099,12 @@ def deploying(monkeypatch: pytest.MonkeyPatch, clients: Recorded) -> None:
         raise _Deployed
 
     monkeypatch.setattr(deploy, "clients", lambda environment, *, rehearse: clients)
+    monkeypatch.setattr(leftovers, "stacks_left", lambda *_: [])
     # What an account must have besides: tests/unit/ops/test_readiness.py.
     monkeypatch.setattr(readiness, "ensure", lambda *_: None)
     monkeypatch.setattr(readiness, "rollback", lambda *_: [])
+    # What it follows after: tests/ops/test_following.py.
+    monkeypatch.setattr(following, "started_within", lambda *_: nullcontext())
     monkeypatch.setattr(deploy, "endpoint", reached)
     deploy.deploy(settings.load("dev"), rehearse=False, console=Console(file=StringIO()))
 
@@ -768,7 +1121,7 @@ def test_a_deployment_synthesizes_then_compares_then_deploys(
     # What was compared, and nothing that was synthesized after it.
     assert list(deployment) == [
         *("deploy", "--app", str(tmp_path / "cdk.out"), "--require-approval", "never"),
-        *("--all", "--outputs-file", "cdk-outputs.json"),
+        *("--all", "--concurrency", "4", "--outputs-file", "cdk-outputs.json"),
     ]
 
 
@@ -804,6 +1157,7 @@ def test_the_exit_status_says_whether_to_deploy(
     said: str,
 ) -> None:
     file = written(tmp_path, changed(codedeploy, new_paths))
+    monkeypatch.setattr(leftovers, "stacks_left", lambda *_: [])
     for form in ([], ["--json"]):
         clients = Recorded(template=codedeploy, live=live, status=status)
         monkeypatch.setattr(deploy, "clients", lambda environment, found=clients: found)

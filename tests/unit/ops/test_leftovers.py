@@ -13,6 +13,7 @@ from rich.console import Console
 
 import settings
 from ops import cdk, deploy, leftovers
+from ops.errors import OpsError
 from tests.unit.ops.recorded import Stacks
 
 ENVIRONMENT_LOGS = (
@@ -102,3 +103,24 @@ def test_a_destroyed_environment_leaves_the_logs_of_others_alone(
         left = {group["logGroupName"] for group in logs.describe_log_groups()["logGroups"]}
     assert ran == ["destroy"]
     assert left == set(kept)
+
+
+def test_a_service_that_is_no_longer_in_the_settings_goes_when_it_is_let_go() -> None:
+    environment = settings.load("dev")
+    names = ("network", "compute", "customer", "roasters", "delivery")
+    account = Account(templates={f"suppliers-dev-{each}": template() for each in names})
+    for environment_of_it, service in (("dev", "roasters"), ("dev-eu", "customer")):
+        reads = {"Fn::GetStackOutput": {"StackName": f"suppliers-{environment_of_it}-compute"}}
+        account.templates[f"suppliers-{environment_of_it}-{service}"] = {
+            "Resources": {"Service": {"Type": "AWS::ECS::Service", "Properties": {"Cluster": reads}}}
+        }
+    said: list[str] = []
+    with pytest.raises(OpsError, match=r"suppliers-dev-roasters is of a service .* --lose 'roasters/\*'"):
+        leftovers.remove_services(account, environment, (), said.append)
+    assert "suppliers-dev-roasters" in account.templates
+    leftovers.remove_services(account, environment, ("roasters/*",), said.append)
+    assert {*account.templates} == {
+        "suppliers-dev-eu-customer",
+        *(f"suppliers-dev-{each}" for each in names if each != "roasters"),
+    }
+    assert said == ["suppliers-dev-roasters: destroyed"]

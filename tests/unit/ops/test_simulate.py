@@ -73,7 +73,7 @@ def test_a_wrong_service_or_picture_is_one_line(templates: Synthesize, tmp_path:
     start = simulate.moment("2026-01-05T08:00+01:00")
     with pytest.raises(OpsError, match="'nope' is not scaled; allowed: customer, employee"):
         simulate.run(compute, curve, start=start, service="nope")
-    with pytest.raises(OpsError, match="scales no service"):
+    with pytest.raises(OpsError, match="scale no service"):
         simulate.run(templates("prod")["Network"], curve, start=start)
     found = simulate.run(compute, curve, start=start)
     with pytest.raises(OpsError, match=r"must end in \.png"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from copy import deepcopy
 from io import StringIO
 from pathlib import Path
@@ -14,7 +15,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 import settings
-from ops import cdk, deploy, guard, inputs, readiness, stack_policy, stateful
+from ops import cdk, deploy, following, guard, inputs, readiness, stack_policy, stateful
 from ops.__main__ import app
 from ops.errors import OpsError
 from tests.conftest import Synthesize, Template, synthesize
@@ -280,11 +281,14 @@ def deploying(
 
     monkeypatch.setattr(cdk, "run", run)
     monkeypatch.setattr(guard, "TEMPLATE", template)
-    monkeypatch.setattr(guard, "check", lambda *_: guard.Plan("suppliers-prod-compute", deployed=False))
+    plan = guard.Plan("suppliers-prod-compute", deployed=False)
+    monkeypatch.setattr(guard, "check_all", lambda *_: [plan])
     monkeypatch.setattr(deploy, "clients", lambda environment, rehearse=False: clients)
     monkeypatch.setattr(deploy, "_bootstrap", lambda *_: None)
     monkeypatch.setattr(deploy, "endpoint", reached)
-    # What stacks read of each other and what an account must have have tests of their own.
+    # What stacks read of each other, what an account must have and releases have tests of their own.
+    monkeypatch.setattr(guard, "templates", lambda *_: [template])
+    monkeypatch.setattr(following, "started_within", lambda *_: nullcontext())
     monkeypatch.setattr(deploy, "deploy_stacks", deployed)
     monkeypatch.setattr(readiness, "ensure", lambda *_: None)
     monkeypatch.setattr(readiness, "rollback", lambda *_: [])
@@ -376,7 +380,8 @@ def test_the_guards_exit_status_and_report_say_what_would_be_lost(
     template = assembly(tmp_path, "prod", data=having(data, setting(DATABASE, "StorageEncrypted", False)))
     clients = Stacks(templates={"suppliers-prod-data": data})
     monkeypatch.setattr(deploy, "clients", lambda environment: clients)
-    monkeypatch.setattr(guard, "check", lambda *_: guard.Plan("suppliers-prod-compute", deployed=False))
+    plan = guard.Plan("suppliers-prod-compute", deployed=False)
+    monkeypatch.setattr(guard, "check_all", lambda *_: [plan])
     monkeypatch.setattr(inputs, "check", lambda *_: ([], []))
     command = ["guard", "--env", "prod", "--template", str(template)]
     done = CliRunner().invoke(app, command)

@@ -77,13 +77,16 @@ def handler(event: Record, context: Any) -> None:
 
 
 def run_one_off_task(event: Record, context: Any) -> None:
-    """Run the task definition once; raises `OperationFailed` unless its container exits with 0 in time.
+    """Run the task to its end, as `run_to_end` does; not in a rollback.
 
-    Not in a rollback: what a task did, such as to a schema, is never taken back by an older one.
+    What a task did, such as to a schema, is never taken back by an older one.
     """
-    if _rolls_back(event):
-        return
-    properties = event["ResourceProperties"]
+    if not _rolls_back(event):
+        run_to_end(event["ResourceProperties"], context, token=_digest(event["RequestId"]))
+
+
+def run_to_end(properties: Record, context: Any, *, token: str) -> None:
+    """Run the task definition once for a token; raises `OperationFailed` unless its container exits with 0 in time."""
     ecs: Any = boto3.client("ecs")
     answer = ecs.run_task(
         cluster=properties["Cluster"],
@@ -98,7 +101,7 @@ def run_one_off_task(event: Record, context: Any) -> None:
             }
         },
         # https://docs.aws.amazon.com/AmazonECS/latest/APIReference/ECS_Idempotency.html
-        clientToken=_digest(event["RequestId"]),
+        clientToken=token,
     )
     if not answer["tasks"]:
         reasons = ", ".join(failure.get("reason", "unknown") for failure in answer.get("failures", []))
