@@ -22,6 +22,7 @@ from settings import Environment
 ABSENT = "NOT_DEPLOYED"
 # What every environment may have; the others are a service's or its pipeline's.
 SHARED_PARTS = frozenset({"network", "data", "compute", "delivery", "observability"})
+_OF_A_PIPELINE = "delivery-"
 # A stack in one of these has nothing to work with, and this helps.
 _REMEDIES: Mapping[str, str] = {
     ABSENT: "is not deployed: `make deploy ENV={env}`",
@@ -121,8 +122,8 @@ class Deployment:
                 blue=self.output(part, "BlueTargetGroupArn"),
                 green=self.output(part, "GreenTargetGroupArn"),
             )
-            for part in sorted(each.name for each in self.environment.services)
-            if self.stacks[part].usable
+            for part, stack in sorted(self.stacks.items())
+            if part not in SHARED_PARTS and not part.startswith(_OF_A_PIPELINE) and stack.usable
         ]
 
     def service(self, name: str) -> DeployedService:
@@ -132,6 +133,14 @@ class Deployment:
                 return service
         names = ", ".join(service.name for service in self.services)
         raise OpsError(f"{self.environment.name}: there is no service {name!r}; deployed: {names}")
+
+    def pipeline(self, service: str) -> str:
+        """The name of a service's pipeline; raises `OpsError` where there is none."""
+        part, env = f"{_OF_A_PIPELINE}{self.service(service).name}", self.environment.name
+        if part not in self.stacks:
+            raise OpsError(f"{env}: has no pipelines: environments/{env}.toml has no [delivery]")
+        self.output(part, "PipelineUrl")
+        return f"suppliers-{env}-{service}"
 
     def settled(self, *services: str) -> None:
         """Raise `OpsError` while CloudFormation is changing one of these services' stacks, of all without a name.
@@ -178,7 +187,7 @@ def stack_names(environment: Environment) -> Mapping[str, str]:
 
 def _by_stack(environment: Environment) -> Mapping[str, str]:
     services = {service.stack_id: service.name for service in environment.services}
-    pipelines = {f"Delivery{stack}": f"delivery-{name}" for stack, name in services.items()}
+    pipelines = {f"Delivery{stack}": f"{_OF_A_PIPELINE}{name}" for stack, name in services.items()}
     return {
         **{"Network": "network", "Data": "data", "Compute": "compute"},
         **services,
