@@ -9,7 +9,15 @@ import checks
 import limits
 from platform_constructs.conventions import apply_conventions
 from settings import Environment, SettingsError, load
-from stacks import ComputeStack, DataStack, DeliveryStack, NetworkStack, ObservabilityStack, ServiceStack
+from stacks import (
+    ComputeStack,
+    DataStack,
+    DeliveryStack,
+    NetworkStack,
+    ObservabilityStack,
+    PipelineStack,
+    ServiceStack,
+)
 
 
 def build(app: cdk.App, env: Environment) -> None:
@@ -30,10 +38,11 @@ def build(app: cdk.App, env: Environment) -> None:
             # Who migrates as well makes its own user; each after the other would be a circle.
             if not user.migrations:
                 services[user].add_stack_dependency(services[service], "its user in the database")
-    stacks["services"] = list(services.values())
-    push = env.delivery
-    delivery = push and DeliveryStack(app, "Delivery", delivery=push, release=env.release, **stacks)
-    seen: dict[str, Any] = {"data": data, "delivery": delivery, **stacks}
+    delivery = env.delivery and DeliveryStack(app, "Delivery", delivery=env.delivery, **common)
+    for each, service in services.items() if delivery else ():
+        pipeline: dict[str, Any] = {"service": service, "shared": delivery, "release": env.release, **stacks}
+        PipelineStack(app, f"Delivery{each.stack_id}", **pipeline)
+    seen: dict[str, Any] = {"data": data, "services": [*services.values()], "delivery": delivery, **stacks}
     ObservabilityStack(app, "Observability", settings=env.observability, **seen)
     apply_conventions(app, environment=env.name, log_retention_days=env.logs.retention_days)
 

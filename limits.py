@@ -47,10 +47,6 @@ RULES_PER_SECURITY_GROUP = 60
 # Of the database's and the endpoints' groups, rules that are no service's: rotations, preparations, the check of releases.
 _OTHER_GROUP_RULES = 4
 
-DELIVERY_RESOURCES_SHARED = 12
-DELIVERY_RESOURCES_PER_SERVICE = 18
-DELIVERY_RESOURCES_PER_MIGRATION = 4
-
 # What a task's pool holds at most (services/shared/directory/settings.py); in a release, old and new tasks run.
 CONNECTIONS_PER_TASK = 5
 SIDES_OF_A_RELEASE = 2
@@ -91,20 +87,6 @@ def rules(environment: Environment, service: Service) -> int:
         return 2
     room = CONDITION_VALUES_PER_RULE - len(service.path_patterns)
     return sum(1 - (-len(cidrs) // room) for cidrs in (environment.admin_cidrs, environment.test_admin_cidrs))
-
-
-def delivery_resources(environment: Environment, services: Sequence[Service]) -> int:
-    """The resources of the Delivery stack; 0 without pipelines."""
-    if environment.delivery is None:
-        return 0
-    migrating = sum(each.migrations for each in services)
-    return (
-        DELIVERY_RESOURCES_SHARED
-        + DELIVERY_RESOURCES_PER_SERVICE * len(services)
-        + DELIVERY_RESOURCES_PER_MIGRATION * migrating
-        # Where a person lets releases pass, each pipeline has a rule that tells of it.
-        + (len(services) if environment.release.approval else 0)
-    )
 
 
 def _tasks(services: Sequence[Service]) -> int:
@@ -155,12 +137,6 @@ LIMITS: tuple[Limit, ...] = (
         allowed=RULES_PER_SECURITY_GROUP,
         owner="a security group has",
         needed=lambda _, services: _OTHER_GROUP_RULES + len(services),
-    ),
-    Limit(
-        what="resources in the Delivery stack",
-        allowed=RESOURCES_PER_STACK,
-        owner="CloudFormation allows",
-        needed=delivery_resources,
     ),
     Limit(
         what="bytes for the task that prepares their users in the database, their tables named",
@@ -235,6 +211,14 @@ NAMES: tuple[Name, ...] = (
         pattern=r"[A-Za-z][A-Za-z0-9-]*",
         longest=128,
         page=f"{_AWS}/AWSCloudFormation/latest/APIReference/API_CreateStack.html",
+    ),
+    Name(
+        what="the stack of the pipeline",
+        form="suppliers-{environment}-delivery-{service}",
+        pattern=r"[A-Za-z][A-Za-z0-9-]*",
+        longest=128,
+        page=f"{_AWS}/AWSCloudFormation/latest/APIReference/API_CreateStack.html",
+        made=lambda environment, service: environment.delivery is not None,
     ),
     Name(
         what="the family of tasks",

@@ -1344,12 +1344,19 @@ def _unanswered_checks(service: Service) -> Iterator[str]:
 def _ambiguous_names(environment: Environment, others: list[str]) -> Iterator[str]:
     """Names such as suppliers-dev-eu-customer may not be of dev's eu-customer and of dev-eu's customer."""
     names = {service.name for service in environment.services}
+    pipelines = {f"{_RESERVED_PREFIX}{name}" for name in names} if environment.delivery else set()
     for other in others:
         part = other.removeprefix(f"{environment.name}-")
+        if part == other:
+            continue
+        if pipelines & {f"{part}-{name}" for name in names | _SHARED_STACKS}:
+            yield (
+                f"delivery: stacks of pipelines here have the names of stacks in environment {other}; rename "
+                f"environments/{other}.toml"
+            )
         for name in sorted(names):
             rest = name.removeprefix(f"{part}-")
-            taken = rest in (names | _SHARED_STACKS) - {name} or rest.startswith(_RESERVED_PREFIX)
-            if part != other and taken:
+            if rest in (names | _SHARED_STACKS) - {name} or rest.startswith(_RESERVED_PREFIX):
                 yield (
                     f"services.{name}: what is called after it here has the names of "
                     f"{rest} in environment {other}; rename the folder"

@@ -163,7 +163,7 @@ def guard(
         told = [
             *(inputs.advice(env, each) for each in leaving),
             *(inputs.behind(env, each) for each in behind),
-            *(leftovers.notice(each) for each in leftovers.stacks_left(clients, environment)),
+            *(leftovers.notice(each, environment) for each in leftovers.stacks_left(clients, environment)),
         ]
         safe = (line for plan in plans for line in swap_guard.report(plan))
         print(*safe, *stateful.report(lost, environment), *told, sep="\n")

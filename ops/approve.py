@@ -45,10 +45,7 @@ def command(
     suppliers approve customer --env prod --reject --comment "wait for Monday"
     """
     with operating(env) as session:
-        if session.environment.delivery is None:
-            raise OpsError(f"{env}: has no pipelines: environments/{env}.toml has no [delivery]")
-        deployed.read(session).service(service)
-        waiting = find(session, f"suppliers-{env}-{service}")
+        waiting = find(session, deployed.read(session).pipeline(service))
         for line in summary(waiting):
             session.console.print(line, markup=False, soft_wrap=True)
         verdict = "Rejected" if reject else "Approved"

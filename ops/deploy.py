@@ -119,7 +119,7 @@ def deploy(
     if instance is not None:
         report.show(lifecycle.ask(instance, "/_emulator/ledger"), console)
     for stack in leftovers.stacks_left(connected, environment):
-        console.print(leftovers.notice(stack), soft_wrap=True, highlight=False)
+        console.print(leftovers.notice(stack, environment), soft_wrap=True, highlight=False)
     console.print(f"{environment.name} is deployed ({progress.total()}).", highlight=False)
     console.print(f"Dashboard       {outputs(environment, 'observability')['DashboardUrl']}", soft_wrap=True)
     console.print(f"Application     {application.url}/", soft_wrap=True)

@@ -20,8 +20,9 @@ from ops.session import Session
 from settings import Environment
 
 ABSENT = "NOT_DEPLOYED"
-# What is no service among the parts of an environment.
+# What every environment may have; the others are a service's or its pipeline's.
 SHARED_PARTS = frozenset({"network", "data", "compute", "delivery", "observability"})
+_OF_A_PIPELINE = "delivery-"
 # A stack in one of these has nothing to work with, and this helps.
 _REMEDIES: Mapping[str, str] = {
     ABSENT: "is not deployed: `make deploy ENV={env}`",
@@ -84,7 +85,7 @@ class DeployedService:
 
 @dataclass(frozen=True)
 class Deployment:
-    """The stacks of an environment, by part: `network`, `data`, `compute`, each service by its name, ...
+    """The stacks of an environment, by part: `network`, `data`, `compute`, each service by its name, `delivery`, ...
 
     What is asked of a part that is not deployed raises `OpsError` with the state of its stack and the remedy.
     """
@@ -122,7 +123,7 @@ class Deployment:
                 green=self.output(part, "GreenTargetGroupArn"),
             )
             for part, stack in sorted(self.stacks.items())
-            if part not in SHARED_PARTS and stack.usable
+            if part not in SHARED_PARTS and not part.startswith(_OF_A_PIPELINE) and stack.usable
         ]
 
     def service(self, name: str) -> DeployedService:
@@ -132,6 +133,14 @@ class Deployment:
                 return service
         names = ", ".join(service.name for service in self.services)
         raise OpsError(f"{self.environment.name}: there is no service {name!r}; deployed: {names}")
+
+    def pipeline(self, service: str) -> str:
+        """The name of a service's pipeline; raises `OpsError` where there is none."""
+        part, env = f"{_OF_A_PIPELINE}{self.service(service).name}", self.environment.name
+        if part not in self.stacks:
+            raise OpsError(f"{env}: has no pipelines: environments/{env}.toml has no [delivery]")
+        self.output(part, "PipelineUrl")
+        return f"suppliers-{env}-{service}"
 
     def settled(self, *services: str) -> None:
         """Raise `OpsError` while CloudFormation is changing one of these services' stacks, of all without a name.
@@ -168,9 +177,23 @@ def read(session: Session) -> Deployment:
 
 def parts(environment: Environment) -> tuple[str, ...]:
     """The parts that an environment's stacks are named by, in the order they are deployed in."""
-    delivery = ("delivery",) if environment.delivery else ()
-    services = tuple(service.name for service in environment.services)
-    return ("network", "data", "compute", *services, *delivery, "observability")
+    return tuple(_by_stack(environment).values())
+
+
+def stack_names(environment: Environment) -> Mapping[str, str]:
+    """What CloudFormation calls an environment's stacks, by their construct ids."""
+    return {stack: f"suppliers-{environment.name}-{part}" for stack, part in _by_stack(environment).items()}
+
+
+def _by_stack(environment: Environment) -> Mapping[str, str]:
+    services = {service.stack_id: service.name for service in environment.services}
+    pipelines = {f"Delivery{stack}": f"{_OF_A_PIPELINE}{name}" for stack, name in services.items()}
+    return {
+        **{"Network": "network", "Data": "data", "Compute": "compute"},
+        **services,
+        **({"Delivery": "delivery", **pipelines} if environment.delivery else {}),
+        "Observability": "observability",
+    }
 
 
 def endpoint(deployment: Deployment, instance: Instance | None) -> Endpoint:

@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError
 
 from ops import stacks
 from ops.aws import Clients
-from ops.deployment import SHARED_PARTS, parts
+from ops.deployment import SHARED_PARTS, stack_names
 from ops.errors import OpsError
 from ops.refusals import told_by_aws
 from settings import Environment
@@ -34,11 +34,12 @@ _NESTED = ("AWS::CloudFormation::Stack", "AWS::Serverless::Application")
 
 def stacks_left(clients: Clients, environment: Environment) -> list[str]:
     """The deployed stacks of an environment that its settings no longer ask for, in the order in which they may go."""
-    asked = {f"suppliers-{environment.name}-{part}" for part in parts(environment)}
     with told_by_aws(environment.name):
-        left = {*_deployed(clients, environment)} - asked
-    # Pipelines go before what they release.
-    return sorted(left, key=lambda stack: (not stack.endswith("-delivery"), stack))
+        left = {*_deployed(clients, environment)} - {*stack_names(environment).values()}
+    # Pipelines go before what they share, and before what they release.
+    return sorted(
+        left, key=lambda stack: (not _releases(stack, environment), not _shared(stack, environment), stack)
+    )
 
 
 def _deployed(clients: Clients, environment: Environment) -> Iterator[str]:
@@ -48,7 +49,7 @@ def _deployed(clients: Clients, environment: Environment) -> Iterator[str]:
     here. What a service's stack reads of Compute does.
     """
     prefix = f"suppliers-{environment.name}-"
-    known = {f"{prefix}{part}" for part in (*SHARED_PARTS, *parts(environment))}
+    known = {*(f"{prefix}{part}" for part in SHARED_PARTS), *stack_names(environment).values()}
     cloudformation = clients.client("cloudformation")
     for page in cloudformation.get_paginator("describe_stacks").paginate():
         for stack in page["Stacks"]:
@@ -59,13 +60,19 @@ def _deployed(clients: Clients, environment: Environment) -> Iterator[str]:
                 yield name
 
 
-def notice(stack: str) -> str:
+def notice(stack: str, environment: Environment) -> str:
     """One line about a stack that is left: what it goes on doing, and how to end that."""
     remove = f"`aws cloudformation delete-stack --stack-name {stack}`"
-    if stack.endswith("-delivery"):
+    if _releases(stack, environment):
+        what = "service" if environment.delivery else "section"
         return (
-            f"{stack}: is still there, though its section is no longer in the settings, and its pipelines go on releasing. "
-            f"When no task runs an image of its repositories any more (`suppliers tasks`): {remove}; or put the section back"
+            f"{stack}: is still there, though its {what} is no longer in the settings, and its pipeline goes on releasing. "
+            f"When no task runs an image of its repository any more (`suppliers tasks`): {remove}; or put the {what} back"
+        )
+    if _shared(stack, environment):
+        return (
+            f"{stack}: is still there, though its section is no longer in the settings, and holds the key of the pipelines' "
+            f"images. When no stack of a pipeline is left: {remove}; or put the section back"
         )
     return (
         f"{stack}: is still there, though its service is no longer in the settings, and takes the requests of its paths: "
@@ -73,14 +80,16 @@ def notice(stack: str) -> str:
     )
 
 
-def services_left(clients: Clients, environment: Environment) -> dict[str, str]:
-    """By service, the stacks of services that are no longer in the settings."""
+def services_left(clients: Clients, environment: Environment) -> dict[str, list[str]]:
+    """By service that is no longer in the settings, its stacks, of which that of its pipeline goes first."""
     prefix = f"suppliers-{environment.name}-"
     shared = {f"{prefix}{part}" for part in SHARED_PARTS}
+    left = stacks_left(clients, environment)
     return {
-        stack.removeprefix(prefix): stack
-        for stack in stacks_left(clients, environment)
-        if stack not in shared and not stack.startswith(f"{prefix}delivery-")
+        service: [stack for stack in (f"{prefix}delivery-{service}", each) if stack in left]
+        for each in left
+        if each not in shared and not _releases(each, environment)
+        for service in (each.removeprefix(prefix),)
     }
 
 
@@ -95,13 +104,22 @@ def remove_services(
     Raises `OpsError` for one that no pattern in `accepted` names; None accepts all.
     """
     left = services_left(clients, environment)
-    for service, stack in left.items():
+    for service, names in left.items():
         if accepted is not None and not any(fnmatchcase(f"{service}/*", each) for each in accepted):
+            what = "all its logs and images" if len(names) > 1 else "all its logs"
             raise OpsError(
-                f"{environment.name}: {stack} is of a service that is no longer in the settings: put {service} back, or "
-                f"let it go with all its logs: `python -m ops deploy --env {environment.name} --lose '{service}/*'`"
+                f"{environment.name}: {names[-1]} is of a service that is no longer in the settings: put {service} back, "
+                f"or let it go with {what}: `python -m ops deploy --env {environment.name} --lose '{service}/*'`"
             )
-    remove_stacks(clients, environment, list(left.values()), say)
+    remove_stacks(clients, environment, [name for names in left.values() for name in names], say)
+
+
+def _shared(stack: str, environment: Environment) -> bool:
+    return stack == f"suppliers-{environment.name}-delivery"
+
+
+def _releases(stack: str, environment: Environment) -> bool:
+    return stack.startswith(f"suppliers-{environment.name}-delivery-")
 
 
 def remove_stacks(

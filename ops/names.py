@@ -12,6 +12,7 @@ from typing import Any
 
 from ops import stacks
 from ops.aws import Clients, each
+from ops.deployment import stack_names
 from ops.errors import OpsError
 from ops.refusals import told_by_aws
 from ops.templates import Template, Templates
@@ -227,9 +228,8 @@ def _deployed(clients: Clients, environment: Environment, templates: Templates) 
     cloudformation = clients.client("cloudformation")
     found: dict[str, Template] = {}
     with told_by_aws(environment.name):
-        for stack in templates:
-            name = f"suppliers-{environment.name}-{stack.lower()}"
-            if stacks.status(cloudformation, name) not in stacks.NOTHING_DEPLOYED:
+        for stack, name in stack_names(environment).items():
+            if stack in templates and stacks.status(cloudformation, name) not in stacks.NOTHING_DEPLOYED:
                 found[stack] = stacks.template(cloudformation, name)
     return found
 

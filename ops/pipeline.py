@@ -64,10 +64,7 @@ def command(
     suppliers pipeline customer --env prod --lines 200
     """
     with operating(env) as session:
-        if session.environment.delivery is None:
-            raise OpsError(f"{env}: has no pipelines: environments/{env}.toml has no [delivery]")
-        deployed.read(session).service(service)
-        found = read(session, f"suppliers-{env}-{service}", execution, lines=lines)
+        found = read(session, deployed.read(session).pipeline(service), execution, lines=lines)
         if as_json:
             session.print_json(asdict(found))
         else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -18,7 +19,11 @@ Template = Mapping[str, Any]
 Templates = Mapping[str, Template]
 
 SNAPSHOTS = Path("tests/snapshot/templates")
-_BEFORE_SERVICES, _AFTER_SERVICES = ("Network", "Data", "Compute"), ("Delivery", "Observability")
+_BEFORE_SERVICES, _BEFORE_PIPELINES, _LAST = ("Network", "Data", "Compute"), "Delivery", "Observability"
+# Each service has a stack with one of these, whose outputs are called as the others' are.
+_ONE_A_SERVICE = {"AWS::ECS::Service", "AWS::CodePipeline::Pipeline"}
+# What the logical ids of a stack begin with where they are put together, if not with its construct id.
+_BEGINNINGS = {"Compute": ""}
 
 
 def synthesized(environment: Environment, detail: Callable[[str], None] = lambda _: None) -> Templates:
@@ -73,19 +78,21 @@ def of_revision(environment: Environment, revision: str, root: Path = ROOT) -> T
 
 def _ordered(found: Iterable[tuple[str, Template]]) -> Templates:
     templates = {stack: template for stack, template in found if "Resources" in template}
-    services = sorted(templates.keys() - {*_BEFORE_SERVICES, *_AFTER_SERVICES})
-    order = (*_BEFORE_SERVICES, *services, *_AFTER_SERVICES)
+    pipelines = templates.keys() & {f"{_BEFORE_PIPELINES}{stack}" for stack in templates}
+    services = templates.keys() - pipelines - {*_BEFORE_SERVICES, _BEFORE_PIPELINES, _LAST}
+    order = (*_BEFORE_SERVICES, *sorted(services), _BEFORE_PIPELINES, *sorted(pipelines), _LAST)
     return {stack: templates[stack] for stack in order if stack in templates}
 
 
-def merged(templates: Templates) -> Template:
+def merged(templates: Templates, beginnings: Mapping[str, str] = _BEGINNINGS) -> Template:
     """All templates as one, in which what one stack reads of another is a reference.
 
-    Logical ids are preceded by their stack's, but those of Compute; outputs of services by theirs.
+    Logical ids are preceded by their stack's, but those of Compute, or by what `beginnings` says instead; outputs of
+    services and of pipelines likewise, others not.
     """
     whole: dict[str, dict[str, Any]] = {"Resources": {}, "Outputs": {}}
     for stack, template in templates.items():
-        prefix = "" if stack == "Compute" else stack
+        prefix = beginnings.get(stack, stack)
         own = {name: f"{prefix}{name}" for name in template["Resources"]}
 
         def rewritten(value: Any, own: Mapping[str, str] = own) -> Any:
@@ -104,7 +111,8 @@ def merged(templates: Templates) -> Template:
                 return {"Fn::GetAtt": [own.get(name, name), *attribute]}
             if value.keys() == {"Fn::GetStackOutput"}:
                 found = value["Fn::GetStackOutput"]
-                return _read_output(templates, str(found["StackName"]), found["OutputName"]) or value
+                name, output = str(found["StackName"]), str(found["OutputName"])
+                return _read_output(templates, beginnings, name, output) or value
             return {key: rewritten(each) for key, each in value.items()}
 
         for name, resource in template["Resources"].items():
@@ -115,24 +123,30 @@ def merged(templates: Templates) -> Template:
                     own.get(each, each) for each in ([after] if isinstance(after, str) else after)
                 ]
             whole["Resources"][own[name]] = made
-        serves = any(each["Type"] == "AWS::ECS::Service" for each in template["Resources"].values())
+        shared = _ONE_A_SERVICE.isdisjoint(each["Type"] for each in template["Resources"].values())
         for name, output in template.get("Outputs", {}).items():
-            whole["Outputs"][f"{stack if serves else ''}{name}"] = rewritten(output)
+            whole["Outputs"][name if shared else f"{prefix}{name}"] = rewritten(output)
     return whole
 
 
-def _read_output(templates: Templates, stack_name: str, output: str) -> Any:
+def _read_output(templates: Templates, beginnings: Mapping[str, str], stack_name: str, output: str) -> Any:
     """What an output of another stack refers to, as `merged` calls it; None where that is not among the templates."""
-    written = stack_name.replace("-", "")
-    stack = max((each for each in templates if written.endswith(each.lower())), key=len, default=None)
+    stack = max((each for each in templates if _is_of(stack_name, each)), key=len, default=None)
     value = templates[stack].get("Outputs", {}).get(output, {}).get("Value") if stack else None
-    prefix = "" if stack == "Compute" else stack
+    prefix = beginnings.get(stack, stack) if stack else ""
     match value:
         case {"Ref": name}:
             return {"Ref": f"{prefix}{name}"}
         case {"Fn::GetAtt": [name, *attribute]}:
             return {"Fn::GetAtt": [f"{prefix}{name}", *attribute]}
     return value
+
+
+def _is_of(stack_name: str, construct_id: str) -> bool:
+    """Whether a name ends as that of a construct id's stack does: `StudentRecords` in -student-records."""
+    # Before a digit there may have been a hyphen.
+    words = re.sub(r"(?<=\w)(?=\d)", "-?", re.sub(r"(?<!^)(?=[A-Z])", "-", construct_id))
+    return re.search(f"-{words}$", stack_name, re.IGNORECASE) is not None
 
 
 def _read(file: Path) -> Any:

@@ -48,8 +48,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def stacks_of(name: str) -> tuple[str, ...]:
     """The construct ids of an environment's stacks; pipelines are where a section asks for them."""
     environment = settings.load(name)
-    services = (service.stack_id for service in environment.services)
-    delivery = ("Delivery",) if environment.delivery else ()
+    services = [service.stack_id for service in environment.services]
+    delivery = ("Delivery", *(f"Delivery{each}" for each in services)) if environment.delivery else ()
     return ("Network", "Data", "Compute", *services, *delivery, "Observability")
 
 

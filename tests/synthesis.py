@@ -29,8 +29,19 @@ class Made(dict[str, Template]):
     @cached_property
     def platform(self) -> Template:
         """Compute and the services as one template; logical ids of a service's stack begin with its id."""
-        shared = {"Network", "Data", "Delivery", "Observability"}
-        return merged({stack: template for stack, template in self.items() if stack not in shared})
+        others = {"Network", "Data", "Observability", *self._of_pipelines}
+        return merged({stack: template for stack, template in self.items() if stack not in others})
+
+    @cached_property
+    def pipelines(self) -> Template:
+        """Delivery and the pipelines' stacks as one template; logical ids of a pipeline's begin with its service's."""
+        return merged({stack: self[stack] for stack in self._of_pipelines}, self._of_pipelines)
+
+    @property
+    def _of_pipelines(self) -> Mapping[str, str]:
+        """The stacks by construct id, with what they are called after."""
+        pipelines = {f"Delivery{stack}": stack for stack in self if f"Delivery{stack}" in self}
+        return {"Delivery": "", **pipelines} if "Delivery" in self else {}
 
     @cached_property
     def whole(self) -> Template:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -25,7 +26,7 @@ class Transition:
     def lost(self) -> list[str]:
         """Resources that keep data and would be replaced, removed or weakened: the guard asks for each."""
         old, new = (
-            {part.lower(): each for part, each in stacks.items()} for stacks in (self.before, self.after)
+            {_part(stack): each for stack, each in stacks.items()} for stacks in (self.before, self.after)
         )
         return sorted({loss.resource for loss in stateful.losses(old, new)})
 
@@ -33,7 +34,7 @@ class Transition:
         """Outputs that a stack reads, that are dropped, and that it cannot let go of first."""
         prefix = f"suppliers-{self.environment}-"
         old, new = (
-            {f"{prefix}{part.lower()}": each for part, each in stacks.items()}
+            {f"{prefix}{_part(stack)}": each for stack, each in stacks.items()}
             for stacks in (self.before, self.after)
         )
         found = []
@@ -108,3 +109,7 @@ def naming(kind: str) -> list[str]:
     identifiers = [schema.get("primaryIdentifier", []), *schema.get("additionalIdentifiers", [])]
     whole = {each[0].rpartition("/")[2] for each in identifiers if len(each) == 1}
     return sorted(whole | {"Name", f"{kind.rpartition('::')[2]}Name"} & set(schema["properties"]))
+
+
+def _part(stack: str) -> str:
+    return re.sub(r"(?<!^)(?=[A-Z])", "-", stack).lower()

@@ -12,7 +12,7 @@ from platform_constructs.permissions import allow
 
 
 class ArtifactBucket(s3.Bucket):
-    """A private bucket, encrypted with a customer key, for what a pipeline's stages hand on; kept for 90 days."""
+    """A private bucket, encrypted with a customer key, for what pipelines' stages hand on or a canary finds; kept for 90 days."""
 
     def __init__(
         self,
@@ -56,15 +56,20 @@ class ArtifactBucket(s3.Bucket):
         )
 
     def grant_artifacts(self, role: iam.Role, *, write: bool = False) -> None:
-        """Let a role take artifacts, and leave its own: less than CDK's grants, which also delete and list."""
-        allow(role, "s3:GetBucketAcl", "s3:GetBucketLocation", "s3:GetBucketVersioning", on=self.bucket_arn)
-        objects = ["s3:GetObject", "s3:GetObjectVersion", *(["s3:PutObject"] if write else [])]
-        allow(role, *objects, on=self.arn_for_objects("*"))
-        use = KEY_USER if write else ("kms:Decrypt", "kms:DescribeKey")
-        allow(role, *use, on=self._key.key_arn)
+        """Let a role of this stack take artifacts, and leave its own."""
+        grant_artifacts(role, bucket=self, encryption_key=self._key, write=write)
         bucket_id = Stack.of(self).resolve(cast(s3.CfnBucket, self.node.default_child).logical_id)
         acknowledge(
             role,
             f"IAM5[Resource::<{bucket_id}.Arn>/*]",
-            "The bucket holds nothing but artifacts of pipelines, and CodePipeline chooses their names.",
+            "The bucket holds nothing but artifacts, whose names are not known before they are there.",
         )
+
+
+def grant_artifacts(role: iam.Role, *, bucket: s3.IBucket, encryption_key: kms.IKey, write: bool) -> None:
+    """Let a role take artifacts, and leave its own: less than CDK's grants, which also delete and list."""
+    allow(role, "s3:GetBucketAcl", "s3:GetBucketLocation", "s3:GetBucketVersioning", on=bucket.bucket_arn)
+    objects = ["s3:GetObject", "s3:GetObjectVersion", *(["s3:PutObject"] if write else [])]
+    allow(role, *objects, on=bucket.arn_for_objects("*"))
+    use = KEY_USER if write else ("kms:Decrypt", "kms:DescribeKey")
+    allow(role, *use, on=encryption_key.key_arn)

@@ -8,7 +8,7 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
-from platform_constructs.artifact_bucket import ArtifactBucket
+from platform_constructs.artifact_access import ArtifactAccess
 from platform_constructs.compliance import acknowledge
 
 # The version that continuous integration uses.
@@ -27,8 +27,7 @@ class BuildProject(codebuild.PipelineProject):
         architecture: Literal["arm64", "x86_64"],
         variables: Mapping[str, str],
         commands: Mapping[str, Sequence[str]],
-        artifacts: ArtifactBucket,
-        encryption_key: kms.IKey,
+        artifacts: ArtifactAccess,
         logs_key: kms.IKey,
         removal_policy: RemovalPolicy,
         exported_variables: Sequence[str] = (),
@@ -59,7 +58,7 @@ class BuildProject(codebuild.PipelineProject):
             description=description,
         )
         log_group.grant_write(role)
-        artifacts.grant_artifacts(role, write=bool(files))
+        artifacts.grant(role, write=bool(files))
         super().__init__(
             scope,
             construct_id,
@@ -80,7 +79,7 @@ class BuildProject(codebuild.PipelineProject):
                     name: codebuild.BuildEnvironmentVariable(value=value) for name, value in variables.items()
                 },
             },
-            encryption_key=encryption_key,
+            encryption_key=artifacts.encryption_key,
             grant_report_group_permissions=False,
             logging=codebuild.LoggingOptions(
                 cloud_watch=codebuild.CloudWatchLoggingOptions(log_group=log_group)

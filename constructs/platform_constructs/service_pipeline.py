@@ -13,7 +13,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
-from platform_constructs.artifact_bucket import ArtifactBucket
+from platform_constructs.artifact_access import ArtifactAccess
 from platform_constructs.build_project import BuildProject
 from platform_constructs.compliance import acknowledge, readable_account
 from platform_constructs.database_preparation import DatabasePreparation
@@ -71,8 +71,7 @@ class ServicePipeline(Construct):
         execution_role: iam.IRole,
         preparation: DatabasePreparation | None,
         subnets: ec2.SelectedSubnets,
-        artifacts: ArtifactBucket,
-        encryption_key: kms.IKey,
+        artifacts: ArtifactAccess,
         logs_key: kms.IKey,
         props: ServicePipelineProps,
     ) -> None:
@@ -82,7 +81,6 @@ class ServicePipeline(Construct):
         self._repository = repository
         self._execution_role = execution_role
         self._artifacts = artifacts
-        self._encryption_key = encryption_key
         self._logs_key = logs_key
         self._props = props
         self._acting: list[Construct] = []
@@ -100,7 +98,7 @@ class ServicePipeline(Construct):
             assumed_by=iam.ServicePrincipal("codepipeline.amazonaws.com"),
             description=f"Fetches sources, starts the builds and the release of {microservice.name}",
         )
-        artifacts.grant_artifacts(self._role, write=True)
+        artifacts.grant(self._role, write=True)
         source.grant_fetch(self._role, artifacts)
         self.pipeline = codepipeline.Pipeline(
             self,
@@ -109,7 +107,7 @@ class ServicePipeline(Construct):
             pipeline_type=codepipeline.PipelineType.V2,
             # A newer push overtakes one that still waits, and never one that is under way in a stage.
             execution_mode=codepipeline.ExecutionMode.SUPERSEDED,
-            artifact_bucket=artifacts,
+            artifact_bucket=artifacts.bucket,
             # One role that may just start things; CDK's own would read and write all that the builds do.
             role=self._role.without_policy_updates(),
             use_pipeline_role_for_actions=True,
@@ -275,7 +273,7 @@ class ServicePipeline(Construct):
         allow(self._role, "sts:AssumeRole", on=role.role_arn)
         allow(role, "ecs:RegisterTaskDefinition", on="*")
         self._allow_passing_roles(role, self._microservice.task_role)
-        self._artifacts.grant_artifacts(role)
+        self._artifacts.grant(role)
         acknowledge(
             role,
             "IAM5[Resource::*]",
@@ -360,7 +358,6 @@ class ServicePipeline(Construct):
             variables=variables or {},
             commands=commands,
             artifacts=self._artifacts,
-            encryption_key=self._encryption_key,
             logs_key=self._logs_key,
             removal_policy=self._props.removal_policy,
             # What the other stages ask is what this build leaves.

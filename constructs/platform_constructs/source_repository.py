@@ -8,7 +8,7 @@ from aws_cdk import aws_codepipeline_actions as actions
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
-from platform_constructs.artifact_bucket import ArtifactBucket
+from platform_constructs.artifact_access import ArtifactAccess
 from platform_constructs.permissions import allow
 
 
@@ -53,7 +53,7 @@ class SourceRepository(Construct):
         elif props.source == "codecommit":
             self.repository = codecommit.Repository.from_repository_name(self, "Repository", props.repository)
 
-    def grant_fetch(self, role: iam.Role, artifacts: ArtifactBucket) -> None:
+    def grant_fetch(self, role: iam.Role, artifacts: ArtifactAccess) -> None:
         """Let a pipeline's role take commits of the repository."""
         if self.repository is not None:
             allow(
@@ -76,7 +76,7 @@ class SourceRepository(Construct):
             on=connection,
         )
         # Connections set the owner of what they leave in the bucket.
-        allow(role, "s3:PutObjectAcl", on=artifacts.arn_for_objects("*"))
+        allow(role, "s3:PutObjectAcl", on=artifacts.bucket.arn_for_objects("*"))
 
     def action(self, output: codepipeline.Artifact) -> codepipeline.IAction:
         """The action that takes each commit of the branch, for one pipeline."""

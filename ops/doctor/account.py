@@ -9,6 +9,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from ops import names, service_roles, stacks, stuck
 from ops.aws import Clients, each
+from ops.deployment import stack_names
 from ops.doctor import quotas
 from ops.doctor.findings import Check, Finding, State, missing, ok, unchecked, warning
 from ops.refusals import explain, says
@@ -284,10 +285,9 @@ class Account:
         templates = self.templates()
         deployed = stuck.of_environment(self.clients, self.environment)
         more = {
-            stack: template
-            for stack, template in templates.items()
-            if deployed.get(f"suppliers-{self.environment.name}-{stack.lower()}", "DELETE_COMPLETE")
-            in stacks.NOTHING_DEPLOYED
+            stack: templates[stack]
+            for stack, name in stack_names(self.environment).items()
+            if stack in templates and deployed.get(name, "DELETE_COMPLETE") in stacks.NOTHING_DEPLOYED
         }
         everywhere = quotas.everywhere(self.clients)
         found = each(

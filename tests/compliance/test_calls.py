@@ -25,7 +25,7 @@ RUNS_AS: Mapping[str, str] = {
     f"{_HANDLERS}/ecs_operations": "*/Operations/*",
     f"{_HANDLERS}/release_check": "Compute/ReleaseCheck/*",
     f"{_HANDLERS}/canary": "Observability/Canary/*",
-    "delivery": "Delivery/*/*Role/*",
+    "delivery": "Delivery*/Default/*Role/*",
 }
 # Where the action is not named after the call: https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html
 _NAMED_OTHERWISE = {"lambda:Invoke": "lambda:InvokeFunction"}

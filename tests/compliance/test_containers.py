@@ -78,7 +78,7 @@ def test_images_start_from_the_base_that_can_be_pinned_by_digest(service: str) -
 def test_pipelines_and_deployments_build_from_the_same_base(templates: Synthesize, name: str) -> None:
     builds = [
         json.dumps(project["Source"])
-        for project in of_type(templates(name)["Delivery"], "AWS::CodeBuild::Project").values()
+        for project in of_type(templates(name).pipelines, "AWS::CodeBuild::Project").values()
         if "docker build" in json.dumps(project["Source"])
     ]
     assert len(builds) == len(settings.load(name).services)

@@ -33,7 +33,7 @@ def _allowed(roles: str, resource: str, *actions: str, because: str) -> Allowed:
 
 WILDCARDS = (
     _allowed(
-        "Delivery/*/MigrateRole",
+        "Delivery*/Default/MigrateRole",
         "logs:log-group:/suppliers-*/*:log-stream:*/*",
         "logs:GetLogEvents",
         because="a stream is named after its task, which the build starts",
@@ -122,21 +122,21 @@ WILDCARDS = (
         because="the streams of the one log group that Amazon RDS delivers to",
     ),
     _allowed(
-        "Delivery/*Role",
-        "${Artifacts.Arn}/*",
+        "Delivery*/Default/*Role",
+        "s3:${ArtifactBucketName}/*",
         "s3:GetObject",
         "s3:GetObjectVersion",
         "s3:PutObject",
         because="CodePipeline names the artifacts, and the bucket holds nothing else",
     ),
     _allowed(
-        "Delivery/*/DeployRole",
+        "Delivery*/Default/DeployRole",
         "*",
         "ecs:RegisterTaskDefinition",
         because="registering knows no resource; which roles a definition names is limited",
     ),
     _allowed(
-        "Delivery/*/ImageRole",
+        "Delivery*/Default/ImageRole",
         "*",
         "ecr:GetAuthorizationToken",
         "ecr-public:GetAuthorizationToken",
@@ -145,7 +145,7 @@ WILDCARDS = (
         because="signing in, to the public registry too, and definitions know no resource",
     ),
     _allowed(
-        "Delivery/*/MigrateRole",
+        "Delivery*/Default/MigrateRole",
         "*",
         "ecs:DescribeTaskDefinition",
         "ecs:RegisterTaskDefinition",
@@ -153,7 +153,7 @@ WILDCARDS = (
         because="definitions know no resource; tasks are those of the cluster, by a condition",
     ),
     _allowed(
-        "Delivery/*/MigrateRole",
+        "Delivery*/Default/MigrateRole",
         "ecs:task-definition/suppliers-*-prepare:*",
         "ecs:RunTask",
         because="the revision is the one that the build has just registered",

@@ -401,7 +401,9 @@ def test_production_is_rehearsed_with_exactly_its_templates(checkout: Checkout, 
     printed = checkout.make("rehearse", "ENV=dev", port=port)
     assert re.search(r"^Application +http://suppliers-dev\.alb\.localhost:\d+/$", printed, re.MULTILINE)
     stacks = [each["StackName"] for each in cloudformation.describe_stacks()["Stacks"]]
-    assert {"suppliers-prod-delivery", "suppliers-dev-delivery"} <= set(stacks)
+    for environment in ("prod", "dev"):
+        parts = ("delivery", "delivery-customer", "delivery-employee")
+        assert {f"suppliers-{environment}-{part}" for part in parts} <= set(stacks)
 
 
 def _types(template: dict[str, dict[str, dict[str, str]]]) -> set[str]:

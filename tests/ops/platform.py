@@ -190,6 +190,9 @@ class Platform:
                     "GreenTargetGroupArn": group(part, "green"),
                     "LogGroupName": f"/suppliers-dev/{part}",
                 }
+            case part if part.startswith("delivery-"):
+                name = f"suppliers-dev-{part.removeprefix('delivery-')}"
+                return {"PipelineUrl": f"https://us-east-1.console.aws.amazon.com/{name}/view"}
             case _:
                 return {}
 

@@ -7,6 +7,7 @@ from ops.deployment import Deployment
 from ops.errors import OpsError
 from ops.session import Session
 from settings import load
+from tests.conftest import stacks_of
 from tests.ops.platform import CLUSTER, Platform, ecs_name, group
 
 
@@ -67,4 +68,24 @@ def test_nothing_is_changed_while_cloudformation_changes_the_same() -> None:
 def test_an_environment_without_pipelines_has_no_delivery_stack() -> None:
     services = tuple(each.name for each in load("local").services)
     assert deployment.parts(load("local")) == ("network", "data", "compute", *services, "observability")
-    assert "delivery" in deployment.parts(load("prod"))
+    *_, shared, customer, employee, last = deployment.parts(load("prod"))
+    assert (shared, customer, employee) == ("delivery", "delivery-customer", "delivery-employee")
+    assert last == "observability"
+
+
+def test_the_stacks_of_what_is_deployed_are_those_of_the_app() -> None:
+    names = deployment.stack_names(load("local"))
+    assert tuple(names) == stacks_of("local")
+    assert names["Students"] == "suppliers-local-students"
+    assert tuple(deployment.stack_names(load("dev"))) == stacks_of("dev")
+    hyphen = load("dev").services[0].model_copy(update={"name": "latte-art"})
+    named = deployment.stack_names(load("dev").model_copy(update={"services": (hyphen,)}))
+    assert named["LatteArt"] == "suppliers-dev-latte-art"
+    assert named["DeliveryLatteArt"] == "suppliers-dev-delivery-latte-art"
+
+
+def test_a_stack_of_a_pipeline_is_no_service() -> None:
+    assert [each.name for each in read(Platform()).services] == ["customer", "employee"]
+    assert read(Platform()).pipeline("customer") == "suppliers-dev-customer"
+    with pytest.raises(OpsError, match=r"suppliers-dev-delivery-customer \(NOT_DEPLOYED\): is not deployed"):
+        read(Platform(statuses={"delivery-customer": "NOT_DEPLOYED"})).pipeline("customer")

@@ -1,4 +1,4 @@
-"""The Delivery stack, for both sources and every release controller."""
+"""Delivery and the stacks of pipelines, for both sources and every release controller."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 import settings
-from tests.conftest import Synthesize, synthesize
+from ops import inputs
+from tests.conftest import Synthesize, built, synthesize
 from tests.resources import by_path, of_type, only
 
 WITH_PIPELINES = [name for name in settings.environment_names() if settings.load(name).delivery]
@@ -100,12 +101,48 @@ def statements_of(template: Mapping[str, Any], path: str) -> list[Any]:
 
 
 def test_an_environment_without_the_section_has_no_stack(templates: Synthesize) -> None:
-    assert "Delivery" not in templates("local")
+    assert not [stack for stack in templates("local") if stack.startswith("Delivery")]
+
+
+@pytest.mark.parametrize("source", ["codecommit", "github"])
+def test_each_pipeline_is_a_stack_that_comes_after_what_it_releases_and_shares(
+    dev: Dev, tmp_path: Path, source: str
+) -> None:
+    environment = dev(source=GITHUB) if source == "github" else settings.load("dev")
+    stacks = {stack.id: stack for stack in built(environment, tmp_path, validated=False).synth().stacks}
+    for service in SERVICES:
+        stack = stacks[f"Delivery{service.capitalize()}"]
+        assert stack.stack_name == f"suppliers-dev-delivery-{service}"
+        before = {each.id for each in stack.dependencies}
+        assert {"Delivery", service.capitalize()} <= before
+        assert not before & {"DeliveryCustomer", "DeliveryEmployee", "Observability"}
+        assert list(of_type(stack.template, "AWS::CodePipeline::Pipeline"))
+        assert stack.template["Outputs"].keys() == {"PipelineUrl"}
+        pipeline = only(of_type(stack.template, "AWS::CodePipeline::Pipeline"))
+        assert pipeline["Name"] == f"suppliers-dev-{service}"
+
+
+@pytest.mark.parametrize("name", WITH_PIPELINES)
+def test_what_pipelines_share_knows_none_of_them(templates: Synthesize, name: str) -> None:
+    shared = templates(name)["Delivery"]
+    assert not list(inputs.read(shared))
+    assert not re.search(r"customer|employee", json.dumps(shared), re.IGNORECASE)
+    # Rights on the key and on the bucket are their users' own.
+    for key in of_type(shared, "AWS::KMS::Key").values():
+        (statement,) = key["KeyPolicy"]["Statement"]
+        assert statement["Principal"]["AWS"]["Fn::Join"][1][-1] == ":root"
+
+
+@pytest.mark.parametrize("name", WITH_PIPELINES)
+def test_a_protected_pipelines_stack_is_kept(templates: Synthesize, name: str, tmp_path: Path) -> None:
+    for stack in built(settings.load(name), tmp_path, validated=False).synth().stacks:
+        if stack.id.startswith("Delivery"):
+            assert stack.termination_protection == settings.load(name).protected
 
 
 @pytest.mark.parametrize("name", WITH_PIPELINES)
 def test_each_service_has_a_pipeline_of_the_second_kind(templates: Synthesize, name: str) -> None:
-    pipelines = pipelines_of(templates(name)["Delivery"])
+    pipelines = pipelines_of(templates(name).pipelines)
     assert set(pipelines) == set(SERVICES)
     for service, pipeline in pipelines.items():
         assert pipeline["PipelineType"] == "V2"
@@ -114,7 +151,7 @@ def test_each_service_has_a_pipeline_of_the_second_kind(templates: Synthesize, n
 
 
 def test_a_pipeline_is_source_build_deploy(templates: Synthesize) -> None:
-    pipelines = pipelines_of(templates("dev")["Delivery"])
+    pipelines = pipelines_of(templates("dev").pipelines)
     for pipeline in pipelines.values():
         assert [stage["Name"] for stage in pipeline["Stages"]] == ["Source", "Build", "Deploy"]
         stages = stages_of(pipeline)
@@ -129,7 +166,7 @@ def test_a_pipeline_is_source_build_deploy(templates: Synthesize) -> None:
 
 
 def test_with_approval_a_person_is_asked_before_the_database_changes(templates: Synthesize) -> None:
-    for pipeline in pipelines_of(templates("prod")["Delivery"]).values():
+    for pipeline in pipelines_of(templates("prod").pipelines).values():
         names = [stage["Name"] for stage in pipeline["Stages"]]
         assert names == ["Source", "Build", "Approval", "Deploy"]
         stage = stages_of(pipeline)["Approval"]
@@ -139,7 +176,7 @@ def test_with_approval_a_person_is_asked_before_the_database_changes(templates: 
 
 @pytest.mark.parametrize("name", WITH_PIPELINES)
 def test_an_untouched_service_skips_approval_and_deployment_visibly(templates: Synthesize, name: str) -> None:
-    for pipeline in pipelines_of(templates(name)["Delivery"]).values():
+    for pipeline in pipelines_of(templates(name).pipelines).values():
         for stage in pipeline["Stages"]:
             if stage["Name"] in ("Source", "Build"):
                 assert "BeforeEntry" not in stage
@@ -159,19 +196,19 @@ def test_an_untouched_service_skips_approval_and_deployment_visibly(templates: S
 def test_the_variables_that_stages_ask_for_are_exported_by_the_build(
     templates: Synthesize, name: str
 ) -> None:
-    template = templates(name)["Delivery"]
+    template = templates(name).pipelines
     for service, pipeline in pipelines_of(template).items():
         asked = set(re.findall(r"#\{Build\.(\w+)\}", json.dumps(pipeline["Stages"])))
         (image,) = (a for a in stages_of(pipeline)["Build"]["Actions"] if a["Name"] == "Image")
         assert image["Namespace"] == "Build"
-        specification = build_specification(template, f"Delivery/{service.capitalize()}/Image/")
+        specification = build_specification(template, f"Delivery{service.capitalize()}/Default/Image/")
         assert {"RELEASE"} <= asked <= set(specification["env"]["exported-variables"])
 
 
 def test_codedeploy_reads_the_generated_files_of_the_group_in_the_services_stack(
     templates: Synthesize,
 ) -> None:
-    template = templates("dev")["Delivery"]
+    template = templates("dev").pipelines
     for service, pipeline in pipelines_of(template).items():
         deploy = stages_of(pipeline)["Deploy"]["Actions"][-1]
         configuration = deploy["Configuration"]
@@ -180,7 +217,9 @@ def test_codedeploy_reads_the_generated_files_of_the_group_in_the_services_stack
         group = configuration["DeploymentGroupName"]["Fn::GetStackOutput"]
         assert group["StackName"] == f"suppliers-dev-{service}"
         assert "ReleaseDeploymentGroup" in group["OutputName"]
-        files = build_specification(template, f"Delivery/{service.capitalize()}/Image/")["artifacts"]["files"]
+        files = build_specification(template, f"Delivery{service.capitalize()}/Default/Image/")["artifacts"][
+            "files"
+        ]
         assert files == ["taskdef.json", "appspec.yaml"]
 
 
@@ -188,7 +227,7 @@ def test_codedeploy_reads_the_generated_files_of_the_group_in_the_services_stack
 def test_with_ecs_controllers_the_services_stack_is_updated_with_the_image(
     dev: Dev, tmp_path: Path, controller: str
 ) -> None:
-    template = synthesize(dev(controller=f'controller = "{controller}"'), tmp_path / "out")["Delivery"]
+    template = synthesize(dev(controller=f'controller = "{controller}"'), tmp_path / "out").pipelines
     for service, pipeline in pipelines_of(template).items():
         stages = stages_of(pipeline)
         assert list(stages) == ["Source", "Build", "Deploy"]
@@ -199,7 +238,7 @@ def test_with_ecs_controllers_the_services_stack_is_updated_with_the_image(
             for each in json.loads(deploy["Configuration"]["EnvironmentVariables"])
         }
         assert given == {"IMAGE": "#{Build.IMAGE}", "VERSION": "#{Build.VERSION}"}
-        path = f"Delivery/{service.capitalize()}/Deploy"
+        path = f"Delivery{service.capitalize()}/Default/Deploy"
         assert build_specification(template, f"{path}/")["phases"]["build"]["commands"] == [
             "python -m delivery release"
         ]
@@ -213,7 +252,7 @@ def test_with_ecs_controllers_the_services_stack_is_updated_with_the_image(
 
 
 def test_a_push_to_the_branch_of_codecommit_starts_every_pipeline(dev: Dev, tmp_path: Path) -> None:
-    template = synthesize(dev(source='branch = "live"'), tmp_path / "out")["Delivery"]
+    template = synthesize(dev(source='branch = "live"'), tmp_path / "out").pipelines
     assert only(of_type(template, "AWS::CodeCommit::Repository"))["RepositoryName"] == "microservices"
     rules = of_type(template, "AWS::Events::Rule").values()
     assert len(rules) == len(SERVICES)
@@ -226,7 +265,7 @@ def test_a_push_to_the_branch_of_codecommit_starts_every_pipeline(dev: Dev, tmp_
 
 
 def test_a_repository_of_another_environment_is_used_as_it_is(dev: Dev, tmp_path: Path) -> None:
-    template = synthesize(dev(source="create_repository = false"), tmp_path / "out")["Delivery"]
+    template = synthesize(dev(source="create_repository = false"), tmp_path / "out").pipelines
     assert not of_type(template, "AWS::CodeCommit::Repository")
     for pipeline in pipelines_of(template).values():
         (source,) = stages_of(pipeline)["Source"]["Actions"]
@@ -234,7 +273,7 @@ def test_a_repository_of_another_environment_is_used_as_it_is(dev: Dev, tmp_path
 
 
 def test_a_push_to_github_comes_through_the_connection(dev: Dev, tmp_path: Path) -> None:
-    template = synthesize(dev(source=GITHUB), tmp_path / "out")["Delivery"]
+    template = synthesize(dev(source=GITHUB), tmp_path / "out").pipelines
     assert not of_type(template, "AWS::CodeCommit::Repository")
     for pipeline in pipelines_of(template).values():
         assert [stage["Name"] for stage in pipeline["Stages"]] == ["Source", "Build", "Deploy"]
@@ -245,14 +284,14 @@ def test_a_push_to_github_comes_through_the_connection(dev: Dev, tmp_path: Path)
             "FullRepositoryId": "company/microservices",
             "BranchName": "live",
         }
-        assert "UseConnection" in json.dumps(statements_of(template, "/Customer/Role/"))
+        assert "UseConnection" in json.dumps(statements_of(template, "DeliveryCustomer/Default/Role/"))
 
 
 @pytest.mark.parametrize("name", WITH_PIPELINES)
 def test_images_are_immutable_scanned_encrypted_and_limited_in_number(
     templates: Synthesize, name: str
 ) -> None:
-    template = templates(name)["Delivery"]
+    template = templates(name).pipelines
     repositories = of_type(template, "AWS::ECR::Repository")
     assert {each["RepositoryName"] for each in repositories.values()} == {
         f"suppliers-{name}/{service}" for service in SERVICES
@@ -271,7 +310,7 @@ def test_images_are_immutable_scanned_encrypted_and_limited_in_number(
 
 @pytest.mark.parametrize("name", WITH_PIPELINES)
 def test_keys_rotate_and_artifacts_are_private(templates: Synthesize, name: str) -> None:
-    template = templates(name)["Delivery"]
+    template = templates(name).pipelines
     for key in of_type(template, "AWS::KMS::Key").values():
         assert key["EnableKeyRotation"] is True
     (bucket,) = (
@@ -286,7 +325,7 @@ def test_keys_rotate_and_artifacts_are_private(templates: Synthesize, name: str)
 
 @pytest.mark.parametrize("name", WITH_PIPELINES)
 def test_only_the_project_that_builds_images_is_privileged(templates: Synthesize, name: str) -> None:
-    template = templates(name)["Delivery"]
+    template = templates(name).pipelines
     privileged = {
         resource["Metadata"]["aws:cdk:path"].split("/")[2]: resource["Properties"]["Environment"][
             "PrivilegedMode"
@@ -305,15 +344,15 @@ def test_builds_run_on_the_processor_of_the_service(
 ) -> None:
     with (project / "environments/dev.toml").open("a") as file:
         file.write(f'[services.customer]\narchitecture = "{architecture}"\n')
-    template = synthesize(settings.load("dev", project), tmp_path / "out")["Delivery"]
-    for resource in by_path(template, "Delivery/Customer/").values():
+    template = synthesize(settings.load("dev", project), tmp_path / "out").pipelines
+    for resource in by_path(template, "DeliveryCustomer/Default/").values():
         if resource["Type"] == "AWS::CodeBuild::Project":
             assert resource["Properties"]["Environment"]["Type"] == kind
 
 
 @pytest.mark.parametrize("name", WITH_PIPELINES)
 def test_no_role_may_pass_other_roles_than_those_of_its_service(templates: Synthesize, name: str) -> None:
-    template = templates(name)["Delivery"]
+    template = templates(name).pipelines
     passing = 0
     for logical_id, policy in of_type(template, "AWS::IAM::ManagedPolicy").items():
         for statement in policy["PolicyDocument"]["Statement"]:
@@ -339,7 +378,7 @@ def test_no_role_may_pass_other_roles_than_those_of_its_service(templates: Synth
 @pytest.mark.parametrize("name", WITH_PIPELINES)
 def test_only_the_build_of_images_signs_in_to_the_public_registry(templates: Synthesize, name: str) -> None:
     """https://docs.aws.amazon.com/cli/latest/reference/ecr-public/get-login-password.html"""
-    for statement in statements_of(templates(name)["Delivery"], "Delivery/Customer/ImageRole/"):
+    for statement in statements_of(templates(name).pipelines, "DeliveryCustomer/Default/ImageRole/"):
         if "ecr-public:GetAuthorizationToken" in statement["Action"]:
             assert "sts:GetServiceBearerToken" in statement["Action"]
             break
@@ -347,7 +386,7 @@ def test_only_the_build_of_images_signs_in_to_the_public_registry(templates: Syn
         pytest.fail("the image's build cannot sign in")
     for role in ("TestRole", "MigrateRole", "DeployRole", "Role"):
         for service in ("Customer", "Employee"):
-            statements = statements_of(templates(name)["Delivery"], f"Delivery/{service}/{role}/")
+            statements = statements_of(templates(name).pipelines, f"Delivery{service}/Default/{role}/")
             assert "ecr-public" not in json.dumps(statements)
 
 
@@ -363,10 +402,10 @@ def test_each_action_has_the_rights_that_its_page_names(
         if controller != "codedeploy"
         else settings.load("dev"),
         tmp_path / "out",
-    )["Delivery"]
+    ).pipelines
     providers = set()
     for service, pipeline in pipelines_of(template).items():
-        own = f"Delivery/{service.capitalize()}"
+        own = f"Delivery{service.capitalize()}/Default"
         roles = {
             resource["Metadata"]["aws:cdk:path"].split("/")[2]: logical_id
             for logical_id, resource in by_path(template, f"{own}/").items()
@@ -402,7 +441,7 @@ def actions_allowed(statements: list[Any]) -> set[str]:
 
 def test_a_new_image_can_be_pulled_by_the_services_task(templates: Synthesize) -> None:
     for service in ("Customer", "Employee"):
-        statements = statements_of(templates("dev")["Delivery"], f"Delivery/{service}ExecutionRole/")
+        statements = statements_of(templates("dev").pipelines, f"Delivery{service}/ExecutionRole/")
         pulling = [each for each in statements if "ecr:BatchGetImage" in each["Action"]]
         assert len(pulling) == 1
         assert pulling[0]["Resource"]["Fn::GetAtt"][0].startswith(f"{service}Images")
@@ -412,8 +451,8 @@ def test_waiting_approvals_are_told_on_the_topic_of_all_alarms_where_there_are_a
     templates: Synthesize,
 ) -> None:
     kind = "AWS::CodeStarNotifications::NotificationRule"
-    assert not of_type(templates("dev")["Delivery"], kind)
-    rules = of_type(templates("prod")["Delivery"], kind).values()
+    assert not of_type(templates("dev").pipelines, kind)
+    rules = of_type(templates("prod").pipelines, kind).values()
     outputs = templates("prod")["Network"]["Outputs"]
     topic = next(iter(of_type(templates("prod")["Network"], "AWS::SNS::Topic")))
     assert len(rules) == len(SERVICES)
@@ -432,7 +471,7 @@ def test_the_build_does_what_the_plan_says_and_stops_at_the_first_failure(
     templates: Synthesize, tmp_path: Path
 ) -> None:
     """The real commands in a real shell, with stand-ins for docker, aws and python that note their calls."""
-    specification = build_specification(templates("dev")["Delivery"], "Delivery/Customer/Image/")
+    specification = build_specification(templates("dev").pipelines, "DeliveryCustomer/Default/Image/")
     commands = [
         *specification["phases"]["pre_build"]["commands"],
         *specification["phases"]["build"]["commands"],

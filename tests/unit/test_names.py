@@ -241,6 +241,18 @@ def test_two_environments_do_not_mean_different_services_by_the_same_name(projec
         settings.load("dev", project)
 
 
+def test_pipelines_of_an_environment_are_not_called_as_services_of_another(project: Path) -> None:
+    assert settings.load("dev", copied(project, "delivery"))
+    copied(project, "dev-delivery")
+    with pytest.raises(
+        settings.SettingsError, match=r"delivery: .* in environment dev-delivery; rename environments/dev-del"
+    ):
+        settings.load("dev", project)
+    file = project / "environments/dev.toml"
+    file.write_text(re.sub(r"\[delivery\]\n.*\n", "", file.read_text()))
+    assert settings.load("dev", project)
+
+
 def added(project: Path, name: str, priority: int = 160) -> None:
     folder = project / "services" / name
     folder.mkdir()

@@ -104,10 +104,11 @@ def test_a_folder_whose_name_no_service_can_have_is_told(project: Path, folder: 
 def test_no_service_can_have_the_name_of_something_else_in_a_stack(name: str, tmp_path: Path) -> None:
     environment = settings.load(name)
     services = tuple(each.stack_id for each in environment.services)
+    pipelines = tuple(f"Delivery{each}" for each in services)
     taken = {
         re.sub(r"(?<!^)(?=[A-Z])", "-", child.node.id).lower()
         for stack in built(environment, tmp_path).node.children
-        if stack.node.id not in ("Network", "Data", *services)
+        if stack.node.id not in ("Network", "Data", *services, *pipelines)
         for child in stack.node.children
         if not child.node.id.startswith(services)
     }

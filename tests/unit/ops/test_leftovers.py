@@ -55,9 +55,18 @@ def account(environment: str) -> Account:
             f"suppliers-{environment}-compute": template(
                 Cluster="AWS::ECS::Cluster", Operations="AWS::Lambda::Function", Topic="AWS::SNS::Topic"
             ),
-            f"suppliers-{environment}-delivery": template(ImageBuild="AWS::CodeBuild::Project"),
+            f"suppliers-{environment}-delivery": template(Artifacts="AWS::S3::Bucket"),
+            f"suppliers-{environment}-delivery-customer": reading(
+                environment, ImageBuild="AWS::CodeBuild::Project"
+            ),
         }
     )
+
+
+def reading(environment: str, **resources: str) -> dict[str, Any]:
+    """A template that tells whose environment it is of."""
+    asked = {"Fn::GetStackOutput": {"StackName": f"suppliers-{environment}-compute", "OutputName": "Cluster"}}
+    return {**template(**resources), "Outputs": {"Cluster": {"Value": asked}}}
 
 
 def without_delivery(project: Path) -> settings.Environment:
@@ -68,9 +77,16 @@ def without_delivery(project: Path) -> settings.Environment:
 
 def test_a_stack_whose_option_was_switched_off_is_still_there(project: Path) -> None:
     """The CDK CLI is about the stacks of the app only."""
-    found = leftovers.stacks_left(account("dev"), without_delivery(project))
-    assert found == ["suppliers-dev-delivery"]
-    assert "delete-stack --stack-name suppliers-dev-delivery" in leftovers.notice(found[0])
+    environment = without_delivery(project)
+    found = leftovers.stacks_left(account("dev"), environment)
+    assert found == ["suppliers-dev-delivery-customer", "suppliers-dev-delivery"]
+    for stack, what in zip(
+        found, ("its pipeline goes on releasing", "the key of the pipelines'"), strict=True
+    ):
+        line = leftovers.notice(stack, environment)
+        assert "its section is no longer in the settings" in line
+        assert what in line
+        assert f"`aws cloudformation delete-stack --stack-name {stack}`; or put the section back" in line
     assert leftovers.stacks_left(account("dev"), settings.load("dev")) == []
     assert leftovers.stacks_left(Account(templates={}), without_delivery(project)) == []
 
@@ -105,17 +121,26 @@ def test_a_destroyed_environment_leaves_the_logs_of_others_alone(
     assert left == set(kept)
 
 
-def test_a_service_that_is_no_longer_in_the_settings_goes_when_it_is_let_go() -> None:
+def test_a_service_that_is_no_longer_in_the_settings_goes_with_its_pipeline_when_it_is_let_go() -> None:
     environment = settings.load("dev")
-    names = ("network", "compute", "customer", "roasters", "delivery")
+    names = ("network", "compute", "customer", "roasters", "delivery", "delivery-customer")
     account = Account(templates={f"suppliers-dev-{each}": template() for each in names})
-    for environment_of_it, service in (("dev", "roasters"), ("dev-eu", "customer")):
-        reads = {"Fn::GetStackOutput": {"StackName": f"suppliers-{environment_of_it}-compute"}}
-        account.templates[f"suppliers-{environment_of_it}-{service}"] = {
-            "Resources": {"Service": {"Type": "AWS::ECS::Service", "Properties": {"Cluster": reads}}}
-        }
+    for environment_of_it, part in (
+        ("dev", "roasters"),
+        ("dev", "delivery-roasters"),
+        ("dev-eu", "customer"),
+    ):
+        account.templates[f"suppliers-{environment_of_it}-{part}"] = reading(environment_of_it)
     said: list[str] = []
-    with pytest.raises(OpsError, match=r"suppliers-dev-roasters is of a service .* --lose 'roasters/\*'"):
+    assert leftovers.stacks_left(account, environment) == [
+        "suppliers-dev-delivery-roasters",
+        "suppliers-dev-roasters",
+    ]
+    line = leftovers.notice("suppliers-dev-delivery-roasters", environment)
+    assert "its service is no longer in the settings, and its pipeline goes on releasing" in line
+    with pytest.raises(
+        OpsError, match=r"suppliers-dev-roasters is of .* its logs and images: .* --lose 'roasters/\*'"
+    ):
         leftovers.remove_services(account, environment, (), said.append)
     assert "suppliers-dev-roasters" in account.templates
     leftovers.remove_services(account, environment, ("roasters/*",), said.append)
@@ -123,4 +148,4 @@ def test_a_service_that_is_no_longer_in_the_settings_goes_when_it_is_let_go() ->
         "suppliers-dev-eu-customer",
         *(f"suppliers-dev-{each}" for each in names if each != "roasters"),
     }
-    assert said == ["suppliers-dev-roasters: destroyed"]
+    assert said == ["suppliers-dev-delivery-roasters: destroyed", "suppliers-dev-roasters: destroyed"]
