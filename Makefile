@@ -30,15 +30,28 @@ destroy: setup ## Remove ENV; local removes all that runs here, rehearsals inclu
 monolith: setup ## Serve the application as it was before it was split, on port 8080, with no server but itself
 	@cd services && PYTHONPATH=shared:monolith python -m monolith
 
-# In two processes: what deploys and what synthesizes with all checks beside everything else; its output comes last.
-BESIDE := tests/compliance tests/e2e
+# In three processes, as servers and containers leave the processors idle: what deploys, what runs the services,
+# everything else. What was beside comes last.
+DEPLOYED := tests/e2e
+SERVED := tests/services
 
 test: setup check images browser njs scanner ## Run every check and test a pull request needs
 	@mkdir -p .local; set -m; \
-	pytest $(BESIDE) > .local/beside.log 2>&1 & beside=$$!; \
-	trap 'kill -INT -$$beside; wait $$beside' INT TERM; \
-	pytest $(BESIDE:%=--ignore=%); others=$$?; \
-	wait $$beside; besides=$$?; cat .local/beside.log; exit $$((others || besides))
+	pytest $(DEPLOYED) > .local/deployed.log 2>&1 & deployed=$$!; \
+	pytest $(SERVED) > .local/served.log 2>&1 & served=$$!; \
+	trap 'kill -INT -$$deployed -$$served; wait' INT TERM; \
+	pytest $(patsubst %,--ignore=%,$(DEPLOYED) $(SERVED)); failed=$$?; \
+	wait $$served || failed=1; wait $$deployed || failed=1; \
+	cat .local/served.log .local/deployed.log; exit $$failed
+
+CHANGED = { git diff --name-only --diff-filter=d HEAD; git ls-files --others --exclude-standard; } | grep '\.py$$'
+
+quick: setup ## Check what you changed within a minute: format, lint, types, unit tests and snapshots without the slow ones
+	ruff format --check -q $(PYTHON_SOURCES)
+	ruff check -q $(PYTHON_SOURCES)
+	@mypy & types=$$!; changed=$$($(CHANGED)); test -z "$$changed" || pyright $$changed & more=$$!; \
+	pytest -q -r fE --quick tests/unit tests/snapshot; failed=$$?; \
+	wait $$types || failed=1; wait $$more || failed=1; exit $$failed
 
 check: setup ## Run the static checks: format, lint, types
 	ruff format --check $(PYTHON_SOURCES)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import settings
-from tests.synthesis import Made, Template, built, synthesize
+from tests.synthesis import Made, Template, built, only_environments, synthesize
 
 __all__ = [
     "ENVIRONMENTS",
@@ -23,6 +23,26 @@ __all__ = [
 ]
 
 ENVIRONMENTS = settings.environment_names()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--quick",
+        action="store_true",
+        help="leave out slow tests, and what needs other templates than those of the environments",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("quick"):
+        only_environments()
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("quick"):
+        left_out = [item for item in items if item.get_closest_marker("slow")]
+        items[:] = [item for item in items if not item.get_closest_marker("slow")]
+        config.hook.pytest_deselected(items=left_out)
 
 
 def stacks_of(name: str) -> tuple[str, ...]:

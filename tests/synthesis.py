@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import aws_cdk as cdk
+import pytest
 
 import app as platform_app
 import settings
@@ -52,6 +53,7 @@ class Made(dict[str, Template]):
 UNPACKED = {"JSII_RUNTIME_PACKAGE_CACHE_ROOT": str(Path.home() / ".cache/aws/jsii/package-cache")}
 
 _KEPT = settings.ROOT / ".local/synthesized"
+_only_environments = False
 # Templates of this many environments are kept, which are those of a few runs of all tests.
 _MOST_KEPT = 500
 # What no template is made of, besides what begins with a dot; the services are asked for where a test has them.
@@ -72,6 +74,12 @@ def built(environment: settings.Environment, folder: Path, *, validated: bool = 
     return app
 
 
+def only_environments() -> None:
+    """From now on, skip what asks for templates that none of the environments has and that no run made yet."""
+    global _only_environments
+    _only_environments = True
+
+
 def synthesize(environment: settings.Environment, folder: Path) -> Made:
     """The templates of an environment by construct id, which are the caller's to change.
 
@@ -82,6 +90,8 @@ def synthesize(environment: settings.Environment, folder: Path) -> Made:
     file = _KEPT / f"{key}.json"
     with _alone(key):
         if not file.exists():
+            if _only_environments and environment not in map(settings.load, settings.environment_names()):
+                pytest.skip("asks for templates that no environment has")
             assembly = built(environment, folder, validated=False).synth()
             found = {stack.id: stack.template for stack in assembly.stacks}
             written = file.with_suffix(f".{os.getpid()}")

@@ -119,7 +119,7 @@ def test_tasks_functions_and_builds_are_given_no_secret(templates: Synthesize, n
 
 def test_nothing_that_is_uploaded_holds_a_credential(tmp_path: Path) -> None:
     for name in ENVIRONMENTS:
-        built(settings.load(name), tmp_path / name).synth()
+        built(settings.load(name), tmp_path / name, validated=False).synth()
     searched = 0
     for file in sorted(tmp_path.rglob("*")):
         if file.is_file():

@@ -15,8 +15,10 @@ from typing import Any
 import pytest
 
 import settings
+from tests.e2e import story
 from tests.e2e.checkout import Checkout
 from tests.e2e.load import REQUESTS_PER_SECOND, Load
+from tests.e2e.story import Story
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -247,6 +249,10 @@ def site(checkout: Checkout) -> Site:
         if "-release-" in each["FunctionName"] and "ReleaseCheck" in each["FunctionName"]
     )
     return Site(checkout, outputs, application, group, check)
+
+
+def test_what_runs_survives_whoever_changes_it(site: Site, tmp_path: Path) -> None:
+    story.tell(Story(site.checkout, "release", "codedeploy"), tmp_path)
 
 
 def test_a_new_version_takes_over_without_a_failed_request(site: Site, tmp_path: Path) -> None:

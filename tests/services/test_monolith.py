@@ -23,7 +23,7 @@ RECORDED = [
     json.loads(line)
     for line in (Path(__file__).parent / "recorded_requests.jsonl").read_text(encoding="utf-8").splitlines()
 ]
-TEMPLATE = ROOT / "tests/snapshot/templates/local/Compute.json"
+TEMPLATES = ROOT / "tests/snapshot/templates/local"
 # Made anew for every visitor or answer.
 RANDOM = re.compile(r'(name="(?:csrf|request)" value="|csrf=)[\w-]+')
 # Of the moment, and of one connection: https://www.rfc-editor.org/rfc/rfc9110#section-7.6.1
@@ -32,13 +32,17 @@ PASSING = {"date", "connection"}
 
 def production_rules() -> list[dict[str, Any]]:
     """The rules of the production listener as the load balancer keeps them, with the service each forwards to."""
-    resources = json.loads(TEMPLATE.read_text(encoding="utf-8"))["Resources"]
     found = []
-    for resource in resources.values():
+    stacks = {name: TEMPLATES / f"{name.capitalize()}.json" for name in ("customer", "employee")}
+    for service, resource in (
+        (name, each)
+        for name, file in stacks.items()
+        for each in json.loads(file.read_text(encoding="utf-8"))["Resources"].values()
+    ):
         if resource["Type"] != "AWS::ElasticLoadBalancingV2::ListenerRule":
             continue
         properties = resource["Properties"]
-        if "Test" in properties["ListenerArn"]["Ref"]:
+        if "Production" not in json.dumps(properties["ListenerArn"]):
             continue
         conditions = [
             {
@@ -47,10 +51,14 @@ def production_rules() -> list[dict[str, Any]]:
             }
             for each in properties["Conditions"]
         ]
-        action = properties["Actions"][0]
-        group = json.dumps(action.get("TargetGroupArn") or action.get("ForwardConfig") or "")
-        service = next((name for name in ("customer", "employee") if name.capitalize() in group), None)
-        found.append({"Priority": str(properties["Priority"]), "Conditions": conditions, "service": service})
+        forwards = properties["Actions"][0]["Type"] == "forward"
+        found.append(
+            {
+                "Priority": str(properties["Priority"]),
+                "Conditions": conditions,
+                "service": service if forwards else None,
+            }
+        )
     return found
 
 

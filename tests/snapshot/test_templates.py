@@ -53,6 +53,7 @@ def test_templates_are_as_reviewed(
     assert readable(templates(name)[stack]) == snapshot(extension_class=TemplateFile)
 
 
+@pytest.mark.slow
 def test_a_changed_line_of_a_service_changes_its_image_and_no_snapshot(
     templates: Synthesize, project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -67,6 +68,7 @@ def test_a_changed_line_of_a_service_changes_its_image_and_no_snapshot(
         assert readable(changed[stack]) == readable(before[stack])
 
 
+@pytest.mark.slow
 def test_an_image_changes_with_its_own_folder_and_the_shared_one_only(
     project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,6 +17,10 @@ from platform_constructs.managed_policies import (
 from tests.resources import of_type, only
 
 
+def empty_stack() -> cdk.Stack:
+    return cdk.Stack(cdk.App(builtin_cloud_formation_validation=False), "Stack")
+
+
 def role_in(stack: cdk.Stack) -> iam.Role:
     return iam.Role(
         stack, "Role", assumed_by=cast(iam.IPrincipal, iam.ServicePrincipal("ecs-tasks.amazonaws.com"))
@@ -29,7 +33,7 @@ def rendered(stack: cdk.Stack) -> dict[str, Any]:
 
 
 def test_a_grant_becomes_a_managed_policy_of_the_same_role_and_document() -> None:
-    stack = cdk.Stack()
+    stack = empty_stack()
     queue = sqs.Queue(stack, "Queue")
     queue.grant_purge(role_in(stack))
     template = rendered(stack)
@@ -43,7 +47,7 @@ def test_a_grant_becomes_a_managed_policy_of_the_same_role_and_document() -> Non
 
 @pytest.mark.parametrize("waits_for", ["role", "policy"])
 def test_what_waited_for_the_inline_policy_waits_for_the_managed_one(waits_for: str) -> None:
-    stack = cdk.Stack()
+    stack = empty_stack()
     role = role_in(stack)
     role.add_to_policy(iam.PolicyStatement(actions=["sqs:ListQueues"], resources=["*"]))
     waiting = sqs.Queue(stack, "Waiting")
@@ -55,7 +59,7 @@ def test_what_waited_for_the_inline_policy_waits_for_the_managed_one(waits_for: 
 
 
 def test_a_statement_may_still_come_later() -> None:
-    stack = cdk.Stack()
+    stack = empty_stack()
     role = role_in(stack)
     role.add_to_policy(iam.PolicyStatement(actions=["sqs:ListQueues"], resources=["*"]))
     manage_policies(stack)
@@ -65,7 +69,7 @@ def test_a_statement_may_still_come_later() -> None:
 
 
 def test_a_policy_that_allows_nothing_or_belongs_to_nobody_is_left_out() -> None:
-    stack = cdk.Stack()
+    stack = empty_stack()
     iam.Policy(stack, "Nothing", roles=[cast(iam.IRole, role_in(stack))])
     iam.Policy(stack, "Nobody", statements=[iam.PolicyStatement(actions=["sqs:ListQueues"], resources=["*"])])
     assert not of_type(rendered(stack), "AWS::IAM::ManagedPolicy")

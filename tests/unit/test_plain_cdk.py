@@ -43,11 +43,13 @@ def tools(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_the_readmes_command_works_in_a_fresh_shell(tools: Path) -> None:
     (command,) = re.findall(r"after make setup: (.*cdk deploy --all.*)", README)
     assert "env: there is no environment 'nowhere'" in told(command, tools)
 
 
+@pytest.mark.slow
 def test_the_cli_finds_the_projects_python_by_itself(tools: Path) -> None:
     node = settings.ROOT / ".venv/bin/node"
     (tools / "node").symlink_to(node)

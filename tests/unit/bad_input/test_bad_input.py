@@ -99,6 +99,7 @@ def test_a_folder_whose_name_no_service_can_have_is_told(project: Path, folder: 
     assert "\n" not in str(raised.value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ENVIRONMENTS)
 def test_no_service_can_have_the_name_of_something_else_in_a_stack(name: str, tmp_path: Path) -> None:
     environment = settings.load(name)
@@ -218,6 +219,7 @@ def test_any_spoilt_bytes_are_valid_or_told(
         outcome(spoilable)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "command",
     [

@@ -42,6 +42,7 @@ def test_missing_credentials_are_one_line_with_the_remedy() -> None:
     assert "Traceback" not in done.stdout + done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["deploy", "destroy", "smoke", "guard", "simulate", "compliance"])
 def test_help_shows_an_example(command: str) -> None:
     done = ops(command, "--help")

@@ -36,6 +36,7 @@ def ops(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 def test_the_command_tells_draws_and_answers_programs(synthesized: str, tmp_path: Path) -> None:
     picture = tmp_path / "spike.png"
     told = ops("--curve", "spike", "--templates", synthesized, "--out", str(picture))

@@ -125,6 +125,7 @@ def test_counts_stay_in_their_bounds_and_turn_no_more_often_than_the_load(
         assert not found.flaps
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("curve", TURNS)
 def test_more_targets_do_not_fight_either(every_target: ServicePolicies, curve: str) -> None:
     # From Saturday on, so that the clock stays out of it.
@@ -247,6 +248,7 @@ LATE = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("minutes", [1, 2])
 @pytest.mark.parametrize("late", [*([each] for each in LATE), LATE])
 @pytest.mark.parametrize(
