@@ -39,9 +39,9 @@ def build(app: cdk.App, env: Environment) -> None:
             if not user.migrations:
                 services[user].add_stack_dependency(services[service], "its user in the database")
     delivery = env.delivery and DeliveryStack(app, "Delivery", delivery=env.delivery, **common)
-    for each, service in services.items() if delivery else ():
-        pipeline: dict[str, Any] = {"service": service, "shared": delivery, "release": env.release, **stacks}
-        PipelineStack(app, f"Delivery{each.stack_id}", **pipeline)
+    pushed: dict[str, Any] = {"shared": delivery, "release": env.release, **stacks}
+    for service in services if delivery else ():
+        PipelineStack(app, f"Delivery{service.stack_id}", service=services[service], **pushed)
     seen: dict[str, Any] = {"data": data, "services": [*services.values()], "delivery": delivery, **stacks}
     ObservabilityStack(app, "Observability", settings=env.observability, **seen)
     apply_conventions(app, environment=env.name, log_retention_days=env.logs.retention_days)

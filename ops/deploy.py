@@ -259,17 +259,19 @@ def deploy_stacks(
     except OpsError as error:
         _deploy_others(environment, connected, progress, run, parameters, error)
         raise
-    again = False
-    # Measured before each, since one that is deployed once more may leave those behind that read it.
-    for name in inputs.templates(ASSEMBLY):
+
+    def stale() -> dict[str, inputs.Reader]:
         with told_by_aws(environment.name):
-            left = inputs.stale(before, inputs.readers(connected, ASSEMBLY))
-        for reader in left:
-            if reader.name == name:
-                progress.detail(f"{reader.construct_id}: once more, what it reads of others has changed")
-                noted = f"{reader.name}:{INPUTS}={reader.digest}"
-                run(reader.construct_id, "--exclusively", "--parameters", noted)
-                again = True
+            return {each.name: each for each in inputs.stale(before, inputs.readers(connected, ASSEMBLY))}
+
+    left, again = stale(), False
+    for name in inputs.templates(ASSEMBLY):
+        if reader := left.get(name):
+            progress.detail(f"{reader.construct_id}: once more, what it reads of others has changed")
+            noted = f"{reader.name}:{INPUTS}={reader.digest}"
+            run(reader.construct_id, "--exclusively", "--parameters", noted)
+            # Measured again, since it may leave those behind that read it.
+            left, again = stale(), True
     if again:
         # Changes nothing, and writes down what the stacks say now.
         run(*everything)

@@ -14,6 +14,7 @@ from rich.console import Console
 
 import settings
 from ops import cdk, deploy, inputs
+from ops.aws import Clients
 from ops.progress import Progress
 from ops.routes import Template
 from platform_constructs.stack_inputs import INPUTS
@@ -164,6 +165,23 @@ def test_who_is_deployed_once_more_leaves_nobody_behind_in_turn(
     monkeypatch.setattr(deploy, "ASSEMBLY", folder)
     deploy.deploy_stacks(settings.load("dev"), account, {}, Progress(Console(quiet=True)))
     assert ran == ["--all", "Data", "Compute", "--all"]
+
+
+def test_stacks_that_nobody_left_behind_are_asked_about_twice_however_many_they_are(
+    account: Account, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured: list[Path] = []
+    readers = inputs.readers
+
+    def counted(clients: Clients, folder: Path) -> dict[str, inputs.Reader]:
+        measured.append(folder)
+        return readers(clients, folder)
+
+    monkeypatch.setattr(inputs, "readers", counted)
+    monkeypatch.setattr(cdk, "run", lambda *_, **__: None)
+    monkeypatch.setattr(deploy, "ASSEMBLY", assembly(tmp_path, Data=says("Host"), Compute=reads("Host")))
+    deploy.deploy_stacks(settings.load("dev"), account, {}, Progress(Console(quiet=True)))
+    assert len(measured) == 2
 
 
 def test_a_first_deployment_leaves_nobody_behind(tmp_path: Path) -> None:
