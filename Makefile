@@ -31,18 +31,22 @@ monolith: setup ## Serve the application as it was before it was split, on port 
 	@cd services && PYTHONPATH=shared:monolith python -m monolith
 
 # In three processes, as servers and containers leave the processors idle: what deploys, what runs the services,
-# everything else. What was beside comes last.
+# everything else. What was beside comes last. The stories of the controllers that ECS has take as long again: make stories.
 DEPLOYED := tests/e2e
+STORIES := tests/e2e/test_story.py
 SERVED := tests/services
 
 test: setup check images browser njs scanner ## Run every check and test a pull request needs
 	@mkdir -p .local; set -m; \
-	pytest $(DEPLOYED) > .local/deployed.log 2>&1 & deployed=$$!; \
+	pytest $(DEPLOYED) --ignore=$(STORIES) > .local/deployed.log 2>&1 & deployed=$$!; \
 	pytest $(SERVED) > .local/served.log 2>&1 & served=$$!; \
 	trap 'kill -INT -$$deployed -$$served; wait' INT TERM; \
 	pytest $(patsubst %,--ignore=%,$(DEPLOYED) $(SERVED)); failed=$$?; \
 	wait $$served || failed=1; wait $$deployed || failed=1; \
 	cat .local/served.log .local/deployed.log; exit $$failed
+
+stories: setup images ## Play a service's life where ECS releases it, under load: ten minutes
+	pytest $(STORIES)
 
 CHANGED = { git diff --name-only --diff-filter=d HEAD; git ls-files --others --exclude-standard; } | grep '\.py$$'
 

@@ -11,10 +11,8 @@ from pathlib import Path
 import pymysql
 import pytest
 
-from tests.e2e import story
 from tests.e2e.checkout import Checkout, free_port
 from tests.e2e.secrets import passwords, shown
-from tests.e2e.story import Story
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -380,10 +378,6 @@ def test_an_edit_of_one_service_replaces_only_that_service(checkout: Checkout, d
         assert client.get("/").headers["x-service-version"] == old
     versions = [release["version"] for release in checkout.answer("releases", "customer")]
     assert versions == [old, new, old]
-
-
-def test_what_runs_survives_whoever_changes_it(checkout: Checkout, deployed: str, tmp_path: Path) -> None:
-    story.tell(Story(checkout, "local", "rolling"), tmp_path)
 
 
 def test_production_is_rehearsed_with_exactly_its_templates(checkout: Checkout, deployed: str) -> None:

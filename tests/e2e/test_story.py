@@ -1,4 +1,4 @@
-"""A service's life where ECS releases it between two target groups; with the other controllers beside their tests."""
+"""A service's life where ECS releases it: `make stories`, as it takes ten minutes; by CodeDeploy it is in test_release.py."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ sample_data = true
 admin_cidrs = ["127.0.0.0/8", "172.16.0.0/12"]
 
 [release]
-controller = "ecs"
+controller = "{controller}"
 bake_minutes = 1
 
 [services.employee.scaling]
@@ -32,7 +32,9 @@ min_tasks = 1
 """
 
 
-def test_what_runs_survives_whoever_changes_it(checkout: Checkout, tmp_path: Path) -> None:
-    (checkout.folder / "environments/ecs.toml").write_text(ENVIRONMENT)
-    checkout.make("deploy", "ENV=ecs")
-    story.tell(Story(checkout, "ecs", "ecs"), tmp_path)
+@pytest.mark.parametrize("controller", ["ecs", "rolling"])
+def test_what_runs_survives_whoever_changes_it(checkout: Checkout, tmp_path: Path, controller: str) -> None:
+    file = checkout.folder / f"environments/{controller}.toml"
+    file.write_text(ENVIRONMENT.format(controller=controller))
+    checkout.make("deploy", f"ENV={controller}")
+    story.tell(Story(checkout, controller, controller), tmp_path)
