@@ -237,7 +237,8 @@ def test_what_grows_does_so_by_the_service_and_not_by_its_square(made: Scaled) -
         assert len(json.dumps(definition)) < 8_000
     for logical_id, resource in template["Resources"].items():
         depends = resource.get("DependsOn", [])
-        if resource["Type"] != "Custom::MinimumTasks":
+        # A release comes after all else of its stack, whose size does not grow.
+        if resource["Type"] != "Custom::CodeDeployRelease":
             assert len([depends] if isinstance(depends, str) else depends) < 15, logical_id
 
 
@@ -317,7 +318,7 @@ def test_one_service_more_than_a_limit_allows_is_one_line_with_all_that_counts(
 def test_of_several_limits_the_tightest_is_told(sixty: settings.Environment) -> None:
     (line, *_) = limits.exceeded(sixty)
     fits = [problem[0] for limit in limits.LIMITS if (problem := limit.problem(sixty))]
-    assert len(fits) >= 4
+    assert len(fits) >= 3
     assert f"; {min(fits)} of them fit" in line
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from ops import stateful
+import settings
+from ops import deployment, stateful
 from tests.conftest import ENVIRONMENTS, Synthesize
 
 
@@ -30,4 +31,6 @@ def test_there_is_a_record_of_each_environment_and_of_no_other() -> None:
 
 
 def _by_part(templates: Synthesize, name: str) -> stateful.Stacks:
-    return {stack.lower(): template for stack, template in templates(name).items()}
+    prefix = f"suppliers-{name}-"
+    names = deployment.stack_names(settings.load(name))
+    return {names[stack].removeprefix(prefix): template for stack, template in templates(name).items()}
