@@ -30,18 +30,19 @@ destroy: setup ## Remove ENV; local removes all that runs here, rehearsals inclu
 monolith: setup ## Serve the application as it was before it was split, on port 8080, with no server but itself
 	@cd services && PYTHONPATH=shared:monolith python -m monolith
 
-# In three processes, as servers and containers leave the processors idle: what deploys, what runs the services,
-# everything else. What was beside comes last. The stories of the controllers that ECS has take as long again: make stories.
-DEPLOYED := tests/e2e
+# In three processes, as servers and containers leave the processors idle: what deploys; what runs the services, and then
+# releases one; everything else. What was beside comes last. The stories of the controllers that ECS has take as long
+# again: make stories.
+DEPLOYED := tests/e2e/test_deploy.py
+SERVED := tests/services tests/e2e/test_release.py
 STORIES := tests/e2e/test_story.py
-SERVED := tests/services
 
 test: setup check images browser njs scanner ## Run every check and test a pull request needs
 	@mkdir -p .local; set -m; \
-	pytest $(DEPLOYED) --ignore=$(STORIES) > .local/deployed.log 2>&1 & deployed=$$!; \
+	pytest $(DEPLOYED) > .local/deployed.log 2>&1 & deployed=$$!; \
 	pytest $(SERVED) > .local/served.log 2>&1 & served=$$!; \
 	trap 'kill -INT -$$deployed -$$served; wait' INT TERM; \
-	pytest $(patsubst %,--ignore=%,$(DEPLOYED) $(SERVED)); failed=$$?; \
+	pytest --ignore=tests/services --ignore=tests/e2e; failed=$$?; \
 	wait $$served || failed=1; wait $$deployed || failed=1; \
 	cat .local/served.log .local/deployed.log; exit $$failed
 
