@@ -99,7 +99,8 @@ def test_a_service_answers_while_nobody_takes_its_log_away(tmp_path: Path) -> No
                 assert service.client.get("/").status_code == 200
                 slowest = max(slowest, time.monotonic() - started)
             assert slowest < 1
-            assert _waiting(unread) > pipe - 4096
+            # Full, as far as batches of lines fill the pages that a pipe is made of.
+            assert _waiting(unread) > pipe // 2
             began = time.monotonic()
             assert service.stop() == 0
             assert time.monotonic() - began < 5
