@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 
 from ops import stacks
 from ops.aws import Clients
 from platform_constructs import build_context
+from platform_constructs.handlers.ecs_operations.index import is_of_repository
 from settings import ROOT, Environment, Service
 
 
@@ -23,7 +25,7 @@ def parameters(
         option
         for service in services
         for value in _parameters(clients, environment, service, ship_checkout)
-        for option in ("--parameters", f"suppliers-{environment.name}-{service.name}:{value}")
+        for option in ("--parameters", f"{stacks.service_stack(environment.name, service.name)}:{value}")
     ]
 
 
@@ -33,16 +35,12 @@ def _parameters(
     if environment.release.controller == "codedeploy":
         if ship_checkout:
             version = build_context.version(ROOT / "services", service.name, service.architecture)
-            yield f"ShipCheckout={version}"
+            # Another word each time: the one of before is kept by the stack, and says nothing any more.
+            yield f"ShipCheckout={version}@{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
         return
-    stack = f"suppliers-{environment.name}-{service.name}"
+    stack = stacks.service_stack(environment.name, service.name)
     image = stacks.parameters(clients.client("cloudformation"), stack).get("Image", "")
-    if image and (ship_checkout or not is_of_pipeline(image, environment, service)):
+    pipeline = f"suppliers-{environment.name}/{service.name}"
+    if image and (ship_checkout or not is_of_repository(pipeline, image)):
         yield "Image="
         yield "Version="
-
-
-def is_of_pipeline(image: str, environment: Environment, service: Service) -> bool:
-    """Whether an image is in the repository of the service's pipeline."""
-    repository = image.partition("@")[0].rpartition(":")[0]
-    return repository.endswith(f"/suppliers-{environment.name}/{service.name}")

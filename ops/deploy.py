@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NoReturn
 
 from botocore.exceptions import ClientError
 from rich.console import Console
@@ -94,10 +95,10 @@ def deploy(
     connected = clients(environment, rehearse=rehearse)
     with progress.step("CDK bootstrap"):
         _bootstrap(environment, connected, variables, progress)
+    going: Sequence[str] = ()
     if wanted.service is None:
-        leftovers.remove_services(
-            connected, environment, accepted if instance is None else None, progress.detail
-        )
+        # On the emulator nobody asks before anything is lost.
+        going = leftovers.services_to_go(connected, environment, accepted if instance is None else None)
     rollback: Sequence[str] = ()
     if instance is None:
         with progress.step("Swap and data safety: compare what is live with the templates"):
@@ -112,6 +113,7 @@ def deploy(
     ):
         if instance is not None:
             _synthesize(environment, variables, progress)
+        leftovers.remove_stacks(connected, environment, list(going), progress.detail)
         deploy_stacks(environment, connected, variables, progress, rollback, wanted)
     application = endpoint(environment, rehearse=rehearse)
     with progress.step(f"Smoke test of {application.url}"):
@@ -258,7 +260,6 @@ def deploy_stacks(
         run(*everything)
     except OpsError as error:
         _deploy_others(environment, connected, progress, run, parameters, error)
-        raise
 
     def stale() -> dict[str, inputs.Reader]:
         with told_by_aws(environment.name):
@@ -284,8 +285,11 @@ def _deploy_others(
     run: Callable[..., None],
     parameters: Sequence[str],
     error: OpsError,
-) -> None:
-    """Deploy the services that one that failed has kept waiting: they exist, and need nothing of it that is new."""
+) -> NoReturn:
+    """Deploy the services that one that failed has kept waiting: they exist, and need nothing of it that is new.
+
+    Raises `error`, which is why it failed, with why others did.
+    """
     cloudformation = connected.client("cloudformation")
 
     def status(part: str) -> str:
@@ -293,17 +297,19 @@ def _deploy_others(
 
     with told_by_aws(environment.name):
         if any(status(part) not in _DEPLOYED for part in ("network", "data", "compute")):
-            return
+            raise error
         waiting = [each for each in environment.services if status(each.name) in _DEPLOYED]
     if len(waiting) == len(environment.services):
-        return
+        raise error
     progress.detail(str(error))
+    problems = [str(error)]
     for each in waiting:
         progress.detail(f"{each.stack_id}: on its own, as another one failed")
         try:
             run(each.stack_id, "--exclusively", *parameters)
         except OpsError as another:
-            progress.detail(f"{each.stack_id}: {another}")
+            problems.append(str(another))
+    raise OpsError("\n".join(problems)) from error
 
 
 def _guard(

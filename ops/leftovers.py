@@ -93,13 +93,8 @@ def services_left(clients: Clients, environment: Environment) -> dict[str, list[
     }
 
 
-def remove_services(
-    clients: Clients,
-    environment: Environment,
-    accepted: Sequence[str] | None,
-    say: Callable[[str], None],
-) -> None:
-    """Delete the stacks of services that are no longer in the settings, before what they use goes.
+def services_to_go(clients: Clients, environment: Environment, accepted: Sequence[str] | None) -> list[str]:
+    """The stacks of services that are no longer in the settings, which go before what they use does.
 
     Raises `OpsError` for one that no pattern in `accepted` names; None accepts all.
     """
@@ -111,7 +106,7 @@ def remove_services(
                 f"{environment.name}: {names[-1]} is of a service that is no longer in the settings: put {service} back, "
                 f"or let it go with {what}: `python -m ops deploy --env {environment.name} --lose '{service}/*'`"
             )
-    remove_stacks(clients, environment, [name for names in left.values() for name in names], say)
+    return [name for names in left.values() for name in names]
 
 
 def _shared(stack: str, environment: Environment) -> bool:
@@ -125,7 +120,7 @@ def _releases(stack: str, environment: Environment) -> bool:
 def remove_stacks(
     clients: Clients, environment: Environment, names: list[str], say: Callable[[str], None]
 ) -> None:
-    """Delete the stacks that `stacks_left` found."""
+    """Delete the stacks that `stacks_left` or `services_to_go` found."""
     cloudformation = clients.client("cloudformation")
     with told_by_aws(environment.name):
         for stack in names:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from ops import deployment as deployed
-from ops import live, releases, stacks
+from ops import live, releases
 from ops.aws import Clients
 from ops.deployment import DeployedService, Deployment
 from ops.errors import OpsError
@@ -71,8 +71,7 @@ def command(
         if dry_run:
             session.print_plan([str(found)])
             return
-        cloudformation = session.clients.client("cloudformation")
-        stacks.settled(cloudformation, stacks.service_stack(session.name, service))
+        deployment.settled(service)
         session.confirm(str(found), yes=yes)
         done = found.apply(session.clients)
         session.console.print(f"started: {found} ({done})", markup=False, soft_wrap=True)

@@ -181,8 +181,7 @@ def command(
             session.print_plan([str(found)])
             return
         if not isinstance(found, Stop):
-            cloudformation = session.clients.client("cloudformation")
-            stacks.settled(cloudformation, stacks.service_stack(session.name, service))
+            deployment.settled(service)
         session.confirm(str(found), yes=yes)
         if isinstance(found, ByStack):
             found.release(session)

@@ -22,21 +22,13 @@ def service_stack(environment: str, service: str) -> str:
 
 def status(cloudformation: Any, stack: str) -> str:
     """The status of a stack; DELETE_COMPLETE where there is none."""
-    try:
-        (found,) = cloudformation.describe_stacks(StackName=stack)["Stacks"]
-    except ClientError as error:
-        answer = error.response.get("Error", {})
-        if answer.get("Code") == "ValidationError" and "does not exist" in answer.get("Message", ""):
-            return "DELETE_COMPLETE"
-        raise
-    return str(found["StackStatus"])
+    found = _described(cloudformation, stack)
+    return str(found["StackStatus"]) if found else "DELETE_COMPLETE"
 
 
 def parameters(cloudformation: Any, stack: str) -> dict[str, str]:
     """The values of a stack's parameters; none where there is no stack."""
-    if status(cloudformation, stack) == "DELETE_COMPLETE":
-        return {}
-    (found,) = cloudformation.describe_stacks(StackName=stack)["Stacks"]
+    found = _described(cloudformation, stack) or {}
     return {each["ParameterKey"]: each["ParameterValue"] for each in found.get("Parameters", [])}
 
 
@@ -75,13 +67,6 @@ def resolved(cloudformation: Any, value: Any, ids: Mapping[str, str]) -> str | N
     return outputs.get(asked["OutputName"])
 
 
-def settled(cloudformation: Any, stack: str) -> None:
-    """Raise `OpsError` while CloudFormation changes the stack: two would change one service."""
-    found = status(cloudformation, stack)
-    if found.endswith("_IN_PROGRESS") and "CLEANUP" not in found:
-        raise OpsError(f"{stack}: is being changed ({found}): wait for its end and repeat")
-
-
 def rollback_failures(cloudformation: Any, stack: str) -> list[str]:
     """The logical ids that kept the last rollback of a stack from its end, which are those that may be skipped.
 
@@ -97,6 +82,17 @@ def rollback_failures(cloudformation: Any, stack: str) -> list[str]:
             else:
                 latest.setdefault(name, event)
     return sorted(each for each, last in latest.items() if _kept(last))
+
+
+def _described(cloudformation: Any, stack: str) -> Mapping[str, Any] | None:
+    try:
+        (found,) = cloudformation.describe_stacks(StackName=stack)["Stacks"]
+    except ClientError as error:
+        answer = error.response.get("Error", {})
+        if answer.get("Code") == "ValidationError" and "does not exist" in answer.get("Message", ""):
+            return None
+        raise
+    return dict(found)
 
 
 def _kept(event: Mapping[str, Any]) -> bool:

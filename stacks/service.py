@@ -114,7 +114,9 @@ class ServiceStack(Stack):
         if self._cache:
             self._cache.grant_connect(service.name, self.microservice.task_role)
             reached.append(self._cache.admit(self.microservice.security_group))
-        self.preparation = self._preparation(operations) if self._database and service.migrations else None
+        self.preparation = (
+            self._preparation(operations, self._database) if self._database and service.migrations else None
+        )
         if self.preparation:
             self.preparation.done.node.add_dependency(*reached)
             reached.append(self.preparation.done)
@@ -130,8 +132,14 @@ class ServiceStack(Stack):
         )
         # That nothing is told of tasks is told to people; at first there are none.
         self.alarms.node.add_dependency(serving)
-        if settings.release.controller == "codedeploy":
-            released = operations.release_by_codedeploy("Released", self.microservice)
+        release = self.microservice.release
+        if release.deployment_group and release.hook_function:
+            released = operations.release_by_codedeploy(
+                "Released",
+                microservice=self.microservice,
+                group=release.deployment_group,
+                check=release.hook_function,
+            )
             # What fails before it leaves the service at its version.
             released.node.add_dependency(*reached, self.alarms, *self.microservice.parts)
         self._add_outputs()
@@ -155,14 +163,13 @@ class ServiceStack(Stack):
             variables |= self._cache.environment(name)
         return variables
 
-    def _preparation(self, operations: ServiceOperations) -> DatabasePreparation:
-        assert self._database is not None, "a service with migrations has a database"  # noqa: S101
+    def _preparation(self, operations: ServiceOperations, database: DatabaseAccess) -> DatabasePreparation:
         settings = self._settings
         return DatabasePreparation(
             self,
             "Database",
             microservice=self.microservice,
-            database=self._database,
+            database=database,
             users={
                 user.name: UserRights(access=user.database, tables=user.tables)
                 for user in self._prepared

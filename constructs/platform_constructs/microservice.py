@@ -234,7 +234,7 @@ class Microservice(Construct):
                 stack,
                 "ShipCheckout",
                 default="",
-                description="The version of the checkout that is to replace what a pipeline has released",
+                description="Version of the checkout that replaces what a pipeline has released, @ and another word each time",
             )
             return self._operations.live_image(
                 "LiveImage",

@@ -3,6 +3,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aws_cdk import Aws, CustomResource, Duration, RemovalPolicy, Stack, Token
+from aws_cdk import aws_codedeploy as codedeploy
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_elasticloadbalancingv2 as elbv2
@@ -248,10 +249,15 @@ class ServiceOperations(Construct):
             {"Cluster": self._cluster.cluster_name, "ServiceLogicalId": service_logical_id, "Path": path},
         )
 
-    def release_by_codedeploy(self, construct_id: str, microservice: "Microservice") -> CustomResource:
+    def release_by_codedeploy(
+        self,
+        construct_id: str,
+        *,
+        microservice: "Microservice",
+        group: codedeploy.IEcsDeploymentGroup,
+        check: lambda_.IFunction,
+    ) -> CustomResource:
         """Start a release of the task definition whenever it changes; the deployment of the stack does not wait for it."""
-        group, check = microservice.release.deployment_group, microservice.release.hook_function
-        assert group is not None and check is not None, "released by CodeDeploy"  # noqa: S101, PT018
         rights = iam.Policy(self, "ReleaseRights", roles=[self._role])
         rights.add_statements(
             iam.PolicyStatement(

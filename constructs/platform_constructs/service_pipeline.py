@@ -4,6 +4,7 @@ from typing import cast
 
 from aws_cdk import ArnFormat, RemovalPolicy, Stack
 from aws_cdk import aws_codebuild as codebuild
+from aws_cdk import aws_codedeploy as codedeploy
 from aws_cdk import aws_codepipeline as codepipeline
 from aws_cdk import aws_codepipeline_actions as actions
 from aws_cdk import aws_ec2 as ec2
@@ -39,9 +40,10 @@ _IMAGE = {
         ' --build-arg "VERSION=$VERSION" --tag "$IMAGE" --file "release/context/$SERVICE/Dockerfile" release/context'
         ' && docker push "$IMAGE"; fi',
         'if [ "$RELEASE" = yes ]; then python -m delivery check-image; fi',
-        "python -m delivery write",
     ],
 }
+# The files that CodeDeploy's action reads.
+_DESCRIBE, _DESCRIPTION = "python -m delivery write", ("taskdef.json", "appspec.yaml")
 _RELEASE = {"build": ["python -m delivery release"]}
 _MIGRATE = {"build": ["python -m delivery migrate"]}
 _EXPORTED = ("VERSION", "IMAGE", "RELEASE", "REASON")
@@ -122,8 +124,9 @@ class ServicePipeline(Construct):
         preparation: DatabasePreparation | None,
         subnets: ec2.SelectedSubnets,
     ) -> list[codepipeline.StageProps]:
-        if self._microservice.controller == "codedeploy":
-            deployment = [self._deploy_action()]
+        group = self._microservice.release.deployment_group
+        if group is not None:
+            deployment = [self._deploy_action(group)]
             if preparation is not None:
                 deployment.insert(0, self._migrate_action(preparation, subnets))
         else:
@@ -152,12 +155,12 @@ class ServicePipeline(Construct):
 
     def _image_action(self) -> codepipeline.IAction:
         microservice = self._microservice
-        codedeploy = microservice.controller == "codedeploy"
-        hook = microservice.release.hook_function if codedeploy else None
+        described = microservice.release.deployment_group is not None
+        hook = microservice.release.hook_function if described else None
         project = self._project(
             "Image",
             f"Builds, scans and describes the image of {microservice.name}",
-            _IMAGE if codedeploy else {**_IMAGE, "build": _IMAGE["build"][:-1]},
+            {**_IMAGE, "build": [*_IMAGE["build"], *([_DESCRIBE] if described else [])]},
             variables={
                 "SERVICE": microservice.name,
                 "ARCHITECTURE": microservice.architecture,
@@ -169,7 +172,7 @@ class ServicePipeline(Construct):
                 "FAMILY": microservice.task_definition.family,
                 **({"HOOK": hook.function_arn} if hook else {}),
             },
-            files=["taskdef.json", "appspec.yaml"] if codedeploy else [],
+            files=_DESCRIPTION if described else (),
             docker=True,
         )
         role = project.build_role
@@ -195,7 +198,7 @@ class ServicePipeline(Construct):
             action_name="Image",
             project=project,
             input=self._sources,
-            outputs=[self._release] if codedeploy else [],
+            outputs=[self._release] if described else [],
             run_order=2,
             variables_namespace="Build",
         )
@@ -262,7 +265,7 @@ class ServicePipeline(Construct):
             },
         )
 
-    def _deploy_action(self) -> codepipeline.IAction:
+    def _deploy_action(self, group: codedeploy.EcsDeploymentGroup) -> codepipeline.IAction:
         role = iam.Role(
             self,
             "DeployRole",
@@ -277,13 +280,10 @@ class ServicePipeline(Construct):
         acknowledge(
             role,
             "IAM5[Resource::*]",
-            "Task definitions are described and registered without a resource; which roles they can name is "
-            "limited to those of this service. Tasks are read in this cluster only.",
+            "Registering a task definition knows no resource; which roles one can name is limited to those of this service.",
         )
-        # The actions would allow themselves to pass every role of the account and to change every service.
+        # The action would allow itself to pass every role of the account.
         narrow = role.without_policy_updates()
-        group = self._microservice.release.deployment_group
-        assert group is not None, "released by CodeDeploy"  # noqa: S101
         allow(
             role,
             "codedeploy:GetApplication",

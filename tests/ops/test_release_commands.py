@@ -393,7 +393,7 @@ def test_nothing_is_released_while_the_stack_of_the_service_changes(
         if controller == "CODE_DEPLOY"
         else ecs_account(platform, {6: "SUCCESSFUL", 7: "SUCCESSFUL"})
     )
-    with pytest.raises(OpsError, match=r"suppliers-dev-customer: is being changed \(UPDATE_IN_PROGRESS\)"):
+    with pytest.raises(OpsError, match=r"suppliers-dev-customer is being changed \(UPDATE_IN_PROGRESS\)"):
         run(account, *command, "customer")
     assert codedeploy.created == []
     assert account.requests("ecs:UpdateService") == []

@@ -621,6 +621,17 @@ def test_the_checkout_is_shipped_without_pipelines_and_where_it_is_asked_for(
     assert image(index, stack, ecs, properties=properties) == CHECKOUT
 
 
+def test_the_checkout_is_shipped_by_the_update_that_brings_the_word_and_by_no_later_one(
+    index: ModuleType, stack: Any
+) -> None:
+    """The stack keeps the word, and a pipeline may have released since."""
+    told = {**IMAGE, "ShipCheckout": f"{IMAGE['Version']}@20261127T101500Z"}
+    assert image(index, stack, running(), properties=told, old=IMAGE) == CHECKOUT
+    assert image(index, stack, running(), properties=told, old=told)["Version"] == "1" * 64
+    again = {**told, "ShipCheckout": f"{IMAGE['Version']}@20261127T111500Z"}
+    assert image(index, stack, running(), properties=again, old=told) == CHECKOUT
+
+
 def test_the_checkout_of_another_day_is_not_shipped(index: ModuleType, stack: Any) -> None:
     found = image(index, stack, running(), properties={"ShipCheckout": "3" * 64})
     assert found["Version"] == "1" * 64

@@ -141,9 +141,11 @@ def test_a_service_that_is_no_longer_in_the_settings_goes_with_its_pipeline_when
     with pytest.raises(
         OpsError, match=r"suppliers-dev-roasters is of .* its logs and images: .* --lose 'roasters/\*'"
     ):
-        leftovers.remove_services(account, environment, (), said.append)
+        leftovers.services_to_go(account, environment, ())
     assert "suppliers-dev-roasters" in account.templates
-    leftovers.remove_services(account, environment, ("roasters/*",), said.append)
+    going = leftovers.services_to_go(account, environment, ("roasters/*",))
+    assert leftovers.services_to_go(account, environment, None) == going
+    leftovers.remove_stacks(account, environment, going, said.append)
     assert {*account.templates} == {
         "suppliers-dev-eu-customer",
         *(f"suppliers-dev-{each}" for each in names if each != "roasters"),

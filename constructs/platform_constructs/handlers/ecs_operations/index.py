@@ -199,14 +199,18 @@ def app_spec(properties: Record) -> dict[str, Any]:
 def live_image(event: Record, _context: Any) -> Record:
     """The image that the template's tasks run: the live one if a pipeline released it, else what the checkout builds.
 
-    A version that `ShipCheckout` names is shipped whatever is live.
+    A version that `ShipCheckout` names (before an `@`) is shipped whatever is live, by the update that brings the word:
+    the CDK CLI keeps the values of parameters, and a later update must not undo what was released in between.
     """
     properties = event["ResourceProperties"]
     checkout = {"Image": properties["Image"], "Version": properties["Version"]}
-    if not properties["PipelineRepository"] or properties["ShipCheckout"] == properties["Version"]:
+    told = properties["ShipCheckout"]
+    before = (event.get("OldResourceProperties") or {}).get("ShipCheckout", "")
+    ships = told != before and told.partition("@")[0] == properties["Version"]
+    if ships or not properties["PipelineRepository"]:
         return checkout
     container = _live_container(event)
-    if container is None or not _is_of(properties["PipelineRepository"], container["image"]):
+    if container is None or not is_of_repository(properties["PipelineRepository"], container["image"]):
         return checkout
     return {"Image": container["image"], "Version": running_version(container) or ""}
 
@@ -400,7 +404,8 @@ def _under_way(properties: Record) -> str | None:
     return None
 
 
-def _is_of(repository: str, image: str) -> bool:
+def is_of_repository(repository: str, image: str) -> bool:
+    """Whether an image, by tag or by digest, is in the repository of that name, in any registry."""
     path, _, name = image.partition("@")[0].rpartition("/")
     return f"/{path}/{name.partition(':')[0]}".endswith(f"/{repository}")
 
