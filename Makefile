@@ -55,7 +55,7 @@ quick: setup ## Check what you changed within a minute: format, lint, types, uni
 	ruff format --check -q $(PYTHON_SOURCES)
 	ruff check -q $(PYTHON_SOURCES)
 	@mypy & types=$$!; changed=$$($(CHANGED)); test -z "$$changed" || pyright $$changed & more=$$!; \
-	pytest -q -r fE --quick tests/unit tests/snapshot; failed=$$?; \
+	pytest -q -r fEs --quick tests/unit tests/snapshot; failed=$$?; \
 	wait $$types || failed=1; wait $$more || failed=1; exit $$failed
 
 check: setup ## Run the static checks: format, lint, types

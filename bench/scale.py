@@ -8,7 +8,6 @@ as much as the one before.
 from __future__ import annotations
 
 import os
-import re
 import resource
 import shutil
 import statistics
@@ -24,8 +23,6 @@ import settings
 from tests.many_services import add_services
 
 SIZES = (2, 10, 21, 49)
-# Of the environment that is measured: what pipelines share takes no more than 21.
-_DELIVERY = re.compile(r"\[delivery\]\n[^\[]*")
 # Context of the CLI and number of runs; the checks take several times as long.
 KINDS: Mapping[str, tuple[Sequence[str], int]] = {
     "without checks": ((), 3),
@@ -60,8 +57,7 @@ def tree(root: Path, size: int) -> Path:
             shutil.copy2(settings.ROOT / name, root / name)
     add_services(root, size, whole=True, public=True)
     dev = root / "environments/dev.toml"
-    text = _DELIVERY.sub("", dev.read_text()).replace("db.t4g.small", "db.r7g.4xlarge")
-    dev.write_text(text)
+    dev.write_text(dev.read_text().replace("db.t4g.small", "db.r7g.4xlarge"))
     return root
 
 

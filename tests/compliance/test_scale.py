@@ -29,14 +29,6 @@ from tests.conftest import Made, copy_settings
 from tests.many_services import add_services
 from tests.resources import of_type, only
 
-_DELIVERY = re.compile(r"\[delivery\]\n(?:[^\[]+\n)")
-
-
-def _section(name: str, pattern: re.Pattern[str]) -> str:
-    found = pattern.search((settings.ROOT / f"environments/{name}.toml").read_text())
-    assert found
-    return found[0]
-
 
 @dataclass(frozen=True, kw_only=True)
 class Variant:
@@ -58,10 +50,7 @@ VARIANTS: Mapping[str, Variant] = {
         changes={
             "db.t4g.medium": "db.r7g.4xlarge",
             'controller = "codedeploy"': 'controller = "ecs"',
-            "approval = true\n": "",
             "nat_gateways = 3": "nat_gateways = 3\ninterface_endpoints = true",
-            _section("prod", _DELIVERY): "",
-            "[alarms]\n": '[alarms]\nrunbook_url = "https://example.org/runbook"\n',
         },
         added="\n[access]\nexec = true\n[canary]\n",
     ),

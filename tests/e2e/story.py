@@ -23,6 +23,28 @@ from tests.e2e.load import Load
 SECONDS = 180.0
 
 
+def environment(controller: str, release: str) -> str:
+    """Settings of a small environment on the emulator, with more of its section [release]."""
+    return f"""
+region = "us-east-1"
+availability_zones = ["us-east-1a", "us-east-1b"]
+emulator = true
+
+[database]
+sample_data = true
+
+[access]
+admin_cidrs = ["127.0.0.0/8", "172.16.0.0/12"]
+
+[release]
+controller = "{controller}"
+{release}
+
+[services.employee.scaling]
+min_tasks = 1
+"""
+
+
 @dataclass(frozen=True)
 class Story:
     """One environment, whose service customer is told about."""
@@ -178,6 +200,10 @@ def tell(story: Story, folder: Path) -> None:
         # And the next push.
         assert story.push("fourth", folder)
         assert story.version() == "fourth"
+        # What was told once is not told for ever.
+        story.file.write_text(changed.replace("cpu = 512", "cpu = 256"))
+        story.deploy()
+        assert (story.version(), story.running()["cpu"]) == ("fourth", "256")
     assert load.failures == []
     seen = [version for version in load.versions[0] if version not in (first, "second", "fourth")]
     assert seen == [], "nobody got a version that was not live"

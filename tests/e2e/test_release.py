@@ -22,25 +22,6 @@ from tests.e2e.story import Story
 
 pytestmark = pytest.mark.timeout(900)
 
-ENVIRONMENT = """
-region = "us-east-1"
-availability_zones = ["us-east-1a", "us-east-1b"]
-emulator = true
-
-[database]
-sample_data = true
-
-[access]
-admin_cidrs = ["127.0.0.0/8", "172.16.0.0/12"]
-
-[release]
-controller = "codedeploy"
-strategy = "all-at-once"
-bake_minutes = 3
-
-[services.employee.scaling]
-min_tasks = 1
-"""
 HOOK = "test-new-tasks"
 SECONDS = 120.0
 
@@ -208,7 +189,9 @@ def site(checkout: Checkout) -> Site:
     if installed.exists():
         (checkout.folder / ".local").mkdir()
         (checkout.folder / ".local/venv-emulator").symlink_to(installed)
-    (checkout.folder / "environments/release.toml").write_text(ENVIRONMENT)
+    (checkout.folder / "environments/release.toml").write_text(
+        story.environment("codedeploy", 'strategy = "all-at-once"\nbake_minutes = 3')
+    )
     checkout.make("deploy", "ENV=release")
     written = checkout.outputs()
     outputs = {**written["suppliers-release-compute"], **written["suppliers-release-customer"]}

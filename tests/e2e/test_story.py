@@ -12,29 +12,10 @@ from tests.e2e.story import Story
 
 pytestmark = pytest.mark.timeout(900)
 
-ENVIRONMENT = """
-region = "us-east-1"
-availability_zones = ["us-east-1a", "us-east-1b"]
-emulator = true
-
-[database]
-sample_data = true
-
-[access]
-admin_cidrs = ["127.0.0.0/8", "172.16.0.0/12"]
-
-[release]
-controller = "{controller}"
-bake_minutes = 1
-
-[services.employee.scaling]
-min_tasks = 1
-"""
-
 
 @pytest.mark.parametrize("controller", ["ecs", "rolling"])
 def test_what_runs_survives_whoever_changes_it(checkout: Checkout, tmp_path: Path, controller: str) -> None:
     file = checkout.folder / f"environments/{controller}.toml"
-    file.write_text(ENVIRONMENT.format(controller=controller))
+    file.write_text(story.environment(controller, "bake_minutes = 1"))
     checkout.make("deploy", f"ENV={controller}")
     story.tell(Story(checkout, controller, controller), tmp_path)
