@@ -100,67 +100,12 @@ FARGATE_MEMORY_MIB: Mapping[int, tuple[int, ...]] = {
 }
 
 
-# Construct ids that the stacks give to something else, as names of services would be written; a test finds them.
-RESERVED_NAMES = frozenset(
-    {
-        *(
-            "access-logs",
-            "inputs",
-            "inputs-noted",
-            "admin-url",
-            "alarm-topic-arn",
-            "alarms",
-            "artifacts",
-            "cluster",
-            "cluster-name",
-            "database-access",
-        ),
-        *(
-            "database-alarms",
-            "entrance",
-            "key",
-            "logs-key",
-            "notifications",
-            "operations",
-            "release-check",
-            "release-rights",
-        ),
-        *("source", "topic-key", "application-url", "dashboard-url", "test-listener-arn"),
-        *(
-            "budget",
-            "cache",
-            "cache-access",
-            "cache-alarms",
-            "canary",
-            "edge",
-            "entrance-alarms",
-            "events",
-            "proxy",
-            "proxy-alarms",
-            "queries",
-            "release-alarms",
-            "transport",
-            "web-acl",
-        ),
-        # Users of the database that are no service's.
-        *("directory-admin", "migrator"),
-    }
-)
-# What a service's own constructs are called after its name.
-_RESERVED_SUFFIXES = (
-    "alarms",
-    "database",
-    "execution-role",
-    "image",
-    "images",
-    "pipeline-url",
-    "prepare",
-    "service-name",
-)
-# Its pipeline's stack is called after the stack of what pipelines share.
-_RESERVED_PREFIX = "delivery-"
-# Stacks of every environment, which a service of an environment with a shorter name may not meet.
-_SHARED_STACKS = frozenset({"compute", "data", "delivery", "network", "observability"})
+# What every environment has, each a stack of its own; a test finds them.
+SHARED_STACKS = frozenset({"compute", "data", "delivery", "network", "observability"})
+# Users of the database that are no service's, and what rotates the administrator's password.
+_OTHER_USERS = frozenset({"administrator", "directory-admin", "migrator"})
+# Its pipeline's stack is called after the stack of what pipelines share, and the task that prepares its database after it.
+_RESERVED_PREFIX, _RESERVED_SUFFIX = "delivery-", "-prepare"
 
 # Whose telephone numbers the services know: https://github.com/daviddrysdale/python-phonenumbers
 PHONE_REGIONS = (
@@ -1349,14 +1294,14 @@ def _ambiguous_names(environment: Environment, others: list[str]) -> Iterator[st
         part = other.removeprefix(f"{environment.name}-")
         if part == other:
             continue
-        if pipelines & {f"{part}-{name}" for name in names | _SHARED_STACKS}:
+        if pipelines & {f"{part}-{name}" for name in names | SHARED_STACKS}:
             yield (
                 f"delivery: stacks of pipelines here have the names of stacks in environment {other}; rename "
                 f"environments/{other}.toml"
             )
         for name in sorted(names):
             rest = name.removeprefix(f"{part}-")
-            if rest in (names | _SHARED_STACKS) - {name} or rest.startswith(_RESERVED_PREFIX):
+            if rest in (names | SHARED_STACKS) - {name} or rest.startswith(_RESERVED_PREFIX):
                 yield (
                     f"services.{name}: what is called after it here has the names of "
                     f"{rest} in environment {other}; rename the folder"
@@ -1367,12 +1312,10 @@ def _service_contradictions(environment: Environment) -> Iterator[str]:
     services = environment.services
     names = {service.name for service in services}
     for service in services:
-        owner, _, suffix = service.name.partition("-")
-        while suffix and not (owner in names and suffix in _RESERVED_SUFFIXES):
-            following, _, suffix = suffix.partition("-")
-            owner = f"{owner}-{following}"
-        if service.name in RESERVED_NAMES or service.name.startswith(_RESERVED_PREFIX) or suffix:
-            yield f"services.{service.name}: the name is taken by the platform itself; rename the folder"
+        name = service.name
+        prepares = name.endswith(_RESERVED_SUFFIX) and name.removesuffix(_RESERVED_SUFFIX) in names
+        if name in SHARED_STACKS | _OTHER_USERS or name.startswith(_RESERVED_PREFIX) or prepares:
+            yield f"services.{name}: the name is taken by the platform itself; rename the folder"
         yield from _unanswered_checks(service)
     for number, service in enumerate(services):
         for other in services[number + 1 :]:

@@ -17,11 +17,9 @@ from ops.endpoint import Endpoint
 from ops.errors import OpsError
 from ops.refusals import says
 from ops.session import Session
-from settings import Environment
+from settings import SHARED_STACKS, Environment
 
 ABSENT = "NOT_DEPLOYED"
-# What every environment may have; the others are a service's or its pipeline's.
-SHARED_PARTS = frozenset({"network", "data", "compute", "delivery", "observability"})
 _OF_A_PIPELINE = "delivery-"
 # A stack in one of these has nothing to work with, and this helps.
 _REMEDIES: Mapping[str, str] = {
@@ -123,7 +121,7 @@ class Deployment:
                 green=self.output(part, "GreenTargetGroupArn"),
             )
             for part, stack in sorted(self.stacks.items())
-            if part not in SHARED_PARTS and not part.startswith(_OF_A_PIPELINE) and stack.usable
+            if part not in SHARED_STACKS and not part.startswith(_OF_A_PIPELINE) and stack.usable
         ]
 
     def service(self, name: str) -> DeployedService:

@@ -15,10 +15,10 @@ from botocore.exceptions import ClientError
 
 from ops import stacks
 from ops.aws import Clients
-from ops.deployment import SHARED_PARTS, stack_names
+from ops.deployment import stack_names
 from ops.errors import OpsError
 from ops.refusals import told_by_aws
-from settings import Environment
+from settings import SHARED_STACKS, Environment
 
 # By resource type, what the groups of one resource are named or begin with, after its physical id. Enhanced
 # monitoring is not here: its one group, RDSOSMetrics, belongs to all databases of an account.
@@ -49,7 +49,7 @@ def _deployed(clients: Clients, environment: Environment) -> Iterator[str]:
     here. What a service's stack reads of Compute does.
     """
     prefix = f"suppliers-{environment.name}-"
-    known = {*(f"{prefix}{part}" for part in SHARED_PARTS), *stack_names(environment).values()}
+    known = {*(f"{prefix}{part}" for part in SHARED_STACKS), *stack_names(environment).values()}
     cloudformation = clients.client("cloudformation")
     for page in cloudformation.get_paginator("describe_stacks").paginate():
         for stack in page["Stacks"]:
@@ -83,7 +83,7 @@ def notice(stack: str, environment: Environment) -> str:
 def services_left(clients: Clients, environment: Environment) -> dict[str, list[str]]:
     """By service that is no longer in the settings, its stacks, of which that of its pipeline goes first."""
     prefix = f"suppliers-{environment.name}-"
-    shared = {f"{prefix}{part}" for part in SHARED_PARTS}
+    shared = {f"{prefix}{part}" for part in SHARED_STACKS}
     left = stacks_left(clients, environment)
     return {
         service: [stack for stack in (f"{prefix}delivery-{service}", each) if stack in left]

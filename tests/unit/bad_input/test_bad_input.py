@@ -17,7 +17,7 @@ from hypothesis import settings as profile
 from hypothesis import strategies as st
 
 import settings
-from tests.conftest import ENVIRONMENTS, built, copy_settings
+from tests.conftest import ENVIRONMENTS, copy_settings, stacks_of
 from tests.unit.bad_input import cases, documents
 from tests.unit.bad_input.cases import CUSTOMER, DEV
 
@@ -81,9 +81,11 @@ def test_there_are_two_hundred_cases() -> None:
         ("a" * 17, "should have at most 16 characters"),
         ("two words", "'two words' does not have the form"),
         ("a\nb", r"'a\nb' does not have the form"),
-        ("cluster", "services.cluster: the name is taken by the platform itself; rename the folder"),
+        ("compute", "services.compute: the name is taken by the platform itself; rename the folder"),
+        ("administrator", "services.administrator: the name is taken by the platform itself"),
+        ("delivery-dates", "services.delivery-dates: the name is taken by the platform itself"),
         ("migrator", "services.migrator: the name is taken by the platform itself"),
-        ("customer-image", "services.customer-image: the name is taken by the platform itself"),
+        ("employee-prepare", "services.employee-prepare: the name is taken by the platform itself"),
     ],
 )
 def test_a_folder_whose_name_no_service_can_have_is_told(project: Path, folder: str, message: str) -> None:
@@ -101,22 +103,11 @@ def test_a_folder_whose_name_no_service_can_have_is_told(project: Path, folder: 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ENVIRONMENTS)
-def test_no_service_can_have_the_name_of_something_else_in_a_stack(name: str, tmp_path: Path) -> None:
-    environment = settings.load(name)
-    services = tuple(each.stack_id for each in environment.services)
-    pipelines = tuple(f"Delivery{each}" for each in services)
-    taken = {
-        re.sub(r"(?<!^)(?=[A-Z])", "-", child.node.id).lower()
-        for stack in built(environment, tmp_path).node.children
-        if stack.node.id not in ("Network", "Data", *services, *pipelines)
-        for child in stack.node.children
-        if not child.node.id.startswith(services)
-    }
-    # A name has at most 16 characters.
-    possible = {
-        each for each in taken if re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", each) and len(each) <= 16
-    }
-    assert possible <= settings.RESERVED_NAMES
+def test_no_service_can_have_the_name_of_another_stack(name: str) -> None:
+    own = {service.stack_id for service in settings.load(name).services}
+    shared = {stack.lower() for stack in stacks_of(name) if stack.removeprefix("Delivery") not in own}
+    assert shared <= settings.SHARED_STACKS
+    assert settings.SHARED_STACKS - shared <= {"delivery"}
 
 
 def test_several_mistakes_are_told_together(project: Path) -> None:
