@@ -8,7 +8,7 @@ export PATH := $(BIN):$(CURDIR)/node_modules/.bin:$(PATH)
 unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
 
-PYTHON_SOURCES := app.py checks.py database_classes.py limits.py settings.py stacks constructs delivery ops emulator services tests bench
+PYTHON_SOURCES := app.py checks.py settings stacks constructs delivery ops emulator services tests bench
 
 # Every target with a line of help.
 .PHONY: $(shell grep -oE "^[a-z]+:" Makefile | tr -d :)
@@ -88,7 +88,7 @@ snapshots: setup ## Write the template snapshots anew, to be reviewed as a diff
 
 pictures: setup ## Draw the pictures in docs/ that come from the templates
 	cdk synth -q -c env=prod -o cdk.out.pictures
-	python -m ops.dashboard_picture cdk.out.pictures/Observability.template.json docs/dashboard.svg
+	python -m ops.diagram.dashboard cdk.out.pictures/Observability.template.json docs/dashboard.svg
 	for curve in night rise-in-release spike; do \
 	  python -m ops simulate --env prod --templates cdk.out.pictures --curve $$curve --out docs/scaling/$$curve.png >/dev/null || exit; \
 	done

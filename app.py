@@ -6,8 +6,7 @@ from typing import Any
 import aws_cdk as cdk
 
 import checks
-import limits
-from platform_constructs.conventions import apply_conventions
+from platform_constructs.common.conventions import apply_conventions
 from settings import Environment, SettingsError, load
 from stacks import (
     ComputeStack,
@@ -55,4 +54,4 @@ if __name__ == "__main__":
         sys.exit(str(error))
     if app.node.try_get_context("checks"):
         checks.attach(app)
-    limits.synth(app)
+    checks.synth(app)

@@ -10,10 +10,10 @@ import asyncio
 import multiprocessing
 from multiprocessing.connection import Connection
 
-from ops.endpoint import Endpoint
-from ops.load import Plan, Result, run
-from ops.strength import Counts
-from ops.traffic import HttpSender
+from ops.aws.endpoint import Endpoint
+from ops.load.command import Plan, Result, run
+from ops.load.strength import Counts
+from ops.load.traffic import HttpSender
 
 REQUESTS, ROUNDS = 10_000, 3
 _ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"

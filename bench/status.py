@@ -10,8 +10,9 @@ import time
 
 from rich.console import Console
 
-from ops import live, status
-from ops.session import Session
+from ops.aws.session import Session
+from ops.release import live
+from ops.service import status
 from settings import load
 from tests.ops.platform import Platform
 

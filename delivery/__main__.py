@@ -18,7 +18,7 @@ from delivery.appspec import appspec, to_yaml
 from delivery.errors import DeliveryError
 from delivery.target import Target
 from delivery.task_definition import with_image
-from platform_constructs import build_context
+from platform_constructs.service import build_context
 
 SERVICES = Path("services")
 OUTPUT = Path("release")

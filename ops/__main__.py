@@ -11,44 +11,36 @@ from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 
 import settings
-from ops import acknowledgements as accepted
-from ops import (
-    approve,
-    base_image,
-    errors,
-    execute,
-    following,
-    inputs,
-    leftovers,
-    listeners,
-    load,
-    logs,
-    one_off,
-    pipeline,
-    refusals,
-    release_again,
-    releases,
-    rollback,
-    scale,
-    simulate,
-    stateful,
-    status,
-    tasks,
-    validate,
-    waf,
-)
-from ops import backup as backups
-from ops import compliance as compliance_report
-from ops import deploy as deployment
-from ops import guard as swap_guard
-from ops import scanner as template_scanner
-from ops import smoke as smoke_test
+from ops import errors
+from ops.aws import refusals
+from ops.compliance import acknowledgements as accepted
+from ops.compliance import command as compliance_report
+from ops.compliance import scanner as template_scanner
 from ops.cost.command import cost
+from ops.database import backup as backups
+from ops.deployment import deploy as deployment
+from ops.deployment import inputs, leftovers
+from ops.deployment import smoke as smoke_test
 from ops.diagram.command import diagram
 from ops.doctor.command import doctor
 from ops.drill import commands as drill
 from ops.errors import OpsError
-from ops.options import AsJson, Env
+from ops.load import command as load
+from ops.release import (
+    approve,
+    base_image,
+    following,
+    listeners,
+    pipeline,
+    release_again,
+    releases,
+    rollback,
+    stateful,
+)
+from ops.release import guard as swap_guard
+from ops.scaling import simulate
+from ops.service import execute, logs, one_off, scale, status, tasks, validate, waf
+from ops.terminal.options import AsJson, Env
 
 # The panels of `--help`, in their order.
 DEPLOY = "Deploy"

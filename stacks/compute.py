@@ -6,12 +6,12 @@ from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
-from platform_constructs.conventions import removal_policy
-from platform_constructs.public_distribution import PublicDistribution
-from platform_constructs.public_load_balancer import PublicLoadBalancer
-from platform_constructs.release_check import ReleaseCheck
-from platform_constructs.release_rights import ReleaseRights
-from platform_constructs.web_acl import WebAcl
+from platform_constructs.common.conventions import removal_policy
+from platform_constructs.entrance.public_distribution import PublicDistribution
+from platform_constructs.entrance.public_load_balancer import PublicLoadBalancer
+from platform_constructs.entrance.web_acl import WebAcl
+from platform_constructs.release.release_check import ReleaseCheck
+from platform_constructs.release.release_rights import ReleaseRights
 from settings import Cdn, Compute
 from stacks.network import NetworkStack
 

@@ -6,17 +6,17 @@ from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
-from platform_constructs.compliance import acknowledge
-from platform_constructs.conventions import removal_policy
-from platform_constructs.database_access import SECURITY_GROUP_OUTPUT
-from platform_constructs.database_backup import DatabaseBackup
-from platform_constructs.database_proxy import DatabaseProxy
-from platform_constructs.encryption_key import EncryptionKey
-from platform_constructs.mysql_cluster import MysqlCluster
-from platform_constructs.mysql_database import MysqlDatabase
-from platform_constructs.operator_alarm import OperatorAlarm
-from platform_constructs.relational_database import DatabaseProps, RelationalDatabase
-from platform_constructs.shared_cache import CACHE_PORT, CacheUser, SharedCache
+from platform_constructs.cache.shared_cache import CACHE_PORT, CacheUser, SharedCache
+from platform_constructs.common.compliance import acknowledge
+from platform_constructs.common.conventions import removal_policy
+from platform_constructs.common.encryption_key import EncryptionKey
+from platform_constructs.common.operator_alarm import OperatorAlarm
+from platform_constructs.database.database_access import SECURITY_GROUP_OUTPUT
+from platform_constructs.database.database_backup import DatabaseBackup
+from platform_constructs.database.database_proxy import DatabaseProxy
+from platform_constructs.database.mysql_cluster import MysqlCluster
+from platform_constructs.database.mysql_database import MysqlDatabase
+from platform_constructs.database.relational_database import DatabaseProps, RelationalDatabase
 from settings import Backup, Cache, Database, Service
 from stacks.network import NetworkStack
 

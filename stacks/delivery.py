@@ -3,13 +3,13 @@ from typing import Any
 from aws_cdk import CfnOutput, Stack
 from constructs import Construct
 
-from platform_constructs.access_log_bucket import AccessLogBucket
-from platform_constructs.artifact_access import ARTIFACT_BUCKET_OUTPUT
-from platform_constructs.artifact_bucket import ArtifactBucket
-from platform_constructs.conventions import removal_policy
-from platform_constructs.encryption_key import EncryptionKey
-from platform_constructs.platform_events import PipelineEvents
-from platform_constructs.source_repository import SourceRepository, SourceRepositoryProps
+from platform_constructs.common.access_log_bucket import AccessLogBucket
+from platform_constructs.common.conventions import removal_policy
+from platform_constructs.common.encryption_key import EncryptionKey
+from platform_constructs.delivery.artifact_access import ARTIFACT_BUCKET_OUTPUT
+from platform_constructs.delivery.artifact_bucket import ArtifactBucket
+from platform_constructs.delivery.source_repository import SourceRepository, SourceRepositoryProps
+from platform_constructs.observability.platform_events import PipelineEvents
 from settings import Delivery
 
 

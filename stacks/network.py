@@ -4,12 +4,12 @@ from typing import Any
 from aws_cdk import CfnOutput, RemovalPolicy, Stack
 from constructs import Construct
 
-from platform_constructs.alarm_topic import AlarmTopic
-from platform_constructs.conventions import removal_policy
-from platform_constructs.encryption_key import EncryptionKey
-from platform_constructs.relational_database import DATABASE_PORT
-from platform_constructs.shared_cache import CACHE_PORT
-from platform_constructs.zoned_vpc import ZonedVpc
+from platform_constructs.cache.shared_cache import CACHE_PORT
+from platform_constructs.common.alarm_topic import AlarmTopic
+from platform_constructs.common.conventions import removal_policy
+from platform_constructs.common.encryption_key import EncryptionKey
+from platform_constructs.database.relational_database import DATABASE_PORT
+from platform_constructs.network.zoned_vpc import ZonedVpc
 from settings import Alarms, Network
 
 

@@ -7,19 +7,19 @@ from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
-from platform_constructs.cache_alarms import CacheAlarms
-from platform_constructs.conventions import removal_policy
-from platform_constructs.customers_affected import CustomersAffected
-from platform_constructs.database_alarms import DatabaseAlarms
-from platform_constructs.database_proxy_alarms import DatabaseProxyAlarms
-from platform_constructs.entrance_alarms import EntranceAlarms
-from platform_constructs.monthly_budget import MonthlyBudget
-from platform_constructs.operations_dashboard import OperationsDashboard
-from platform_constructs.operator_alarm import OperatorAlarm
-from platform_constructs.platform_events import PlatformEvents
-from platform_constructs.release_alarms import ReleaseAlarms
-from platform_constructs.saved_queries import SavedQueries
-from platform_constructs.synthetic_canary import SyntheticCanary
+from platform_constructs.cache.cache_alarms import CacheAlarms
+from platform_constructs.common.conventions import removal_policy
+from platform_constructs.common.operator_alarm import OperatorAlarm
+from platform_constructs.database.database_alarms import DatabaseAlarms
+from platform_constructs.database.database_proxy_alarms import DatabaseProxyAlarms
+from platform_constructs.entrance.entrance_alarms import EntranceAlarms
+from platform_constructs.observability.customers_affected import CustomersAffected
+from platform_constructs.observability.monthly_budget import MonthlyBudget
+from platform_constructs.observability.operations_dashboard import OperationsDashboard
+from platform_constructs.observability.platform_events import PlatformEvents
+from platform_constructs.observability.release_alarms import ReleaseAlarms
+from platform_constructs.observability.saved_queries import SavedQueries
+from platform_constructs.observability.synthetic_canary import SyntheticCanary
 from settings import Observability
 from stacks.compute import ComputeStack
 from stacks.data import DataStack

@@ -6,13 +6,13 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
-from platform_constructs.artifact_access import ArtifactAccess
-from platform_constructs.compliance import acknowledge
-from platform_constructs.conventions import removal_policy
-from platform_constructs.image_repository import ImageRepository
-from platform_constructs.pipeline_notifications import PipelineNotifications
-from platform_constructs.service_pipeline import ServicePipeline, ServicePipelineProps
-from platform_constructs.source_repository import SourceRepository
+from platform_constructs.common.compliance import acknowledge
+from platform_constructs.common.conventions import removal_policy
+from platform_constructs.delivery.artifact_access import ArtifactAccess
+from platform_constructs.delivery.image_repository import ImageRepository
+from platform_constructs.delivery.pipeline_notifications import PipelineNotifications
+from platform_constructs.delivery.service_pipeline import ServicePipeline, ServicePipelineProps
+from platform_constructs.delivery.source_repository import SourceRepository
 from settings import Release
 from stacks.compute import ComputeStack
 from stacks.delivery import DeliveryStack

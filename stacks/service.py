@@ -6,18 +6,18 @@ from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
-from platform_constructs.cache_access import CacheAccess
-from platform_constructs.conventions import removal_policy
-from platform_constructs.cron_expression import CronExpression
-from platform_constructs.database_access import DatabaseAccess
-from platform_constructs.database_preparation import DatabasePreparation, UserRights
-from platform_constructs.microservice import Microservice, MicroserviceProps
-from platform_constructs.service_alarms import ServiceAlarms
-from platform_constructs.service_image import ServiceImage
-from platform_constructs.service_operations import ServiceOperations
-from platform_constructs.service_scaling import ServiceScalingProps, TaskSchedule
-from platform_constructs.sign_in import SignIn
-from platform_constructs.viewer_network import ADMIN, HEADER
+from platform_constructs.cache.cache_access import CacheAccess
+from platform_constructs.common.conventions import removal_policy
+from platform_constructs.common.cron_expression import CronExpression
+from platform_constructs.database.database_access import DatabaseAccess
+from platform_constructs.entrance.sign_in import SignIn
+from platform_constructs.entrance.viewer_network import ADMIN, HEADER
+from platform_constructs.service.database_preparation import DatabasePreparation, UserRights
+from platform_constructs.service.microservice import Microservice, MicroserviceProps
+from platform_constructs.service.service_alarms import ServiceAlarms
+from platform_constructs.service.service_image import ServiceImage
+from platform_constructs.service.service_operations import ServiceOperations
+from platform_constructs.service.service_scaling import ServiceScalingProps, TaskSchedule
 from settings import ROOT, Alarms, Compute, Service
 from stacks.compute import ComputeStack
 from stacks.data import DataStack

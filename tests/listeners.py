@@ -14,8 +14,8 @@ from typing import Any
 from urllib.parse import unquote
 
 from emulator import routing
-from ops.routes import LISTENER, RULE, reference
-from platform_constructs.viewer_network import ADMIN, HEADER
+from ops.release.routes import LISTENER, RULE, reference
+from platform_constructs.entrance.viewer_network import ADMIN, HEADER
 from tests.conftest import Template
 from tests.resources import of_type
 from tests.viewer_function import ViewerFunction

@@ -11,14 +11,14 @@ import typer
 from rich.console import Console
 
 import settings
-from ops import templates
-from ops.aws import Clients
+from ops.aws.clients import Clients
+from ops.aws.refusals import told_by_aws
 from ops.cost import prices, refresh, render, usage
 from ops.cost.compare import Comparison
 from ops.cost.estimate import Estimate, estimate
+from ops.deployment import templates
 from ops.errors import OpsError
-from ops.options import AsJson, Env
-from ops.refusals import told_by_aws
+from ops.terminal.options import AsJson, Env
 from settings import Environment
 
 

@@ -10,7 +10,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from ops.aws import each
+from ops.aws.clients import each
 from ops.cost.catalogue import Query, query
 from ops.cost.prices import TABLE, document
 

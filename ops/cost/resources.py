@@ -10,7 +10,7 @@ from typing import Any
 
 from ops.cost.model import Item, Resource, World
 from ops.errors import OpsError
-from ops.routes import references
+from ops.release.routes import references
 
 Estimator = Callable[[Resource, World], Iterable[Item]]
 ESTIMATORS: dict[str, Estimator] = {}

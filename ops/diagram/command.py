@@ -10,13 +10,13 @@ import typer
 from rich.console import Console
 
 import settings
-from ops import templates
+from ops.deployment import templates
 from ops.diagram import graph_svg, mermaid, overview_svg
 from ops.diagram.graph import graph
 from ops.diagram.overview import overview
 from ops.diagram.png import png
 from ops.errors import OpsError
-from ops.options import AsJson, Env
+from ops.terminal.options import AsJson, Env
 from settings import ROOT, Environment
 
 

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ops.routes import Blueprint, reference, references
-from ops.templates import Templates, merged
+from ops.deployment.templates import Templates, merged
+from ops.release.routes import Blueprint, reference, references
 
 _TAG = "aws-cdk:subnet-name"
 

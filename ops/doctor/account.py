@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from ops import names, service_roles, stacks, stuck
-from ops.aws import Clients, each
-from ops.deployment import stack_names
+from ops.aws.clients import Clients, each
+from ops.aws.refusals import explain, says
+from ops.deployment import names, service_roles, stacks, stuck
+from ops.deployment.deployment import stack_names
+from ops.deployment.templates import Templates
 from ops.doctor import quotas
 from ops.doctor.findings import Check, Finding, State, missing, ok, unchecked, warning
-from ops.refusals import explain, says
-from ops.templates import Templates
-from platform_constructs.web_acl_rules import MANAGED_GROUPS
+from platform_constructs.entrance.web_acl_rules import MANAGED_GROUPS
 from settings import Environment
 
 # What the templates ask for: their rule CheckBootstrapVersion.

@@ -9,9 +9,9 @@ from enum import StrEnum
 from botocore.exceptions import BotoCoreError, ClientError
 
 from emulator.errors import EmulatorError
-from ops.aws import each
+from ops.aws.clients import each
+from ops.aws.refusals import explain
 from ops.errors import OpsError
-from ops.refusals import explain
 
 
 class State(StrEnum):

@@ -9,10 +9,10 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from ops.aws import Clients
+from ops.aws.clients import Clients
+from ops.aws.refusals import says
+from ops.deployment.templates import Templates
 from ops.doctor.findings import Finding, missing, ok, unchecked
-from ops.refusals import says
-from ops.templates import Templates
 from settings import Environment
 
 _AWS = "https://docs.aws.amazon.com"

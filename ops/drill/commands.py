@@ -17,7 +17,9 @@ from typing import Annotated, Any
 import typer
 
 from ops import errors
-from ops.deployment import DeployedService, Deployment, endpoint, read
+from ops.aws.refusals import told_by_aws
+from ops.aws.session import Session, operating
+from ops.deployment.deployment import DeployedService, Deployment, endpoint, read
 from ops.drill import report as reports
 from ops.drill.conduct import Drill, Look, Schedule, conduct
 from ops.drill.failover import failover
@@ -25,11 +27,9 @@ from ops.drill.kill import kill_task, kill_zone
 from ops.drill.probes import probes
 from ops.drill.rollback import rollback
 from ops.errors import OpsError
-from ops.options import AsJson, DryRun, Env, Rehearse, Yes
-from ops.refusals import told_by_aws
-from ops.session import Session, operating
-from ops.strength import Fleet, in_words
-from ops.traffic import HttpSender
+from ops.load.strength import Fleet, in_words
+from ops.load.traffic import HttpSender
+from ops.terminal.options import AsJson, DryRun, Env, Rehearse, Yes
 
 app = typer.Typer(
     no_args_is_help=True,

@@ -7,10 +7,10 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from ops import traffic
 from ops.errors import OpsError
-from ops.measure import totals
-from ops.traffic import Outcome, Request, Sender
+from ops.load import traffic
+from ops.load.measure import totals
+from ops.load.traffic import Outcome, Request, Sender
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from ops.aws import Clients
-from ops.database import Database, Seen, of
+from ops.aws.clients import Clients
+from ops.aws.session import Session
+from ops.database.server import Database, Seen, of
 from ops.drill.conduct import Look
 from ops.errors import OpsError
-from ops.session import Session
-from ops.strength import Fleet, in_words
+from ops.load.strength import Fleet, in_words
 
 
 @dataclass

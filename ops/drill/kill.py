@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from ops.aws import each
+from ops.aws.clients import each
 from ops.drill.conduct import Look
 from ops.errors import OpsError
-from ops.strength import Fleet, Task, in_words
+from ops.load.strength import Fleet, Task, in_words
 
 
 @dataclass

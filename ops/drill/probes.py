@@ -7,9 +7,9 @@ import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
-from ops import traffic
 from ops.errors import OpsError
-from ops.traffic import Request, Sender
+from ops.load import traffic
+from ops.load.traffic import Request, Sender
 
 LIST = "/api/suppliers"
 ADMINISTRATION = "/admin/api/suppliers"

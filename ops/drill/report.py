@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from ops import measure
 from ops.drill.conduct import Course, Drill, Event, Schedule
-from ops.measure import Series, Window
-from ops.traffic import Request
+from ops.load import measure
+from ops.load.measure import Series, Window
+from ops.load.traffic import Request
 
 
 @dataclass(frozen=True)

@@ -9,14 +9,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from ops import guard, stacks
-from ops.aws import Clients
-from ops.deployment import DeployedService, Deployment
+from ops.aws.clients import Clients
+from ops.aws.session import Session
+from ops.deployment import stacks
+from ops.deployment.deployment import DeployedService, Deployment
 from ops.drill.conduct import Look
 from ops.errors import OpsError
-from ops.routes import Blueprint, traffic_of
-from ops.session import Session
-from ops.strength import Fleet, in_words
+from ops.load.strength import Fleet, in_words
+from ops.release import guard
+from ops.release.routes import Blueprint, traffic_of
 
 # For new tasks to start, to be tested and to receive their first request.
 PATIENCE_SECONDS = 1200.0

@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 import checks
-import limits
 import settings
 from tests.synthesis import UNPACKED, built
 
@@ -49,7 +48,7 @@ def checked(environment: settings.Environment, folder: Path) -> Path:
     """
     app = built(environment, folder)
     checks.attach(app)
-    limits.synth(app)
+    checks.synth(app)
     return folder
 
 

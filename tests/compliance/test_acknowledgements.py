@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ops import acknowledgements, scanner
+from ops.compliance import acknowledgements, scanner
 from ops.errors import OpsError
 from tests.compliance.conftest import Assembly
 from tests.conftest import ENVIRONMENTS

@@ -14,9 +14,8 @@ import pytest
 from aws_cdk import aws_ec2, aws_s3
 
 import checks
-import limits
 import settings
-from ops import scanner
+from ops.compliance import scanner
 from tests.compliance.conftest import BIN, Assembly, checked, synth
 from tests.conftest import ENVIRONMENTS, copy_settings, stacks_of
 
@@ -163,7 +162,7 @@ def test_an_open_finding_fails_the_synth(
     careless(cdk.Stack(app, "Careless"))
     checks.attach(app)
     with pytest.raises(RuntimeError, match="ValidationFailed"):
-        limits.synth(app)
+        checks.synth(app)
     report = json.loads((tmp_path / "validation-report.json").read_text())
     failed = {each["pluginName"]: each for each in report["pluginReports"] if each["conclusion"] == "failure"}
     assert failed.keys() == findings.keys()

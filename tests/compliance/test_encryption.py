@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from platform_constructs.encryption_key import KEY_USER
+from platform_constructs.common.encryption_key import KEY_USER
 from tests import authorization
 from tests.options import OPTIONS, templates
 from tests.policies import ACCOUNT, Resolver, Statement, statements

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 import settings
-from ops.routes import references
-from ops.stateful import stateful_types
+from ops.release.routes import references
+from ops.release.stateful import stateful_types
 from tests.conftest import ENVIRONMENTS, Synthesize, Template
 from tests.resources import of_type, only
 

@@ -18,12 +18,14 @@ import aws_cdk as cdk
 import pytest
 from aws_cdk import aws_sns as sns
 
-import limits
+import checks
 import settings
-from ops.routes import reference
-from platform_constructs.customers_affected import ALARMS_PER_RULE, RULE_CHARACTERS
-from platform_constructs.managed_policies import MANAGED_POLICIES_PER_ROLE, MANAGED_POLICY_CHARACTERS
-from platform_constructs.operations_dashboard import ALARMS_PER_WIDGET
+from ops.release.routes import reference
+from platform_constructs.common.managed_policies import MANAGED_POLICIES_PER_ROLE, MANAGED_POLICY_CHARACTERS
+from platform_constructs.observability.customers_affected import ALARMS_PER_RULE, RULE_CHARACTERS
+from platform_constructs.observability.operations_dashboard import ALARMS_PER_WIDGET
+from settings import limits
+from settings.facts import quotas
 from tests.compliance.conftest import checked
 from tests.conftest import Made, copy_settings
 from tests.many_services import add_services
@@ -110,26 +112,26 @@ def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 def test_every_template_is_below_the_limits_of_cloudformation_with_room(made: Scaled) -> None:
     assert len(made.environment.services) == made.count
     for stack, template in made.templates.items():
-        assert len(template["Resources"]) < 0.95 * limits.RESOURCES_PER_STACK, stack
-        assert len(template.get("Outputs", {})) < 0.95 * limits.OUTPUTS_PER_STACK, stack
-        assert made.sizes[stack] < 0.85 * limits.TEMPLATE_BYTES, stack
+        assert len(template["Resources"]) < 0.95 * quotas.RESOURCES_PER_STACK, stack
+        assert len(template.get("Outputs", {})) < 0.95 * quotas.OUTPUTS_PER_STACK, stack
+        assert made.sizes[stack] < 0.85 * quotas.TEMPLATE_BYTES, stack
 
 
 def test_the_counts_of_the_settings_are_those_of_the_templates(made: Scaled) -> None:
     environment, services = made.environment, made.environment.services
     rules = of_type(made.templates.platform, "AWS::ElasticLoadBalancingV2::ListenerRule")
     assert sum(limits.rules(environment, each) for each in services) == len(rules)
-    assert len(rules) <= limits.RULES_PER_LOAD_BALANCER
+    assert len(rules) <= quotas.RULES_PER_LOAD_BALANCER
 
 
 def test_a_task_that_prepares_users_keeps_the_limit_of_task_definitions(made: Scaled) -> None:
     (needed,) = (
         each.needed(made.environment, made.environment.services)
         for each in limits.LIMITS
-        if each.allowed == limits.TASK_DEFINITION_BYTES
+        if each.allowed == quotas.TASK_DEFINITION_BYTES
     )
     definitions = of_type(made.templates.platform, "AWS::ECS::TaskDefinition").values()
-    assert max(len(json.dumps(each)) for each in definitions) < needed < limits.TASK_DEFINITION_BYTES
+    assert max(len(json.dumps(each)) for each in definitions) < needed < quotas.TASK_DEFINITION_BYTES
 
 
 def test_security_groups_keep_their_limits(made: Scaled) -> None:
@@ -140,11 +142,11 @@ def test_security_groups_keep_their_limits(made: Scaled) -> None:
             sides[kind, reference(rule["GroupId"])] += 1
         for logical_id, group in of_type(whole, "AWS::EC2::SecurityGroup").items():
             sides[kind, logical_id] += len(group.get(f"SecurityGroup{kind}", []))
-    assert made.count <= max(sides.values()) <= limits.RULES_PER_SECURITY_GROUP
+    assert made.count <= max(sides.values()) <= quotas.RULES_PER_SECURITY_GROUP
     (needed,) = (
         each.needed(made.environment, made.environment.services)
         for each in limits.LIMITS
-        if each.allowed == limits.RULES_PER_SECURITY_GROUP
+        if each.allowed == quotas.RULES_PER_SECURITY_GROUP
     )
     assert max(sides.values()) <= needed
     for service in of_type(whole, "AWS::ECS::Service").values():
@@ -404,7 +406,7 @@ def test_a_template_that_is_too_large_all_the_same_ends_with_a_line(
     for number in range(outputs):
         cdk.CfnOutput(stack, f"Output{number}", value="x")
     with pytest.raises(SystemExit) as ended:
-        limits.synth(app)
+        checks.synth(app)
     assert re.fullmatch(
         rf"Compute: the template has {problem}; split the services over several environments \(docs/scale.md\)",
         str(ended.value.code),
@@ -423,4 +425,4 @@ class Broken:
 
 def test_another_error_of_a_synth_is_not_hidden(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="something else"):
-        limits.synth(cast(cdk.App, Broken(tmp_path)))
+        checks.synth(cast(cdk.App, Broken(tmp_path)))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 import settings
-from ops import deployment, stateful
+from ops.deployment import deployment
+from ops.release import stateful
 from tests.conftest import ENVIRONMENTS, Synthesize
 
 

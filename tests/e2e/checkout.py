@@ -16,8 +16,8 @@ from typing import Any
 import httpx
 
 import settings
-from ops.aws import Clients
-from ops.endpoint import Endpoint
+from ops.aws.clients import Clients
+from ops.aws.endpoint import Endpoint
 
 # What a user's shell would not have: this run's own make and pytest among it.
 _OF_THIS_RUN = ("AWS_", "PYTEST_", "MAKE", "MFLAGS")

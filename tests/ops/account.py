@@ -20,8 +20,8 @@ import pytest
 from botocore.exceptions import ClientError
 from botocore.validate import validate_parameters
 
-from ops import session as sessions
-from ops.aws import Clients
+from ops.aws import session as sessions
+from ops.aws.clients import Clients
 
 REGION = "us-east-1"
 ACCOUNT = "111122223333"

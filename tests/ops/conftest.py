@@ -6,7 +6,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from ops.__main__ import app
-from ops.aws import Clients
+from ops.aws.clients import Clients
 from tests.ops.account import signed_in
 
 Run = Callable[..., Result]

@@ -10,10 +10,10 @@ import pytest
 import typer
 
 import settings
-from ops import session as sessions
-from ops.aws import CONCURRENCY, Clients, each, together
+from ops.aws import session as sessions
+from ops.aws.clients import CONCURRENCY, Clients, each, together
+from ops.aws.session import Session, operating
 from ops.errors import OpsError
-from ops.session import Session, operating
 from settings import load
 from tests.ops.platform import Platform
 

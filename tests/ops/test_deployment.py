@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import pytest
 
-from ops import deployment
-from ops.deployment import Deployment
+from ops.aws.session import Session
+from ops.deployment import deployment
+from ops.deployment.deployment import Deployment
 from ops.errors import OpsError
-from ops.session import Session
 from settings import load
 from tests.conftest import stacks_of
 from tests.ops.platform import CLUSTER, Platform, ecs_name, group

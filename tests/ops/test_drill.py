@@ -14,7 +14,7 @@ from ops.drill.conduct import Course, Look, Schedule, conduct
 from ops.drill.probes import probes
 from ops.drill.report import Limits, Report
 from ops.errors import OpsError
-from ops.traffic import Answer, Request
+from ops.load.traffic import Answer, Request
 from tests.ops import virtual_time
 from tests.ops.virtual_time import Application
 

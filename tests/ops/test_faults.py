@@ -13,14 +13,14 @@ from botocore.stub import ANY, Stubber
 from moto import mock_aws
 
 import settings
-from ops.aws import Clients
-from ops.deployment import ABSENT, DeployedService, Deployment, Stack
+from ops.aws.clients import Clients
+from ops.aws.session import Session
+from ops.deployment.deployment import ABSENT, DeployedService, Deployment, Stack
 from ops.drill.failover import failover
 from ops.drill.kill import kill_task, kill_zone
 from ops.drill.rollback import CodeDeployRelease, EcsRelease, Rollback, rollback, shares
 from ops.errors import OpsError
-from ops.session import Session
-from ops.strength import Fleet, Strength, Task
+from ops.load.strength import Fleet, Strength, Task
 
 ACCOUNT = "111122223333"
 ECS = f"arn:aws:ecs:us-east-1:{ACCOUNT}"

@@ -14,11 +14,11 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 import settings
-from ops import following
 from ops.__main__ import app
+from ops.aws.session import Session
 from ops.errors import OpsError
-from ops.progress import Progress
-from ops.session import Session
+from ops.release import following
+from ops.terminal.progress import Progress
 from tests.ops.account import ACCOUNT, REGION, Account, refuse, signed_in
 from tests.ops.conftest import Run
 from tests.ops.platform import ECS, LISTENERS, NOW, Platform, ecs_name, task_definition

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from ops import load
 from ops.errors import OpsError
-from ops.load import Plan, Preset, Result, Round, exceeded, plan_of
-from ops.strength import Counts
+from ops.load import command as load
+from ops.load.command import Plan, Preset, Result, Round, exceeded, plan_of
+from ops.load.strength import Counts
 from tests.ops import virtual_time
 from tests.ops.virtual_time import Application
 

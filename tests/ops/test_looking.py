@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from ops import logs
 from ops.errors import OpsError
+from ops.service import logs
 from tests.ops.conftest import Run
 from tests.ops.platform import NOW, Platform, task_definition
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ops import measure
-from ops.measure import Series
+from ops.load import measure
+from ops.load.measure import Series
 
 # Milliseconds, so that sums and comparisons are those of whole numbers.
 moments = st.integers(0, 60_000).map(lambda number: number / 1000)

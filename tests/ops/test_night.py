@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 import settings
-from ops import waf
 from ops.errors import OpsError
+from ops.service import waf
 from tests.ops.account import Account, refuse
 from tests.ops.conftest import Run
 from tests.ops.platform import NOW, Platform

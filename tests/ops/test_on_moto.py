@@ -12,10 +12,10 @@ import pytest
 from moto import mock_aws
 from typer.testing import CliRunner, Result
 
-from ops import deployment
 from ops.__main__ import app
-from ops.aws import Clients
-from ops.deployment import ABSENT, Stack
+from ops.aws.clients import Clients
+from ops.deployment import deployment
+from ops.deployment.deployment import ABSENT, Stack
 from ops.errors import OpsError
 
 REGION = "us-east-1"

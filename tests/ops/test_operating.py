@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from ops import execute, one_off
+from ops.aws.session import Session
 from ops.errors import OpsError
-from ops.session import Session
+from ops.service import execute, one_off
 from settings import load
 from tests.ops.account import Account, noting, refusal
 from tests.ops.conftest import Run

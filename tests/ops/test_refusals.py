@@ -8,8 +8,8 @@ import pytest
 from botocore import exceptions as aws
 from botocore.exceptions import BotoCoreError, ClientError
 
+from ops.aws.refusals import explain, told_by_aws
 from ops.errors import OpsError
-from ops.refusals import explain, told_by_aws
 
 SIGN_IN = "Sign in (`aws sso login`, AWS_PROFILE=...) and repeat"
 

@@ -11,8 +11,8 @@ import pytest
 
 import settings
 from delivery import stack_release
-from ops import following
 from ops.errors import OpsError
+from ops.release import following
 from tests.ops.account import ACCOUNT, Account, noting
 from tests.ops.conftest import Run
 from tests.ops.platform import ECS, NOW, Platform, ecs_name, task_definition

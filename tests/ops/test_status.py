@@ -6,9 +6,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from ops import deployment, status
+from ops.aws.session import Session
+from ops.deployment import deployment
 from ops.errors import OpsError
-from ops.session import Session
+from ops.service import status
 from settings import load
 from tests.ops.account import refuse
 from tests.ops.conftest import Run

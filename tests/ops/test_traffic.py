@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from ops import traffic
-from ops.endpoint import Endpoint
+from ops.aws.endpoint import Endpoint
 from ops.errors import OpsError
-from ops.traffic import Answer, HttpSender, Outcome, Request
+from ops.load import traffic
+from ops.load.traffic import Answer, HttpSender, Outcome, Request
 from tests.ops import virtual_time
 from tests.ops.virtual_time import Application
 

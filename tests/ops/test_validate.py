@@ -10,8 +10,8 @@ import httpx
 import pytest
 
 import settings
-from ops import validate
-from ops.endpoint import Endpoint
+from ops.aws.endpoint import Endpoint
+from ops.service import validate
 from tests.ops.account import Account, refuse
 from tests.ops.conftest import Run
 from tests.ops.platform import CLUSTER, NOW, Platform, ecs_name, group

@@ -8,7 +8,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from ops.traffic import Answer, Request
+from ops.load.traffic import Answer, Request
 
 Result = TypeVar("Result")
 

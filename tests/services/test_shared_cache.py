@@ -24,7 +24,7 @@ from directory.settings import Settings, SettingsError
 from directory.shared_cache import sign_in_token
 from directory.shared_lists import FRESH_SECONDS, REPLICA_SECONDS
 from emulator import base_images
-from platform_constructs.shared_cache import CacheUser
+from platform_constructs.cache.shared_cache import CacheUser
 from tests.services.harness import (
     SERVICES,
     VALID,

@@ -18,7 +18,7 @@ from moto import mock_aws
 import settings
 from delivery.__main__ import main
 from delivery.task_definition import with_image
-from platform_constructs import build_context
+from platform_constructs.service import build_context
 from tests.unit.delivery.conftest import REPOSITORY, VARIABLES, Ecr, Ecs, definition
 
 OLD = "1" * 64

@@ -1,0 +1,351 @@
+"""Deploying an environment: to its AWS account, or its exact templates to the emulator."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NoReturn
+
+from botocore.exceptions import ClientError
+from rich.console import Console
+
+from emulator import lifecycle, report
+from emulator.instance import Instance
+from ops.aws.clients import Clients, account
+from ops.aws.endpoint import Endpoint
+from ops.aws.refusals import told_by_aws
+from ops.aws.session import Session, clients_of, emulator_instance, told_by_emulator
+from ops.deployment import cdk, code, inputs, leftovers, readiness, smoke, stack_policy, stacks
+from ops.errors import OpsError
+from ops.release import following, guard, stateful
+from ops.terminal.progress import Progress
+from platform_constructs.common.stack_inputs import INPUTS
+from settings import ROOT, Environment, Service
+
+OUTPUTS = ROOT / "cdk-outputs.json"
+ASSEMBLY = guard.TEMPLATE.parent
+_TOOLKIT = "CDKToolkit"
+# Stacks that do not need each other; each is followed by questions a second, of which CloudFormation answers a few.
+_SIDE_BY_SIDE = "4"
+_DEPLOYED = frozenset({"CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """What of an environment is deployed: one service alone, or all; `ship_checkout` also over what pipelines released."""
+
+    service: str | None = None
+    ship_checkout: bool = False
+
+    def services(self, environment: Environment) -> Sequence[Service]:
+        """The services that are deployed; raises `OpsError` with those that there are."""
+        known = {each.name: each for each in environment.services}
+        if self.service is None:
+            return environment.services
+        if self.service not in known:
+            raise OpsError(
+                f"{environment.name}: there is no service {self.service!r}; allowed: {', '.join(known)}"
+            )
+        return (known[self.service],)
+
+
+def deploy(
+    environment: Environment,
+    *,
+    rehearse: bool,
+    console: Console,
+    accepted: Sequence[str] = (),
+    wanted: Wanted = Wanted(),
+) -> None:
+    """Deploy all stacks, prepare the database, smoke-test, and print where it is reached.
+
+    A service whose deployment fails leaves the others deployed. It follows the releases that the stacks start to their
+    ends, and ends with the reasons of those that did not succeed.
+
+    On AWS it stops before it changes anything where deploying would undo a release, or lose data that no
+    pattern in `accepted` names.
+    On the emulator it starts with whatever the emulator needs and ends with what the emulator made of it.
+    """
+    progress = Progress(console)
+    wanted.services(environment)
+    with told_by_emulator():
+        instance = emulator_instance(environment, rehearse=rehearse)
+    if instance is None and environment.examples:
+        raise OpsError(
+            f"environments/{environment.name}.toml: {'; '.join(environment.examples)}: "
+            "examples that are nobody's; put your own in their place"
+        )
+    if instance is not None:
+        with told_by_emulator(), progress.step(f"Emulator on port {instance.port}"):
+            lifecycle.up(instance, progress.detail)
+    variables = lifecycle.child_environment(instance) if instance else dict(os.environ)
+    connected = clients(environment, rehearse=rehearse)
+    with progress.step("CDK bootstrap"):
+        _bootstrap(environment, connected, variables, progress)
+    going: Sequence[str] = ()
+    if wanted.service is None:
+        # On the emulator nobody asks before anything is lost.
+        going = leftovers.services_to_go(connected, environment, accepted if instance is None else None)
+    rollback: Sequence[str] = ()
+    if instance is None:
+        with progress.step("Swap and data safety: compare what is live with the templates"):
+            _guard(environment, connected, variables, progress, accepted)
+        with progress.step("Account: names that are taken, stacks that are stuck, service-linked roles"):
+            readiness.ensure(connected, environment, guard.TEMPLATE.parent, progress.detail)
+            rollback = readiness.rollback(connected, environment)
+    with (
+        following.started_within(Session(environment, connected, instance, console), progress),
+        progress.step(f"Stacks of {environment.name}: synthesize, build images, deploy"),
+        stack_policy.enforced(connected, environment, accepted, progress.detail),
+    ):
+        if instance is not None:
+            _synthesize(environment, variables, progress)
+        leftovers.remove_stacks(connected, environment, list(going), progress.detail)
+        deploy_stacks(environment, connected, variables, progress, rollback, wanted)
+    application = endpoint(environment, rehearse=rehearse)
+    with progress.step(f"Smoke test of {application.url}"):
+        smoke.run(application, environment, detail=progress.detail)
+    if instance is not None:
+        report.show(lifecycle.ask(instance, "/_emulator/ledger"), console)
+    for stack in leftovers.stacks_left(connected, environment):
+        console.print(leftovers.notice(stack, environment), soft_wrap=True, highlight=False)
+    console.print(f"{environment.name} is deployed ({progress.total()}).", highlight=False)
+    console.print(f"Dashboard       {outputs(environment, 'observability')['DashboardUrl']}", soft_wrap=True)
+    console.print(f"Application     {application.url}/", soft_wrap=True)
+    console.print(f"Administration  {application.url}/admin/suppliers", soft_wrap=True)
+
+
+def destroy(environment: Environment, *, console: Console) -> None:
+    """Remove an environment; of the emulator everything that runs, rehearsals included."""
+    progress = Progress(console)
+    if not environment.emulator:
+        connected = clients(environment)
+        logs = leftovers.find(connected, environment)
+        with progress.step(f"Stacks of {environment.name}"):
+            left = leftovers.stacks_left(connected, environment)
+            leftovers.remove_stacks(connected, environment, left, progress.detail)
+            cdk.run(
+                ["destroy", "--all", "-c", f"env={environment.name}", "--force"],
+                environment=os.environ,
+                detail=progress.detail,
+            )
+        if not environment.protected:
+            with progress.step("Log groups that services made by themselves"):
+                leftovers.remove(connected, environment, logs, progress.detail)
+        return
+    for instance in _instances():
+        with told_by_emulator(), progress.step(f"Emulator on port {instance.port}"):
+            lifecycle.down(instance, images=True, say=progress.detail)
+    OUTPUTS.unlink(missing_ok=True)
+
+
+def outputs(environment: Environment, part: str) -> Mapping[str, str]:
+    """The outputs of one stack, as the last deployment wrote them."""
+    stack = f"suppliers-{environment.name}-{part}"
+    try:
+        found = json.loads(OUTPUTS.read_text(encoding="utf-8")).get(stack)
+    except (OSError, ValueError):
+        found = None
+    if found is None:
+        raise OpsError(f"{OUTPUTS.name} has no outputs of {stack}: run `make deploy ENV={environment.name}`")
+    return dict(found)
+
+
+def clients(environment: Environment, *, rehearse: bool = False) -> Clients:
+    """Clients of the environment's account, or of the emulator that stands for it."""
+    with told_by_emulator():
+        return clients_of(environment, emulator_instance(environment, rehearse=rehearse))
+
+
+def endpoint(environment: Environment, *, rehearse: bool = False) -> Endpoint:
+    """Where a deployed environment answers, seen from this machine."""
+    instance = emulator_instance(environment, rehearse=rehearse)
+    url = outputs(environment, "compute")["ApplicationUrl"].rstrip("/")
+    if instance is None:
+        return Endpoint(url)
+    # Of the load balancer: the emulator has no CloudFront in front of it.
+    secure = environment.tls is not None
+    name = f"suppliers-{environment.name}"
+    for listener in lifecycle.status(instance)["listeners"]:
+        if listener["load_balancer"] == name and listener["port"] == (443 if secure else 80):
+            return Endpoint(listener["url"].rstrip("/"), instance.certificate_authority if secure else None)
+    raise OpsError(f"the emulator has no production listener of {name}: see {instance.log}")
+
+
+def _bootstrap(
+    environment: Environment, connected: Clients, variables: Mapping[str, str], progress: Progress
+) -> None:
+    with told_by_aws(environment.name):
+        owner = account(connected, environment)
+        try:
+            connected.client("cloudformation").describe_stacks(StackName=_TOOLKIT)
+        except ClientError as error:
+            if error.response.get("Error", {}).get("Code") != "ValidationError":
+                raise
+        else:
+            progress.detail("done before")
+            return
+    cdk.run(
+        ["bootstrap", f"aws://{owner}/{environment.region}"],
+        environment=variables,
+        detail=progress.detail,
+        synthesize=False,
+    )
+
+
+def _synthesize(environment: Environment, variables: Mapping[str, str], progress: Progress) -> None:
+    cdk.run(
+        ["synth", "-q", "-c", f"env={environment.name}", "-o", str(ASSEMBLY)],
+        environment=variables,
+        detail=progress.detail,
+    )
+
+
+def deploy_stacks(
+    environment: Environment,
+    connected: Clients,
+    variables: Mapping[str, str],
+    progress: Progress,
+    rollback: Sequence[str] = (),
+    wanted: Wanted = Wanted(),
+) -> None:
+    """Deploy what was synthesized, so that every stack holds what the others say when it is done."""
+
+    def run(*arguments: str) -> None:
+        cdk.run(
+            ["deploy", "--app", str(ASSEMBLY), "--require-approval", "never", *arguments],
+            environment=variables,
+            detail=progress.detail,
+        )
+
+    with told_by_aws(environment.name):
+        parameters = code.parameters(
+            connected, environment, wanted.services(environment), wanted.ship_checkout
+        )
+    if wanted.service is not None:
+        (service,) = wanted.services(environment)
+        run(service.stack_id, "--exclusively", *parameters, *rollback)
+        return
+    with told_by_aws(environment.name):
+        before = inputs.readers(connected, ASSEMBLY)
+        leaving = inputs.dropped(connected, ASSEMBLY)
+    for each in leaving:
+        if each.stuck:
+            raise OpsError(inputs.refusal(environment.name, each))
+        progress.detail(f"{each.construct_id}: goes first, it reads what is about to be dropped")
+        run(each.construct_id, "--exclusively")
+    everything = (
+        "--all",
+        "--concurrency",
+        _SIDE_BY_SIDE,
+        "--outputs-file",
+        OUTPUTS.name,
+        *parameters,
+        *rollback,
+    )
+    try:
+        run(*everything)
+    except OpsError as error:
+        _deploy_others(environment, connected, progress, run, parameters, error)
+
+    def stale() -> dict[str, inputs.Reader]:
+        with told_by_aws(environment.name):
+            return {each.name: each for each in inputs.stale(before, inputs.readers(connected, ASSEMBLY))}
+
+    left, again = stale(), False
+    for name in inputs.templates(ASSEMBLY):
+        if reader := left.get(name):
+            progress.detail(f"{reader.construct_id}: once more, what it reads of others has changed")
+            noted = f"{reader.name}:{INPUTS}={reader.digest}"
+            run(reader.construct_id, "--exclusively", "--parameters", noted)
+            # Measured again, since it may leave those behind that read it.
+            left, again = stale(), True
+    if again:
+        # Changes nothing, and writes down what the stacks say now.
+        run(*everything)
+
+
+def _deploy_others(
+    environment: Environment,
+    connected: Clients,
+    progress: Progress,
+    run: Callable[..., None],
+    parameters: Sequence[str],
+    error: OpsError,
+) -> NoReturn:
+    """Deploy the services that one that failed has kept waiting: they exist, and need nothing of it that is new.
+
+    Raises `error`, which is why it failed, with why others did.
+    """
+    cloudformation = connected.client("cloudformation")
+
+    def status(part: str) -> str:
+        return stacks.status(cloudformation, f"suppliers-{environment.name}-{part}")
+
+    with told_by_aws(environment.name):
+        if any(status(part) not in _DEPLOYED for part in ("network", "data", "compute")):
+            raise error
+        waiting = [each for each in environment.services if status(each.name) in _DEPLOYED]
+    if len(waiting) == len(environment.services):
+        raise error
+    progress.detail(str(error))
+    problems = [str(error)]
+    for each in waiting:
+        progress.detail(f"{each.stack_id}: on its own, as another one failed")
+        try:
+            run(each.stack_id, "--exclusively", *parameters)
+        except OpsError as another:
+            problems.append(str(another))
+    raise OpsError("\n".join(problems)) from error
+
+
+def _guard(
+    environment: Environment,
+    connected: Clients,
+    variables: Mapping[str, str],
+    progress: Progress,
+    accepted: Sequence[str],
+) -> None:
+    _synthesize(environment, variables, progress)
+    users_before_proxy(connected, environment)
+    plans = guard.check_all(connected, environment, guard.templates(ASSEMBLY, environment.name))
+    guard.refuse(*plans)
+    lost = stateful.check(connected, environment, guard.TEMPLATE, accepted=accepted)
+    stateful.refuse(lost, environment)
+    safe = (line for plan in plans for line in guard.report(plan))
+    for line in (*safe, *stateful.report(lost, environment)):
+        progress.detail(line)
+
+
+def users_before_proxy(connected: Clients, environment: Environment) -> None:
+    """Refuse a proxy in a deployment before whose end its users do not exist.
+
+    A target is available when the proxy signs in to it as the users in its secrets, and CloudFormation waits for that:
+    https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_TargetHealth.html
+    The users are made when the services are deployed for the first time, after the stack that holds the proxy.
+    """
+    if not environment.database.proxy:
+        return
+    cloudformation = connected.client("cloudformation")
+    with told_by_aws(environment.name):
+        missing = [
+            each.name
+            for each in environment.services
+            if each.migrations
+            and stacks.status(cloudformation, f"suppliers-{environment.name}-{each.name}")
+            in stacks.NOTHING_DEPLOYED
+        ]
+    if missing:
+        raise OpsError(
+            f"{environment.name}: database.proxy: a proxy waits for its users, whom the first deployment of the services "
+            "makes: deploy with proxy = false, then switch it on"
+        )
+
+
+def _instances() -> Iterator[Instance]:
+    for state in sorted((ROOT / ".local").glob("emulator-*")):
+        port = state.name.rpartition("-")[2]
+        if port.isdigit():
+            yield Instance(port=int(port))

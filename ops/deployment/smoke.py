@@ -1,0 +1,72 @@
+"""The smoke test: does what was deployed answer as it should, from here?"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import httpx
+
+from ops.aws.endpoint import Endpoint
+from ops.errors import OpsError
+from settings import Access, Environment, Service
+
+_WAIT_SECONDS = 120.0
+_POLL_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class Probe:
+    """One request and the statuses that pass."""
+
+    service: str
+    path: str
+    statuses: frozenset[int]
+
+
+def probes(environment: Environment) -> list[Probe]:
+    """What must hold right after a deployment: each service answers its `check_paths`; nothing changes data.
+
+    A restricted service must be closed where no network was named, and may be closed to this machine where
+    some were. Where users sign in, this machine is sent to do so.
+    """
+    return [
+        Probe(service.name, path, _statuses(service, environment.access))
+        for service in environment.services
+        for path in service.check_paths
+    ]
+
+
+def _statuses(service: Service, access: Access) -> frozenset[int]:
+    if service.access == "public":
+        return frozenset({200})
+    if not access.admin_cidrs:
+        return frozenset({403})
+    return frozenset({403, 302 if access.oidc else 200})
+
+
+def run(endpoint: Endpoint, environment: Environment, *, detail: Callable[[str], None]) -> None:
+    """Send each probe until it passes, at most two minutes in all; raises `OpsError` naming what does not."""
+    deadline = time.monotonic() + _WAIT_SECONDS
+    with endpoint.client() as client:
+        for probe in probes(environment):
+            answer = _until_passing(client, probe, deadline)
+            detail(f"{probe.path}: {answer.status_code} ({probe.service})")
+
+
+def _until_passing(client: httpx.Client, probe: Probe, deadline: float) -> httpx.Response:
+    problem = "no answer"
+    while True:
+        try:
+            answer = client.get(probe.path)
+        except httpx.HTTPError as error:
+            problem = f"{type(error).__name__}: {error}"
+        else:
+            if answer.status_code in probe.statuses:
+                return answer
+            problem = str(answer.status_code)
+        if time.monotonic() > deadline:
+            wanted = " or ".join(map(str, sorted(probe.statuses)))
+            raise OpsError(f"smoke test: {probe.path} ({probe.service}) gives {problem}, not {wanted}")
+        time.sleep(_POLL_SECONDS)
