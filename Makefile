@@ -58,9 +58,10 @@ quick: setup ## Check what you changed within a minute: format, lint, types, uni
 	pytest -q -r fEs --quick tests/unit tests/snapshot; failed=$$?; \
 	wait $$types || failed=1; wait $$more || failed=1; exit $$failed
 
-check: setup ## Run the static checks: format, lint, types
+check: setup ## Run the static checks: format, lint, layers of imports, types
 	ruff format --check $(PYTHON_SOURCES)
 	ruff check $(PYTHON_SOURCES)
+	lint-imports
 	@echo mypy and pyright; mypy & types=$$!; pyright; more=$$?; wait $$types && exit $$more
 	@test ! -e constructs/__init__.py || { echo "constructs/__init__.py hides the package constructs that aws_cdk imports: remove it"; exit 1; }
 

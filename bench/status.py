@@ -11,7 +11,7 @@ import time
 from rich.console import Console
 
 from ops.aws.session import Session
-from ops.release import live
+from ops.deployed import live
 from ops.service import status
 from settings import load
 from tests.ops.platform import Platform

@@ -81,6 +81,7 @@ async def serve(context: Context) -> None:
         load_balancer,
         private_addresses,
         record_only,
+        services,
         target_health,
     )
 
@@ -124,7 +125,11 @@ async def serve(context: Context) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    async with balancer, target_health.Prober(), private_addresses.PrivateListeners(context):
+    async with (
+        balancer,
+        target_health.Prober(services.replace_unhealthy_task),
+        private_addresses.PrivateListeners(context),
+    ):
         await hypercorn_serve(application, config, shutdown_trigger=stop.wait)  # type: ignore[arg-type,unused-ignore]
 
 

@@ -17,7 +17,7 @@ from ops.compliance import acknowledgements as accepted
 from ops.compliance import command as compliance_report
 from ops.compliance import scanner as template_scanner
 from ops.cost.command import cost
-from ops.database import backup as backups
+from ops.deployment import backup as backups
 from ops.deployment import deploy as deployment
 from ops.deployment import inputs, leftovers
 from ops.deployment import smoke as smoke_test

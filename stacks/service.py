@@ -136,7 +136,8 @@ class ServiceStack(Stack):
         if release.deployment_group and release.hook_function:
             released = operations.release_by_codedeploy(
                 "Released",
-                microservice=self.microservice,
+                service=self.microservice.service,
+                task=self.microservice.task_definition,
                 group=release.deployment_group,
                 check=release.hook_function,
             )

@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from emulator import routing
-from ops.release.routes import LISTENER, RULE, reference
+from ops.deployed.routes import LISTENER, RULE, reference
 from platform_constructs.entrance.viewer_network import ADMIN, HEADER
 from tests.conftest import Template
 from tests.resources import of_type

@@ -18,7 +18,7 @@ import pytest
 
 import app as platform_app
 import settings
-from ops.deployment.templates import merged
+from ops.synthesis.templates import merged
 
 Template = Mapping[str, Any]
 

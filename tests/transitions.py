@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
 
+from ops.deployed.routes import RULE, references, traffic_of
 from ops.deployment import inputs
 from ops.release import stateful
-from ops.release.routes import RULE, references, traffic_of
 from tests.synthesis import Made
 
 _QUESTION = "Custom::LiveTraffic"

@@ -15,6 +15,7 @@ import asyncio
 import contextlib
 import logging
 import time
+from collections.abc import Callable
 from typing import Any
 
 from emulator import routing
@@ -101,9 +102,13 @@ def targets_of(group: str) -> list[dict[str, Any]]:
 
 
 class Prober:
-    """Probes every target of every group for as long as it is entered."""
+    """Probes every target of every group for as long as it is entered.
 
-    def __init__(self) -> None:
+    `unhealthy` is told the group and address of each target that stops answering well.
+    """
+
+    def __init__(self, unhealthy: Callable[[str, str], None]) -> None:
+        self._unhealthy = unhealthy
         self._probes: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> None:
@@ -188,6 +193,4 @@ class Prober:
             logger.warning(
                 "target %s:%s of %s is unhealthy: %s", host, port, group["TargetGroupName"], health.reason
             )
-            from emulator.bridges import services
-
-            services.replace_unhealthy_task(arn, host)
+            self._unhealthy(arn, host)

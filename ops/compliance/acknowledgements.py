@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ops.deployment import cdk
 from ops.errors import OpsError
+from ops.synthesis import cdk
 from settings import ROOT
 
 DOCUMENT = ROOT / "docs" / "acknowledgements.md"

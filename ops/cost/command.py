@@ -16,8 +16,8 @@ from ops.aws.refusals import told_by_aws
 from ops.cost import prices, refresh, render, usage
 from ops.cost.compare import Comparison
 from ops.cost.estimate import Estimate, estimate
-from ops.deployment import templates
 from ops.errors import OpsError
+from ops.synthesis import templates
 from ops.terminal.options import AsJson, Env
 from settings import Environment
 

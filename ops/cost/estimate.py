@@ -14,7 +14,7 @@ from ops.cost.model import Basis, Item, Resource, World
 from ops.cost.prices import Allowance, Prices
 from ops.cost.resources import ESTIMATORS
 from ops.cost.usage import Usage
-from ops.deployment.templates import Templates
+from ops.synthesis.templates import Templates
 
 CENT = Decimal("0.01")
 ZERO = Decimal("0.00")

@@ -10,8 +10,8 @@ from functools import cached_property
 from typing import Any, Literal
 
 from ops.cost.usage import Usage
-from ops.deployment.templates import Templates
-from ops.release.routes import references
+from ops.deployed.routes import references
+from ops.synthesis.templates import Templates
 
 # What exists costs the fixed part, whatever is done with it; the rest follows the assumed usage.
 Basis = Literal["fixed", "usage"]

@@ -9,8 +9,8 @@ from decimal import Decimal
 from typing import Any
 
 from ops.cost.model import Item, Resource, World
+from ops.deployed.routes import references
 from ops.errors import OpsError
-from ops.release.routes import references
 
 Estimator = Callable[[Resource, World], Iterable[Item]]
 ESTIMATORS: dict[str, Estimator] = {}

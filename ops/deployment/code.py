@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
 from ops.aws.clients import Clients
-from ops.deployment import stacks
+from ops.deployed import stacks
 from platform_constructs.handlers.ecs_operations.index import is_of_repository
 from platform_constructs.service import build_context
 from settings import ROOT, Environment, Service

@@ -17,9 +17,11 @@ from ops.aws.clients import Clients, account
 from ops.aws.endpoint import Endpoint
 from ops.aws.refusals import told_by_aws
 from ops.aws.session import Session, clients_of, emulator_instance, told_by_emulator
-from ops.deployment import cdk, code, inputs, leftovers, readiness, smoke, stack_policy, stacks
+from ops.deployed import stacks
+from ops.deployment import code, inputs, leftovers, readiness, smoke, stack_policy
 from ops.errors import OpsError
 from ops.release import following, guard, stateful
+from ops.synthesis import cdk
 from ops.terminal.progress import Progress
 from platform_constructs.common.stack_inputs import INPUTS
 from settings import ROOT, Environment, Service

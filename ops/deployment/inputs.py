@@ -20,8 +20,8 @@ from botocore.exceptions import ClientError
 
 from ops.aws.clients import Clients
 from ops.aws.refusals import told_by_aws
-from ops.deployment import stacks
-from ops.release.routes import Template
+from ops.deployed import stacks
+from ops.deployed.routes import Template
 from platform_constructs.common.stack_inputs import INPUTS
 from settings import Environment
 

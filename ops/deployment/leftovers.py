@@ -15,8 +15,8 @@ from botocore.exceptions import ClientError
 
 from ops.aws.clients import Clients
 from ops.aws.refusals import told_by_aws
-from ops.deployment import stacks
-from ops.deployment.deployment import stack_names
+from ops.deployed import stacks
+from ops.deployed.deployment import stack_names
 from ops.errors import OpsError
 from settings import SHARED_STACKS, Environment
 

@@ -12,10 +12,10 @@ from typing import Any
 
 from ops.aws.clients import Clients, each
 from ops.aws.refusals import told_by_aws
-from ops.deployment import stacks
-from ops.deployment.deployment import stack_names
-from ops.deployment.templates import Template, Templates
+from ops.deployed import stacks
+from ops.deployed.deployment import stack_names
 from ops.errors import OpsError
+from ops.synthesis.templates import Template, Templates
 from settings import Environment
 
 # By type, the property that holds the name, which is unique in an account and Region, or in an account.

@@ -7,7 +7,9 @@ from pathlib import Path
 
 from ops.aws.clients import Clients
 from ops.aws.refusals import told_by_aws
-from ops.deployment import names, service_roles, stacks, stuck, templates
+from ops.deployed import stacks
+from ops.deployment import names, service_roles, stuck
+from ops.synthesis import templates
 from settings import Environment
 
 # No creation of the environment ever got this far: the last of its stacks is not there.

@@ -9,8 +9,8 @@ from botocore.exceptions import ClientError
 
 from ops.aws.clients import Clients
 from ops.aws.refusals import says, told_by_aws
-from ops.deployment.templates import Templates
 from ops.errors import OpsError
+from ops.synthesis.templates import Templates
 from settings import Environment
 
 _AWS = "https://docs.aws.amazon.com"

@@ -15,9 +15,9 @@ from typing import Any
 
 from ops.aws.clients import Clients
 from ops.aws.refusals import told_by_aws
-from ops.deployment import stacks
+from ops.deployed import stacks
+from ops.deployed.routes import Template
 from ops.errors import OpsError
-from ops.release.routes import Template
 from ops.release.stateful import stateful_types
 from settings import Environment
 

@@ -10,12 +10,12 @@ import typer
 from rich.console import Console
 
 import settings
-from ops.deployment import templates
 from ops.diagram import graph_svg, mermaid, overview_svg
 from ops.diagram.graph import graph
 from ops.diagram.overview import overview
 from ops.diagram.png import png
 from ops.errors import OpsError
+from ops.synthesis import templates
 from ops.terminal.options import AsJson, Env
 from settings import ROOT, Environment
 

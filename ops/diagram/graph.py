@@ -8,10 +8,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ops.deployment.templates import Template, Templates
+from ops.deployed.routes import reference, references
 from ops.diagram.kinds import PLAIN, Kind, counted, kind_of
 from ops.errors import OpsError
-from ops.release.routes import reference, references
+from ops.synthesis.templates import Template, Templates
 
 # A construct that holds more of a stack than this is shown by its parts.
 _LARGEST_SHARE = 0.5

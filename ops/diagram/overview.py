@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ops.deployment.templates import Templates, merged
-from ops.release.routes import Blueprint, reference, references
+from ops.deployed.routes import Blueprint, reference, references
+from ops.synthesis.templates import Templates, merged
 
 _TAG = "aws-cdk:subnet-name"
 

@@ -9,11 +9,12 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from ops.aws.clients import Clients, each
 from ops.aws.refusals import explain, says
-from ops.deployment import names, service_roles, stacks, stuck
-from ops.deployment.deployment import stack_names
-from ops.deployment.templates import Templates
+from ops.deployed import stacks
+from ops.deployed.deployment import stack_names
+from ops.deployment import names, service_roles, stuck
 from ops.doctor import quotas
 from ops.doctor.findings import Check, Finding, State, missing, ok, unchecked, warning
+from ops.synthesis.templates import Templates
 from platform_constructs.entrance.web_acl_rules import MANAGED_GROUPS
 from settings import Environment
 

@@ -14,10 +14,10 @@ import settings
 from ops import errors
 from ops.aws.clients import once
 from ops.aws.session import clients_of, emulator_instance, told_by_emulator
-from ops.deployment import templates
 from ops.doctor.account import Account, without_credentials
 from ops.doctor.findings import Finding, State, is_missing, run
 from ops.doctor.machine import Machine
+from ops.synthesis import templates
 from ops.terminal.options import AsJson, Env
 
 _STYLES = {State.OK: "green", State.MISSING: "bold red", State.WARNING: "yellow", State.UNCHECKED: "dim"}

@@ -11,8 +11,8 @@ from botocore.exceptions import ClientError
 
 from ops.aws.clients import Clients
 from ops.aws.refusals import says
-from ops.deployment.templates import Templates
 from ops.doctor.findings import Finding, missing, ok, unchecked
+from ops.synthesis.templates import Templates
 from settings import Environment
 
 _AWS = "https://docs.aws.amazon.com"

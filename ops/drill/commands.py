@@ -19,7 +19,7 @@ import typer
 from ops import errors
 from ops.aws.refusals import told_by_aws
 from ops.aws.session import Session, operating
-from ops.deployment.deployment import DeployedService, Deployment, endpoint, read
+from ops.deployed.deployment import DeployedService, Deployment, endpoint, read
 from ops.drill import report as reports
 from ops.drill.conduct import Drill, Look, Schedule, conduct
 from ops.drill.failover import failover

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from ops.aws.clients import Clients
 from ops.aws.session import Session
-from ops.database.server import Database, Seen, of
+from ops.deployed.database import Database, Seen, of
 from ops.drill.conduct import Look
 from ops.errors import OpsError
 from ops.load.strength import Fleet, in_words

@@ -11,13 +11,13 @@ from typing import Any, Protocol
 
 from ops.aws.clients import Clients
 from ops.aws.session import Session
-from ops.deployment import stacks
-from ops.deployment.deployment import DeployedService, Deployment
+from ops.deployed import stacks
+from ops.deployed.deployment import DeployedService, Deployment
+from ops.deployed.routes import Blueprint, traffic_of
 from ops.drill.conduct import Look
 from ops.errors import OpsError
 from ops.load.strength import Fleet, in_words
 from ops.release import guard
-from ops.release.routes import Blueprint, traffic_of
 
 # For new tasks to start, to be tested and to receive their first request.
 PATIENCE_SECONDS = 1200.0

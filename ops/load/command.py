@@ -19,7 +19,7 @@ from rich.table import Table
 from ops import errors
 from ops.aws.refusals import told_by_aws
 from ops.aws.session import Session, operating
-from ops.deployment.deployment import endpoint, read
+from ops.deployed.deployment import endpoint, read
 from ops.errors import OpsError
 from ops.load import measure as figures
 from ops.load import traffic

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ops.aws.clients import Clients, each
-from ops.deployment.deployment import DeployedService
+from ops.deployed.deployment import DeployedService
 from ops.errors import OpsError
 
 # https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DescribeServices.html

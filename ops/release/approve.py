@@ -8,10 +8,10 @@ from typing import Annotated, Any
 
 import typer
 
-from ops.deployment import deployment as deployed
+from ops.aws.session import Session, operating
+from ops.deployed import deployment as deployed
 from ops.errors import OpsError
 from ops.terminal.options import DryRun, Env, Yes
-from ops.aws.session import Session, operating
 
 
 @dataclass(frozen=True)

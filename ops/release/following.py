@@ -10,21 +10,18 @@ from typing import Annotated
 
 import typer
 
-from ops.deployment import deployment as deployed
 from ops import errors
-from ops.release import half_way
-from ops.release import listeners
-from ops.release import live
-from ops.release import reasons
-from ops.release import releases
 from ops.aws.clients import each
-from ops.deployment.deployment import DeployedService, Deployment
+from ops.aws.refusals import told_by_aws
+from ops.aws.session import Session, operating
+from ops.deployed import deployment as deployed
+from ops.deployed import live
+from ops.deployed.deployment import DeployedService, Deployment
 from ops.errors import OpsError
+from ops.release import half_way, listeners, reasons, releases
+from ops.release.releases import Release
 from ops.terminal.options import Env, Rehearse
 from ops.terminal.progress import Progress
-from ops.aws.refusals import told_by_aws
-from ops.release.releases import Release
-from ops.aws.session import Session, operating
 
 _POLL_SECONDS = 2.0
 # CodeDeploy starts the rollback of a release that failed a moment after it, if at all.

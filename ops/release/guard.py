@@ -19,13 +19,10 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from ops.aws import clients as aws
-from ops.release import ports
-from ops.release import priorities
-from ops.deployment import stacks
 from ops.aws.clients import Clients, account
-from ops.errors import OpsError
 from ops.aws.refusals import says, told_by_aws
-from ops.release.routes import (
+from ops.deployed import stacks
+from ops.deployed.routes import (
     LISTENER,
     RULE,
     SERVICE,
@@ -38,6 +35,8 @@ from ops.release.routes import (
     signs_in,
     traffic_of,
 )
+from ops.errors import OpsError
+from ops.release import ports, priorities
 from ops.release.stateful import Loss
 from settings import ROOT, Environment
 

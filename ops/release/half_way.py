@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from ops.release import live
-from ops.release import releases
-from ops.deployment import stacks
 from ops.aws.clients import each
-from ops.deployment.deployment import DeployedService, Deployment
-from ops.release.releases import CodeDeployGroup, Release
 from ops.aws.session import Session
+from ops.deployed import live, stacks
+from ops.deployed.deployment import DeployedService, Deployment
+from ops.release import releases
+from ops.release.releases import CodeDeployGroup, Release
 
 # CodeDeploy waits this long for new tasks, and nothing else of a release but its bake time takes as long:
 # https://docs.aws.amazon.com/codedeploy/latest/userguide/troubleshooting-ecs.html

@@ -11,13 +11,13 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from ops.deployment import deployment as deployed
-from ops.release import live
 from ops.aws.clients import together
-from ops.deployment.deployment import Deployment
+from ops.aws.session import Session, operating
+from ops.deployed import deployment as deployed
+from ops.deployed import live
+from ops.deployed.deployment import Deployment
 from ops.errors import OpsError
 from ops.terminal.options import AsJson, Env, Rehearse
-from ops.aws.session import Session, operating
 from ops.terminal.text import coloured, table
 
 

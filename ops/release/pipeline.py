@@ -10,11 +10,11 @@ from typing import Annotated, Any
 import typer
 from botocore.exceptions import ClientError
 
-from ops.deployment import deployment as deployed
-from ops.errors import OpsError
-from ops.terminal.options import AsJson, Env
 from ops.aws.refusals import says
 from ops.aws.session import Session, operating
+from ops.deployed import deployment as deployed
+from ops.errors import OpsError
+from ops.terminal.options import AsJson, Env
 from ops.terminal.text import coloured, moment, table
 
 _FAILED = "Failed"

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ops.release.routes import Template
+from ops.deployed.routes import Template
 
 _LISTENER = "AWS::ElasticLoadBalancingV2::Listener"
 

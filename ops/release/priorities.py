@@ -14,7 +14,7 @@ from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from ops.release.routes import Blueprint, Route, replaced
+from ops.deployed.routes import Blueprint, Route, replaced
 
 _HIGHEST = 49_000
 

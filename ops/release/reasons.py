@@ -10,12 +10,12 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from ops.release import live
-from ops.release import releases
-from ops.deployment.deployment import DeployedService, Deployment
 from ops.aws.refusals import explain
-from ops.release.releases import Release
 from ops.aws.session import Session
+from ops.deployed import live
+from ops.deployed.deployment import DeployedService, Deployment
+from ops.release import releases
+from ops.release.releases import Release
 from ops.service.tasks import ending
 
 _LOG_LINES = 15

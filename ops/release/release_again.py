@@ -7,15 +7,15 @@ from typing import Annotated
 
 import typer
 
-from ops.deployment import deployment as deployed
-from ops.release import live
-from ops.release import releases
 from ops.aws.clients import Clients
-from ops.deployment.deployment import DeployedService, Deployment
-from ops.errors import OpsError
-from ops.terminal.options import DryRun, Env, Rehearse, Yes
-from ops.release.rollback import ByCodeDeploy, load_balancer
 from ops.aws.session import Session, operating
+from ops.deployed import deployment as deployed
+from ops.deployed import live
+from ops.deployed.deployment import DeployedService, Deployment
+from ops.errors import OpsError
+from ops.release import releases
+from ops.release.rollback import ByCodeDeploy, load_balancer
+from ops.terminal.options import DryRun, Env, Rehearse, Yes
 
 
 @dataclass(frozen=True)

@@ -11,16 +11,15 @@ from typing import Annotated, Any
 import typer
 from botocore.exceptions import ClientError
 
-from ops.deployment import deployment as deployed
-from ops.release import live
-from ops.deployment import stacks
 from ops.aws.clients import Clients, each, together
-from ops.deployment.deployment import DeployedService, Deployment
+from ops.aws.refusals import says
+from ops.aws.session import Session, operating
+from ops.deployed import deployment as deployed
+from ops.deployed import live, stacks
+from ops.deployed.deployment import DeployedService, Deployment
+from ops.deployed.routes import Template
 from ops.errors import OpsError
 from ops.terminal.options import AsJson, Env, Rehearse
-from ops.aws.refusals import says
-from ops.release.routes import Template
-from ops.aws.session import Session, operating
 from ops.terminal.text import coloured, moment, table
 
 # In these a release has not ended; CodeDeploy counts its bake time as such too.

@@ -12,16 +12,15 @@ import typer
 from delivery import stack_release
 from delivery.errors import DeliveryError
 from delivery.task_definition import running_version, with_image
-from ops.deployment import deployment as deployed
-from ops.release import live
-from ops.release import releases
-from ops.deployment import stacks
 from ops.aws.clients import Clients
-from ops.deployment.deployment import DeployedService, Deployment
-from ops.errors import OpsError
-from ops.terminal.options import DryRun, Env, Rehearse, Yes
-from ops.release.releases import CodeDeployGroup, Release
 from ops.aws.session import Session, operating
+from ops.deployed import deployment as deployed
+from ops.deployed import live, stacks
+from ops.deployed.deployment import DeployedService, Deployment
+from ops.errors import OpsError
+from ops.release import releases
+from ops.release.releases import CodeDeployGroup, Release
+from ops.terminal.options import DryRun, Env, Rehearse, Yes
 from platform_constructs.handlers.ecs_operations.index import app_spec
 
 _REVISIONS_LOOKED_AT = 20

@@ -16,11 +16,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from ops.deployment import stacks
 from ops.aws.clients import Clients
-from ops.errors import OpsError
 from ops.aws.refusals import told_by_aws
-from ops.release.routes import Template, references
+from ops.deployed import stacks
+from ops.deployed.routes import Template, references
+from ops.errors import OpsError
 from settings import ROOT, Environment
 
 RELEASED = ROOT / "tests" / "compliance" / "stateful"

@@ -16,12 +16,12 @@ from rich.console import Console
 from rich.text import Text
 
 import settings
-from ops.deployment import templates
 from ops.errors import OpsError
 from ops.scaling import load_curve
 from ops.scaling import policies as scaling_policies
 from ops.scaling.load_curve import LoadCurve
 from ops.scaling.simulation import Replay, replay
+from ops.synthesis import templates
 from ops.terminal.options import AsJson, Env
 
 # Key of a picture's text that holds the digest of what it shows.

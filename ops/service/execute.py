@@ -14,9 +14,9 @@ import typer
 
 from emulator import engine
 from ops.aws.session import Session, operating
-from ops.deployment import deployment as deployed
+from ops.deployed import deployment as deployed
+from ops.deployed import live
 from ops.errors import OpsError
-from ops.release import live
 from ops.terminal.options import Env, Rehearse, Yes
 
 _PLUGIN = "session-manager-plugin"

@@ -14,7 +14,7 @@ import typer
 from rich.text import Text
 
 from ops.aws.session import Session, operating
-from ops.deployment import deployment as deployed
+from ops.deployed import deployment as deployed
 from ops.errors import OpsError
 from ops.terminal.options import Env, Rehearse
 

@@ -12,9 +12,9 @@ from botocore.exceptions import ClientError
 
 from ops.aws.refusals import says
 from ops.aws.session import Session, operating
-from ops.deployment import deployment as deployed
+from ops.deployed import deployment as deployed
+from ops.deployed import live
 from ops.errors import OpsError
-from ops.release import live
 from ops.service.tasks import ending
 from ops.terminal.options import DryRun, Env, Rehearse, Yes
 

@@ -9,10 +9,10 @@ from typing import Annotated
 import typer
 
 from ops.aws.session import Session, operating
-from ops.deployment import deployment as deployed
-from ops.deployment.deployment import Deployment
+from ops.deployed import deployment as deployed
+from ops.deployed import live
+from ops.deployed.deployment import Deployment
 from ops.errors import OpsError
-from ops.release import live
 from ops.service import scaling
 from ops.terminal.options import DryRun, Env, Rehearse, Yes
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from emulator import lifecycle
 from ops.aws.session import Session
-from ops.deployment.deployment import DeployedService, Deployment
+from ops.deployed.deployment import DeployedService, Deployment
 
 _SCALABLE_TARGET = "AWS::ApplicationAutoScaling::ScalableTarget"
 _DIMENSION = "ecs:service:DesiredCount"

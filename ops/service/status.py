@@ -17,10 +17,9 @@ from rich.text import Text
 
 from ops.aws.clients import together
 from ops.aws.session import Session, operating
-from ops.database import server as database
-from ops.deployment import deployment as deployed
-from ops.deployment.deployment import Deployment
-from ops.release import live
+from ops.deployed import database, live
+from ops.deployed import deployment as deployed
+from ops.deployed.deployment import Deployment
 from ops.service import alarms
 from ops.terminal.options import AsJson, Env, Rehearse
 from ops.terminal.text import coloured, moment, table

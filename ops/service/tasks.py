@@ -10,8 +10,8 @@ from typing import Annotated
 import typer
 
 from ops.aws.session import Session, operating
-from ops.deployment import deployment as deployed
-from ops.release import live
+from ops.deployed import deployment as deployed
+from ops.deployed import live
 from ops.terminal.options import AsJson, Env, Rehearse
 from ops.terminal.text import coloured, moment, table
 

@@ -24,11 +24,10 @@ from ops.aws.clients import each, together
 from ops.aws.endpoint import Endpoint
 from ops.aws.refusals import explain, says
 from ops.aws.session import Session, operating
-from ops.database import server as database
-from ops.deployment import deployment as deployed
-from ops.deployment.deployment import Deployment
+from ops.deployed import database, live
+from ops.deployed import deployment as deployed
+from ops.deployed.deployment import Deployment
 from ops.errors import OpsError
-from ops.release import live
 from ops.service import alarms, scaling
 from ops.terminal.options import AsJson, Env, Rehearse
 from ops.terminal.text import table

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import settings
-from ops.release.routes import references
+from ops.deployed.routes import references
 from ops.release.stateful import stateful_types
 from tests.conftest import ENVIRONMENTS, Synthesize, Template
 from tests.resources import of_type, only

@@ -20,7 +20,7 @@ from aws_cdk import aws_sns as sns
 
 import checks
 import settings
-from ops.release.routes import reference
+from ops.deployed.routes import reference
 from platform_constructs.common.managed_policies import MANAGED_POLICIES_PER_ROLE, MANAGED_POLICY_CHARACTERS
 from platform_constructs.observability.customers_affected import ALARMS_PER_RULE, RULE_CHARACTERS
 from platform_constructs.observability.operations_dashboard import ALARMS_PER_WIDGET

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import settings
-from ops.deployment import deployment
+from ops.deployed import deployment
 from ops.release import stateful
 from tests.conftest import ENVIRONMENTS, Synthesize
 

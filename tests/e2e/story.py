@@ -16,7 +16,7 @@ from typing import Any
 
 from delivery.appspec import PLACEHOLDER, appspec
 from delivery.task_definition import with_image
-from ops.release import live
+from ops.deployed import live
 from tests.e2e.checkout import Checkout
 from tests.e2e.load import Load
 

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from ops.aws.session import Session
-from ops.deployment import deployment
-from ops.deployment.deployment import Deployment
+from ops.deployed import deployment
+from ops.deployed.deployment import Deployment
 from ops.errors import OpsError
 from settings import load
 from tests.conftest import stacks_of

@@ -15,7 +15,7 @@ from moto import mock_aws
 import settings
 from ops.aws.clients import Clients
 from ops.aws.session import Session
-from ops.deployment.deployment import ABSENT, DeployedService, Deployment, Stack
+from ops.deployed.deployment import ABSENT, DeployedService, Deployment, Stack
 from ops.drill.failover import failover
 from ops.drill.kill import kill_task, kill_zone
 from ops.drill.rollback import CodeDeployRelease, EcsRelease, Rollback, rollback, shares

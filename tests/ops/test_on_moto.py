@@ -14,8 +14,8 @@ from typer.testing import CliRunner, Result
 
 from ops.__main__ import app
 from ops.aws.clients import Clients
-from ops.deployment import deployment
-from ops.deployment.deployment import ABSENT, Stack
+from ops.deployed import deployment
+from ops.deployed.deployment import ABSENT, Stack
 from ops.errors import OpsError
 
 REGION = "us-east-1"

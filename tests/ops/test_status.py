@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from ops.aws.session import Session
-from ops.deployment import deployment
+from ops.deployed import deployment
 from ops.errors import OpsError
 from ops.service import status
 from settings import load

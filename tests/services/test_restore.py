@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ops.database.backup import Server
+from ops.deployment.backup import Server
 from ops.errors import OpsError
 from tests.services.harness import PASSWORD, VALID, MySQLServer, Site
 

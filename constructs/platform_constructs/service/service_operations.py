@@ -1,6 +1,5 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from aws_cdk import Aws, CustomResource, Duration, RemovalPolicy, Stack, Token
 from aws_cdk import aws_codedeploy as codedeploy
@@ -16,9 +15,6 @@ from constructs import Construct
 from platform_constructs.common.alarm_topic import AlarmTopic
 from platform_constructs.common.compliance import UNRESERVED_CONCURRENCY, acknowledge, readable_account
 from platform_constructs.common.permissions import allow
-
-if TYPE_CHECKING:
-    from platform_constructs.service.microservice import Microservice
 
 _CODE = Path(__file__).parents[1] / "handlers" / "ecs_operations"
 _TIME_LIMIT = Duration.minutes(15)
@@ -253,11 +249,15 @@ class ServiceOperations(Construct):
         self,
         construct_id: str,
         *,
-        microservice: "Microservice",
+        service: ecs.IBaseService,
+        task: ecs.TaskDefinition,
         group: codedeploy.IEcsDeploymentGroup,
         check: lambda_.IFunction,
     ) -> CustomResource:
-        """Start a release of the task definition whenever it changes; the deployment of the stack does not wait for it."""
+        """Start a release of the task whenever it changes, behind the load balancer by the port that its container listens on.
+
+        The deployment of the stack does not wait for it.
+        """
         rights = iam.Policy(self, "ReleaseRights", roles=[self._role])
         rights.add_statements(
             iam.PolicyStatement(
@@ -276,17 +276,20 @@ class ServiceOperations(Construct):
                 ],
             )
         )
+        container = task.default_container
+        if container is None:
+            raise ValueError(f"{task.node.path} has no container that traffic could reach")
         resource = self._resource(
             construct_id,
             "Custom::CodeDeployRelease",
             {
                 "Cluster": self._cluster.cluster_name,
-                "Service": microservice.service.service_name,
+                "Service": service.service_name,
                 "Application": group.application.application_name,
                 "DeploymentGroup": group.deployment_group_name,
-                "TaskDefinition": microservice.task_definition.task_definition_arn,
-                "ContainerName": microservice.name,
-                "ContainerPort": microservice.container_port,
+                "TaskDefinition": task.task_definition_arn,
+                "ContainerName": container.container_name,
+                "ContainerPort": container.container_port,
                 "CheckFunction": check.function_arn,
             },
         )

@@ -17,7 +17,7 @@ import boto3
 from botocore.stub import Stubber
 
 from ops.aws.clients import Clients
-from ops.release.routes import LISTENER, RULE, SERVICE, TARGET_GROUP, Blueprint, Template
+from ops.deployed.routes import LISTENER, RULE, SERVICE, TARGET_GROUP, Blueprint, Template
 
 ACCOUNT = "111122223333"
 _ELB = f"arn:aws:elasticloadbalancing:us-east-1:{ACCOUNT}"

@@ -20,8 +20,8 @@ from ops.cost.estimate import Estimate, estimate, sum_of
 from ops.cost.model import Resource, World
 from ops.cost.prices import Allowance, Price, Prices
 from ops.cost.resources import ESTIMATORS, dashboard_metrics, markets, runs_per_month
-from ops.deployment import templates as template_files
 from ops.errors import OpsError
+from ops.synthesis import templates as template_files
 from tests import cdn
 from tests.conftest import ENVIRONMENTS, Synthesize
 

@@ -11,10 +11,11 @@ import pytest
 from rich.console import Console
 
 import settings
-from ops.deployment import cdk, code, deploy, inputs
+from ops.deployed.deployment import stack_names
+from ops.deployment import code, deploy, inputs
 from ops.deployment.deploy import Wanted
-from ops.deployment.deployment import stack_names
 from ops.errors import OpsError
+from ops.synthesis import cdk
 from ops.terminal.progress import Progress
 from platform_constructs.service import build_context
 from tests.ops.account import Account, refusal

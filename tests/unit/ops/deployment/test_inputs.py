@@ -14,8 +14,9 @@ from rich.console import Console
 
 import settings
 from ops.aws.clients import Clients
-from ops.deployment import cdk, deploy, inputs
-from ops.release.routes import Template
+from ops.deployed.routes import Template
+from ops.deployment import deploy, inputs
+from ops.synthesis import cdk
 from ops.terminal.progress import Progress
 from platform_constructs.common.stack_inputs import INPUTS
 from tests.conftest import ENVIRONMENTS, Synthesize

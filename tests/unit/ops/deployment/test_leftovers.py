@@ -12,8 +12,9 @@ from moto import mock_aws
 from rich.console import Console
 
 import settings
-from ops.deployment import cdk, deploy, leftovers
+from ops.deployment import deploy, leftovers
 from ops.errors import OpsError
+from ops.synthesis import cdk
 from tests.unit.ops.recorded import Stacks
 
 ENVIRONMENT_LOGS = (

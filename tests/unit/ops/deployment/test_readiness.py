@@ -12,10 +12,10 @@ from botocore.exceptions import ClientError
 import settings
 from ops.aws.clients import Clients
 from ops.deployment import names, readiness, service_roles, stuck
-from ops.deployment.templates import Templates
 from ops.doctor import quotas
 from ops.doctor.findings import State
 from ops.errors import OpsError
+from ops.synthesis.templates import Templates
 from tests.combinations import CASES, templates
 from tests.conftest import Synthesize
 

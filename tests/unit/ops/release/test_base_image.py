@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from ops.release import base_image
 from ops.errors import OpsError
+from ops.release import base_image
 
 NAME = "registry.example.com/library/python:3.13"
 DIGEST = f"sha256:{'a' * 64}"

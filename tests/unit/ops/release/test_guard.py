@@ -20,16 +20,12 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 import settings
-from ops.deployment import cdk
-from ops.deployment import deploy
-from ops.release import following
-from ops.release import guard
-from ops.deployment import leftovers
-from ops.release import priorities
-from ops.deployment import readiness
 from ops.__main__ import app
+from ops.deployed.routes import CREATE_ONLY, RULE, Blueprint, references, traffic_of
+from ops.deployment import deploy, leftovers, readiness
 from ops.errors import OpsError
-from ops.release.routes import CREATE_ONLY, RULE, Blueprint, references, traffic_of
+from ops.release import following, guard, priorities
+from ops.synthesis import cdk
 from tests.conftest import Made, Synthesize, Template, synthesize
 from tests.ops.account import Account, refusal
 from tests.unit.ops.recorded import ACCOUNT, Recorded

@@ -15,16 +15,11 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 import settings
-from ops.deployment import cdk
-from ops.deployment import deploy
-from ops.release import following
-from ops.release import guard
-from ops.deployment import inputs
-from ops.deployment import readiness
-from ops.deployment import stack_policy
-from ops.release import stateful
 from ops.__main__ import app
+from ops.deployment import deploy, inputs, readiness, stack_policy
 from ops.errors import OpsError
+from ops.release import following, guard, stateful
+from ops.synthesis import cdk
 from tests.conftest import Synthesize, Template, built, synthesize
 from tests.unit.ops.recorded import Stacks
 

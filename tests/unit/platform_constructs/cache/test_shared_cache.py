@@ -11,7 +11,7 @@ import pytest
 import settings
 from ops.cost import prices, usage
 from ops.cost.estimate import Estimate, estimate
-from ops.release.routes import reference
+from ops.deployed.routes import reference
 from platform_constructs.cache.shared_cache import CACHE_PORT
 from tests.compliance.test_policies import identity_statements, plain
 from tests.conftest import ENVIRONMENTS, Made, Synthesize, synthesize

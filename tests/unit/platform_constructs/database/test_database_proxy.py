@@ -11,7 +11,7 @@ import pytest
 
 import settings
 from directory import database as client
-from ops.release.routes import reference
+from ops.deployed.routes import reference
 from platform_constructs.database.database_proxy import PROXY_PORT
 from tests.conftest import ENVIRONMENTS, Made, Synthesize, Template, synthesize
 from tests.resources import of_type, only

@@ -11,7 +11,7 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 import settings
-from ops.release.routes import TARGET_GROUP, Blueprint
+from ops.deployed.routes import TARGET_GROUP, Blueprint
 from tests import cdn
 from tests.conftest import Synthesize, Template, synthesize
 from tests.listeners import Decision, Listener, ThroughCloudFront, listeners, normalized

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import settings
-from ops.release.routes import reference, references
+from ops.deployed.routes import reference, references
 from platform_constructs.entrance.viewer_network import ADMIN, HEADER, function_code
 from settings.facts import quotas
 from settings.facts.cloudfront import CLOUDFRONT_PREFIX_LISTS

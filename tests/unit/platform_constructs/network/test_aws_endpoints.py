@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import settings
-from ops.release.routes import reference, references
+from ops.deployed.routes import reference, references
 from tests.conftest import Made, Template, synthesize
 from tests.resources import of_type, only
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import settings
-from ops.release.routes import reference
+from ops.deployed.routes import reference
 from tests.conftest import ENVIRONMENTS, Synthesize, Template
 from tests.resources import of_type
 

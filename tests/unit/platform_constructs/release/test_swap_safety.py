@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import settings
-from ops.release.routes import LISTENER, RULE, SERVICE, TARGET_GROUP, references
+from ops.deployed.routes import LISTENER, RULE, SERVICE, TARGET_GROUP, references
 from tests.conftest import ENVIRONMENTS, Made, Synthesize, Template, synthesize
 from tests.resources import of_type
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import settings
-from ops.deployment import templates as of
+from ops.synthesis import templates as of
 from tests.conftest import ENVIRONMENTS, Synthesize, stacks_of
 from tests.resources import of_type
 

@@ -10,8 +10,8 @@ from moto import mock_aws
 
 import settings
 from ops.aws.clients import Clients
-from ops.database import backup
-from ops.database.server import Cluster, Instance
+from ops.deployed.database import Cluster, Instance
+from ops.deployment import backup
 from ops.errors import OpsError
 
 

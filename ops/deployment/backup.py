@@ -20,7 +20,7 @@ from emulator.instance import Instance
 from ops.aws.clients import Clients, account
 from ops.aws.refusals import told_by_aws
 from ops.aws.session import emulator_instance
-from ops.database import server as database
+from ops.deployed import database
 from ops.deployment import deploy
 from ops.errors import OpsError
 from settings import ROOT, Environment

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from ops.deployment import cdk
 from ops.errors import OpsError
+from ops.synthesis import cdk
 
 SAID = """\
 suppliers-local-network: start: Building suppliers-local-network Template

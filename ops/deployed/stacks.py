@@ -8,8 +8,8 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from ops.deployed.routes import Template, reference
 from ops.errors import OpsError
-from ops.release.routes import Template, reference
 
 # A stack in one of these has no resources.
 NOTHING_DEPLOYED = frozenset({"REVIEW_IN_PROGRESS", "ROLLBACK_COMPLETE", "DELETE_COMPLETE"})

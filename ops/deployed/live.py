@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ops.aws.clients import Clients, each
-from ops.deployment.deployment import DeployedService, Deployment
+from ops.deployed.deployment import DeployedService, Deployment
+from ops.deployed.routes import Traffic, traffic_of
 from ops.errors import OpsError
-from ops.release.routes import Traffic, traffic_of
 from platform_constructs.handlers.release_check.index import running_version as version_of_container
 
 # What one request takes: the API references of DescribeServices and DescribeTasks.

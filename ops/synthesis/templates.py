@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ops.deployment import cdk
 from ops.errors import OpsError
+from ops.synthesis import cdk
 from settings import ROOT, Environment
 
 Template = Mapping[str, Any]
