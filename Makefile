@@ -18,14 +18,14 @@ help: ## List the targets
 
 setup: .venv/installed node_modules/installed ## Install what the other targets need: .venv and node_modules
 
-deploy: setup ## Deploy ENV (default local: the emulator), or one SERVICE of it; smoke-test it, print its URLs
-	@python -m ops deploy --env $(ENV) $(if $(SERVICE),--service $(SERVICE))
+deploy: setup ## Deploy ENV (default local: the emulator), or one SERVICE of it; smoke-test it, print its URLs; YES=1 does not ask
+	@python -m ops deploy --env $(ENV) $(if $(SERVICE),--service $(SERVICE)) $(if $(YES),--yes)
 
 rehearse: setup ## Deploy the exact templates of ENV (say prod) to the emulator
 	@python -m ops deploy --env $(ENV) --rehearse
 
-destroy: setup ## Remove ENV; local removes all that runs here, rehearsals included
-	@python -m ops destroy --env $(ENV)
+destroy: setup ## Remove ENV; local removes all that runs here, rehearsals included; YES=1 does not ask
+	@python -m ops destroy --env $(ENV) $(if $(YES),--yes)
 
 monolith: setup ## Serve the application as it was before it was split, on port 8080, with no server but itself
 	@cd services && PYTHONPATH=shared:monolith python -m monolith

@@ -13,10 +13,12 @@ from rich.console import Console
 import settings
 from ops import errors
 from ops.aws import refusals
+from ops.aws.session import operating
 from ops.compliance import acknowledgements as accepted
 from ops.compliance import command as compliance_report
 from ops.compliance import scanner as template_scanner
 from ops.cost.command import cost
+from ops.deployed import deployment as deployed
 from ops.deployment import backup as backups
 from ops.deployment import deploy as deployment
 from ops.deployment import inputs, leftovers
@@ -40,7 +42,7 @@ from ops.release import (
 from ops.release import guard as swap_guard
 from ops.scaling import simulate
 from ops.service import execute, logs, one_off, scale, status, tasks, validate, waf
-from ops.terminal.options import AsJson, Env
+from ops.terminal.options import AsJson, Env, Rehearse, Yes
 
 # The panels of `--help`, in their order.
 DEPLOY = "Deploy"
@@ -88,6 +90,7 @@ def deploy(
             "--ship-checkout", help="Ship the code of this checkout over what a pipeline has released."
         ),
     ] = False,
+    yes: Yes = False,
 ) -> None:
     """Deploy an environment, prepare its database and smoke-test it.
 
@@ -101,27 +104,28 @@ def deploy(
         console=Console(),
         accepted=lose,
         wanted=deployment.Wanted(service=service, ship_checkout=ship_checkout),
+        yes=yes,
     )
 
 
 @app.command(rich_help_panel=DEPLOY)
-def destroy(env: Env = "local") -> None:
+def destroy(env: Env = "local", yes: Yes = False) -> None:
     """Remove an environment; `local` removes everything the emulator made, rehearsals included.
 
     Example: python -m ops destroy --env local
     """
-    deployment.destroy(settings.load(env), console=Console())
+    deployment.destroy(settings.load(env), console=Console(), yes=yes)
 
 
 @app.command(rich_help_panel=DEPLOY)
-def smoke(env: Env = "local") -> None:
+def smoke(env: Env = "local", rehearse: Rehearse = False) -> None:
     """Check that a deployed environment answers as it should.
 
     Example: python -m ops smoke --env dev
     """
-    environment = settings.load(env)
-    endpoint = deployment.endpoint(environment)
-    smoke_test.run(endpoint, environment, detail=Console().print)
+    with operating(env, rehearse=rehearse) as session:
+        endpoint = deployed.endpoint(deployed.read(session), session.instance)
+        smoke_test.run(endpoint, session.environment, detail=session.console.print)
 
 
 @app.command(rich_help_panel=DEPLOY)
@@ -134,6 +138,7 @@ def guard(
             help="Only this template of a synth, with the others beside it.",
         ),
     ] = None,
+    rehearse: Rehearse = False,
     as_json: AsJson = False,
     lose: Lose = [],  # noqa: B006
 ) -> None:
@@ -142,7 +147,7 @@ def guard(
     Example: python -m ops guard --env dev
     """
     environment = settings.load(env)
-    clients = deployment.clients(environment)
+    clients = deployment.clients(environment, rehearse=rehearse)
     assembly = (template or swap_guard.TEMPLATE).parent
     compared = [template] if template else swap_guard.templates(assembly, env)
     plans = swap_guard.check_all(clients, environment, compared)
@@ -185,24 +190,29 @@ def release_record(
 
 
 @app.command(rich_help_panel=OPERATE)
-def backup(env: Env = "local") -> None:
+def backup(env: Env = "local", rehearse: Rehearse = False) -> None:
     """Back the database up: a snapshot on AWS, a dump of the emulator's server; prints its name.
 
     Example: python -m ops backup --env prod
     """
-    print(backups.back_up(settings.load(env), say=lambda text: print(text, file=sys.stderr)))
+    with operating(env, rehearse=rehearse) as session:
+        print(backups.back_up(session))
 
 
 @app.command(rich_help_panel=OPERATE)
 def restore(
-    file: Annotated[Path, typer.Argument(help="A dump that `backup` wrote.")], env: Env = "local"
+    file: Annotated[Path, typer.Argument(help="A dump that `backup` wrote.")],
+    env: Env = "local",
+    rehearse: Rehearse = False,
+    yes: Yes = False,
 ) -> None:
-    """Make the emulator's database what it was; on AWS: docs/restore.md.
+    """Make the emulator's database what it was, after a backup of what it is; on AWS: docs/restore.md.
 
     Example: python -m ops restore .local/backups/local-20261122-101500.sql
     """
-    backups.restore(settings.load(env), file)
-    print(f"{env}: restored from {file}")
+    with operating(env, rehearse=rehearse) as session:
+        before = backups.restore(session, file, yes=yes)
+        print(f"{env}: restored from {file}; what it held before is in {before}")
 
 
 @app.command("pin-base", rich_help_panel=DEPLOY)

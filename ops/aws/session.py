@@ -42,15 +42,14 @@ class Session:
         """The environment as messages name it."""
         return self.environment.name
 
-    def confirm(self, what: str, *, yes: bool) -> None:
-        """Ask before something disruptive in a protected environment; raises `OpsError` unless it is wanted."""
-        if yes or not self.environment.protected:
+    def confirm(self, what: str, *, yes: bool, always: bool = False) -> None:
+        """Ask before something disruptive in a protected environment, or `always`; raises `OpsError` unless it is wanted."""
+        if yes or not (self.environment.protected or always):
             return
+        who = f"{self.name} is protected" if self.environment.protected else self.name
         if not sys.stdin.isatty():
-            raise OpsError(
-                f"{self.name}: is protected, and nobody is there to ask: {what}? Repeat with --yes"
-            )
-        if not typer.confirm(f"{self.name} is protected: {what}?"):
+            raise OpsError(f"{who}, and nobody is there to ask: {what}? Repeat with --yes")
+        if not typer.confirm(f"{who}: {what}?"):
             raise OpsError(f"{self.name}: nothing was done")
 
     def print_json(self, document: Any) -> None:

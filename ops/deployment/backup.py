@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,13 +17,13 @@ from pathlib import Path
 from botocore.exceptions import WaiterError
 
 from emulator.instance import Instance
-from ops.aws.clients import Clients, account
-from ops.aws.refusals import told_by_aws
-from ops.aws.session import emulator_instance
+from ops.aws.clients import Clients
+from ops.aws.session import Session
 from ops.deployed import database
-from ops.deployment import deploy
+from ops.deployed import deployment as deployed
+from ops.deployed.deployment import Deployment
 from ops.errors import OpsError
-from settings import ROOT, Environment
+from settings import ROOT
 
 FOLDER = ROOT / ".local" / "backups"
 _DATABASE = "suppliers"
@@ -60,15 +60,9 @@ class Server:
 
         A file that is no whole dump is refused before anything changes.
         """
-        try:
-            with file.open("rb") as content:
-                content.seek(max(0, file.stat().st_size - 200))
-                if _LAST_LINE not in content.read():
-                    raise OpsError(f"{file}: is no whole dump: its last line is not {_LAST_LINE.decode()!r}")
-                content.seek(0)
-                done = self._run(["mysql", database], stdin=content)
-        except OSError as error:
-            raise OpsError(f"{file}: cannot be read: {error.strerror}") from None
+        whole(file)
+        with file.open("rb") as content:
+            done = self._run(["mysql", database], stdin=content)
         if done.returncode:
             raise OpsError(f"{file}: cannot be restored: {_last_line(done.stderr)}")
 
@@ -86,33 +80,46 @@ class Server:
         )
 
 
-def back_up(environment: Environment, say: Callable[[str], None]) -> str:
-    """Make a backup and return its name: a file for the emulator, the identifier of a snapshot on AWS."""
-    now = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
-    clients = deploy.clients(environment)
-    outputs = deploy.outputs(environment, "data")
-    instance = emulator_instance(environment)
-    with told_by_aws(environment.name):
-        if instance is not None:
-            FOLDER.mkdir(parents=True, exist_ok=True)
-            file = FOLDER / f"{environment.name}-{now}.sql"
-            _server(clients, instance, outputs).dump(_DATABASE, file)
-            return str(file.relative_to(ROOT))
-        account(clients, environment)
-        copied = database.named(clients, outputs["DatabaseIdentifier"], cluster=environment.database.cluster)
-        return snapshot(copied, f"suppliers-{environment.name}-{now}", say)
+def back_up(session: Session) -> str:
+    """Make a backup and return its name: a whole path for the emulator, the identifier of a snapshot on AWS."""
+    environment, deployment = session.environment, deployed.read(session)
+    name = f"{environment.name}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
+    if session.instance is not None:
+        FOLDER.mkdir(parents=True, exist_ok=True)
+        file = FOLDER / f"{name}.sql"
+        _server(session.clients, session.instance, deployment).dump(_DATABASE, file)
+        return str(file)
+    identifier = deployment.output("data", "DatabaseIdentifier")
+    copied = database.named(session.clients, identifier, cluster=environment.database.cluster)
+    return snapshot(copied, f"suppliers-{name}", session.notes.print)
 
 
-def restore(environment: Environment, file: Path) -> None:
-    """Make the emulator's database what it was when `file` was dumped."""
-    instance = emulator_instance(environment)
-    if instance is None:
+def restore(session: Session, file: Path, *, yes: bool) -> str:
+    """Make the emulator's database what it was when `file` was dumped; returns a dump of what it is before.
+
+    Asks first, unless the answer is `yes`. A file that is no whole dump is refused before anything is asked.
+    """
+    if session.instance is None:
         raise OpsError(
-            f"{environment.name}: on AWS a backup is restored beside the running database: docs/restore.md"
+            f"{session.name}: on AWS a backup is restored beside the running database: docs/restore.md"
         )
-    with told_by_aws(environment.name):
-        server = _server(deploy.clients(environment), instance, deploy.outputs(environment, "data"))
+    server = _server(session.clients, session.instance, deployed.read(session))
+    whole(file)
+    session.confirm(f"replace the rows of its database by those in {file}", yes=yes, always=True)
+    before = back_up(session)
     server.load(_DATABASE, file)
+    return before
+
+
+def whole(file: Path) -> None:
+    """Raise `OpsError` unless a file is a dump to its end."""
+    try:
+        with file.open("rb") as content:
+            content.seek(max(0, file.stat().st_size - 200))
+            if _LAST_LINE not in content.read():
+                raise OpsError(f"{file}: is no whole dump: its last line is not {_LAST_LINE.decode()!r}")
+    except OSError as error:
+        raise OpsError(f"{file}: cannot be read: {error.strerror}") from None
 
 
 def snapshot(copied: database.Database, name: str, say: Callable[[str], None]) -> str:
@@ -125,16 +132,18 @@ def snapshot(copied: database.Database, name: str, say: Callable[[str], None]) -
     return name
 
 
-def _server(clients: Clients, instance: Instance, outputs: Mapping[str, str]) -> Server:
+def _server(clients: Clients, instance: Instance, deployment: Deployment) -> Server:
     command = ["docker", "ps", "--filter", f"label={instance.label}", "--format", "{{.Names}}"]
     listed = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     # A cluster's server is called after its first instance.
-    identifier = outputs["DatabaseIdentifier"]
+    identifier = deployment.output("data", "DatabaseIdentifier")
     ends = (f"-{identifier}", f"-{identifier}-instance-1")
     names = [name for name in listed.stdout.split() if name.endswith(ends)]
     if len(names) != 1:
         raise OpsError(f"the emulator on port {instance.port} runs no database: run `make deploy`")
-    value = clients.client("secretsmanager").get_secret_value(SecretId=outputs["AdministratorSecretArn"])
+    value = clients.client("secretsmanager").get_secret_value(
+        SecretId=deployment.output("data", "AdministratorSecretArn")
+    )
     credentials = json.loads(value["SecretString"])
     return Server(names[0], credentials["username"], credentials["password"])
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,10 +13,9 @@ from rich.console import Console
 from emulator import lifecycle, report
 from emulator.instance import Instance
 from ops.aws.clients import Clients, account
-from ops.aws.endpoint import Endpoint
 from ops.aws.refusals import told_by_aws
 from ops.aws.session import Session, clients_of, emulator_instance, told_by_emulator
-from ops.deployed import stacks
+from ops.deployed import deployment, stacks
 from ops.deployment import code, inputs, leftovers, readiness, smoke, stack_policy
 from ops.errors import OpsError
 from ops.release import following, guard, stateful
@@ -26,7 +24,6 @@ from ops.terminal.progress import Progress
 from platform_constructs.common.stack_inputs import INPUTS
 from settings import ROOT, Environment, Service
 
-OUTPUTS = ROOT / "cdk-outputs.json"
 ASSEMBLY = guard.TEMPLATE.parent
 _TOOLKIT = "CDKToolkit"
 # Stacks that do not need each other; each is followed by questions a second, of which CloudFormation answers a few.
@@ -60,6 +57,7 @@ def deploy(
     console: Console,
     accepted: Sequence[str] = (),
     wanted: Wanted = Wanted(),
+    yes: bool = False,
 ) -> None:
     """Deploy all stacks, prepare the database, smoke-test, and print where it is reached.
 
@@ -67,7 +65,7 @@ def deploy(
     ends, and ends with the reasons of those that did not succeed.
 
     On AWS it stops before it changes anything where deploying would undo a release, or lose data that no
-    pattern in `accepted` names.
+    pattern in `accepted` names; before it changes a protected environment it asks, unless the answer is `yes`.
     On the emulator it starts with whatever the emulator needs and ends with what the emulator made of it.
     """
     progress = Progress(console)
@@ -97,8 +95,11 @@ def deploy(
         with progress.step("Account: names that are taken, stacks that are stuck, service-linked roles"):
             readiness.ensure(connected, environment, guard.TEMPLATE.parent, progress.detail)
             rollback = readiness.rollback(connected, environment)
+    session = Session(environment, connected, instance, console)
+    if instance is None:
+        session.confirm("deploy it as compared", yes=yes)
     with (
-        following.started_within(Session(environment, connected, instance, console), progress),
+        following.started_within(session, progress),
         progress.step(f"Stacks of {environment.name}: synthesize, build images, deploy"),
         stack_policy.enforced(connected, environment, accepted, progress.detail),
     ):
@@ -106,24 +107,37 @@ def deploy(
             _synthesize(environment, variables, progress)
         leftovers.remove_stacks(connected, environment, list(going), progress.detail)
         deploy_stacks(environment, connected, variables, progress, rollback, wanted)
-    application = endpoint(environment, rehearse=rehearse)
+    with told_by_aws(environment.name), told_by_emulator():
+        deployed = deployment.read(session)
+        application = deployment.endpoint(deployed, instance)
     with progress.step(f"Smoke test of {application.url}"):
         smoke.run(application, environment, detail=progress.detail)
     if instance is not None:
         report.show(lifecycle.ask(instance, "/_emulator/ledger"), console)
     for stack in leftovers.stacks_left(connected, environment):
         console.print(leftovers.notice(stack, environment), soft_wrap=True, highlight=False)
-    console.print(f"{environment.name} is deployed ({progress.total()}).", highlight=False)
-    console.print(f"Dashboard       {outputs(environment, 'observability')['DashboardUrl']}", soft_wrap=True)
+    if instance is None:
+        console.print(f"{environment.name} is deployed ({progress.total()}).", highlight=False)
+        console.print(f"Dashboard       {deployed.output('observability', 'DashboardUrl')}", soft_wrap=True)
+    else:
+        what = "rehearsed" if rehearse else "deployed"
+        console.print(
+            f"{environment.name} is {what} on the emulator, port {instance.port} ({progress.total()}).",
+            highlight=False,
+        )
     console.print(f"Application     {application.url}/", soft_wrap=True)
     console.print(f"Administration  {application.url}/admin/suppliers", soft_wrap=True)
 
 
-def destroy(environment: Environment, *, console: Console) -> None:
-    """Remove an environment; of the emulator everything that runs, rehearsals included."""
+def destroy(environment: Environment, *, console: Console, yes: bool = False) -> None:
+    """Remove an environment; of the emulator everything that runs, rehearsals included.
+
+    A protected one is asked about first, unless the answer is `yes`.
+    """
     progress = Progress(console)
     if not environment.emulator:
         connected = clients(environment)
+        Session(environment, connected, None, console).confirm("remove all of it", yes=yes)
         logs = leftovers.find(connected, environment)
         with progress.step(f"Stacks of {environment.name}"):
             left = leftovers.stacks_left(connected, environment)
@@ -140,40 +154,12 @@ def destroy(environment: Environment, *, console: Console) -> None:
     for instance in _instances():
         with told_by_emulator(), progress.step(f"Emulator on port {instance.port}"):
             lifecycle.down(instance, images=True, say=progress.detail)
-    OUTPUTS.unlink(missing_ok=True)
-
-
-def outputs(environment: Environment, part: str) -> Mapping[str, str]:
-    """The outputs of one stack, as the last deployment wrote them."""
-    stack = f"suppliers-{environment.name}-{part}"
-    try:
-        found = json.loads(OUTPUTS.read_text(encoding="utf-8")).get(stack)
-    except (OSError, ValueError):
-        found = None
-    if found is None:
-        raise OpsError(f"{OUTPUTS.name} has no outputs of {stack}: run `make deploy ENV={environment.name}`")
-    return dict(found)
 
 
 def clients(environment: Environment, *, rehearse: bool = False) -> Clients:
     """Clients of the environment's account, or of the emulator that stands for it."""
     with told_by_emulator():
         return clients_of(environment, emulator_instance(environment, rehearse=rehearse))
-
-
-def endpoint(environment: Environment, *, rehearse: bool = False) -> Endpoint:
-    """Where a deployed environment answers, seen from this machine."""
-    instance = emulator_instance(environment, rehearse=rehearse)
-    url = outputs(environment, "compute")["ApplicationUrl"].rstrip("/")
-    if instance is None:
-        return Endpoint(url)
-    # Of the load balancer: the emulator has no CloudFront in front of it.
-    secure = environment.tls is not None
-    name = f"suppliers-{environment.name}"
-    for listener in lifecycle.status(instance)["listeners"]:
-        if listener["load_balancer"] == name and listener["port"] == (443 if secure else 80):
-            return Endpoint(listener["url"].rstrip("/"), instance.certificate_authority if secure else None)
-    raise OpsError(f"the emulator has no production listener of {name}: see {instance.log}")
 
 
 def _bootstrap(
@@ -238,17 +224,8 @@ def deploy_stacks(
             raise OpsError(inputs.refusal(environment.name, each))
         progress.detail(f"{each.construct_id}: goes first, it reads what is about to be dropped")
         run(each.construct_id, "--exclusively")
-    everything = (
-        "--all",
-        "--concurrency",
-        _SIDE_BY_SIDE,
-        "--outputs-file",
-        OUTPUTS.name,
-        *parameters,
-        *rollback,
-    )
     try:
-        run(*everything)
+        run("--all", "--concurrency", _SIDE_BY_SIDE, *parameters, *rollback)
     except OpsError as error:
         _deploy_others(environment, connected, progress, run, parameters, error)
 
@@ -256,17 +233,14 @@ def deploy_stacks(
         with told_by_aws(environment.name):
             return {each.name: each for each in inputs.stale(before, inputs.readers(connected, ASSEMBLY))}
 
-    left, again = stale(), False
+    left = stale()
     for name in inputs.templates(ASSEMBLY):
         if reader := left.get(name):
             progress.detail(f"{reader.construct_id}: once more, what it reads of others has changed")
             noted = f"{reader.name}:{INPUTS}={reader.digest}"
             run(reader.construct_id, "--exclusively", "--parameters", noted)
             # Measured again, since it may leave those behind that read it.
-            left, again = stale(), True
-    if again:
-        # Changes nothing, and writes down what the stacks say now.
-        run(*everything)
+            left = stale()
 
 
 def _deploy_others(

@@ -97,9 +97,13 @@ class Checkout:
         return Endpoint(f"http://suppliers-local.alb.localhost:{self.port}").client(timeout=10)
 
     def outputs(self) -> dict[str, dict[str, str]]:
-        """The outputs of the stacks that were deployed last."""
-        found: dict[str, dict[str, str]] = json.loads((self.folder / "cdk-outputs.json").read_text())
-        return found
+        """The outputs of all stacks that are deployed."""
+        pages = self.aws().client("cloudformation").get_paginator("describe_stacks").paginate()
+        return {
+            stack["StackName"]: {each["OutputKey"]: each["OutputValue"] for each in stack.get("Outputs", [])}
+            for page in pages
+            for stack in page["Stacks"]
+        }
 
     def aws(self) -> Clients:
         return Clients(

@@ -25,7 +25,7 @@ def shown(checkout: Checkout) -> Iterator[tuple[str, str]]:
     yield from _containers(checkout)
     yield from _described(checkout)
     local = checkout.folder / ".local"
-    files = [checkout.folder / "cdk-outputs.json", *local.glob("*.log"), *local.glob("emulator-*/*.log")]
+    files = [*local.glob("*.log"), *local.glob("emulator-*/*.log")]
     files += checkout.folder.glob("cdk.out/**/*.json")
     for file in files:
         yield str(file.relative_to(checkout.folder)), file.read_text(errors="replace")

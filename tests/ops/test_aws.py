@@ -98,6 +98,14 @@ def test_a_person_is_asked_where_the_environment_is_protected(
     assert asked == ["prod is protected: scale?"]
 
 
+def test_what_overwrites_is_asked_about_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    session = Session(load("dev"), Clients("us-east-1"))
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: False)
+    with pytest.raises(OpsError, match=r"dev, and nobody is there to ask: overwrite it\? Repeat with --yes"):
+        session.confirm("overwrite it", yes=False, always=True)
+    session.confirm("overwrite it", yes=True, always=True)
+
+
 def test_nobody_is_asked_with_yes_or_where_nothing_is_protected() -> None:
     Session(load("prod"), Clients("us-east-1")).confirm("scale", yes=True)
     Session(load("dev"), Clients("us-east-1")).confirm("scale", yes=False)

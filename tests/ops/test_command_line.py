@@ -88,7 +88,7 @@ def test_the_installed_script_is_the_module() -> None:
     project = tomllib.loads((settings.ROOT / "pyproject.toml").read_text())
     assert project["project"]["scripts"] == {"suppliers": "ops.__main__:main"}
     found = project["tool"]["setuptools"]["packages"]["find"]
-    assert {"ops*", "emulator*", "delivery*", "platform_constructs*"} == set(found["include"])
+    assert {"ops*", "emulator*", "delivery*", "settings*", "platform_constructs*"} == set(found["include"])
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from moto import mock_aws
 
 import settings
 from ops.aws.clients import Clients
+from ops.aws.session import Session
 from ops.deployed.database import Cluster, Instance
 from ops.deployment import backup
 from ops.errors import OpsError
@@ -64,4 +65,4 @@ def test_of_a_cluster_a_backup_is_a_snapshot_of_all_of_it() -> None:
 
 def test_on_aws_nothing_is_restored_over_a_running_database() -> None:
     with pytest.raises(OpsError, match=r"prod: on AWS a backup is restored beside .*: docs/restore\.md"):
-        backup.restore(settings.load("prod"), Path("backup.sql"))
+        backup.restore(Session(settings.load("prod"), Clients("us-east-1")), Path("backup.sql"), yes=True)

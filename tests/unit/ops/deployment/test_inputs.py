@@ -165,7 +165,7 @@ def test_who_is_deployed_once_more_leaves_nobody_behind_in_turn(
     monkeypatch.setattr(cdk, "run", run)
     monkeypatch.setattr(deploy, "ASSEMBLY", folder)
     deploy.deploy_stacks(settings.load("dev"), account, {}, Progress(Console(quiet=True)))
-    assert ran == ["--all", "Data", "Compute", "--all"]
+    assert ran == ["--all", "Data", "Compute"]
 
 
 def test_stacks_that_nobody_left_behind_are_asked_about_twice_however_many_they_are(

@@ -116,7 +116,7 @@ def test_a_destroyed_environment_leaves_the_logs_of_others_alone(
         logs = account(environment).client("logs")
         for name in (*ENVIRONMENT_LOGS, *OTHER_LOGS):
             logs.create_log_group(logGroupName=name)
-        deploy.destroy(settings.load(environment), console=Console(file=StringIO()))
+        deploy.destroy(settings.load(environment), console=Console(file=StringIO()), yes=True)
         left = {group["logGroupName"] for group in logs.describe_log_groups()["logGroups"]}
     assert ran == ["destroy"]
     assert left == set(kept)

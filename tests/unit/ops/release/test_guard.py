@@ -21,6 +21,7 @@ from typer.testing import CliRunner
 
 import settings
 from ops.__main__ import app
+from ops.deployed import deployment as deployed
 from ops.deployed.routes import CREATE_ONLY, RULE, Blueprint, references, traffic_of
 from ops.deployment import deploy, leftovers, readiness
 from ops.errors import OpsError
@@ -1107,7 +1108,7 @@ def deploying(monkeypatch: pytest.MonkeyPatch, clients: Recorded) -> None:
     monkeypatch.setattr(readiness, "rollback", lambda *_: [])
     # What it follows after: tests/ops/test_following.py.
     monkeypatch.setattr(following, "started_within", lambda *_: nullcontext())
-    monkeypatch.setattr(deploy, "endpoint", reached)
+    monkeypatch.setattr(deployed, "read", reached)
     deploy.deploy(settings.load("dev"), rehearse=False, console=Console(file=StringIO()))
 
 
@@ -1123,7 +1124,7 @@ def test_a_deployment_synthesizes_then_compares_then_deploys(
     # What was compared, and nothing that was synthesized after it.
     assert list(deployment) == [
         *("deploy", "--app", str(tmp_path / "cdk.out"), "--require-approval", "never"),
-        *("--all", "--concurrency", "4", "--outputs-file", "cdk-outputs.json"),
+        *("--all", "--concurrency", "4"),
     ]
 
 
@@ -1162,7 +1163,7 @@ def test_the_exit_status_says_whether_to_deploy(
     monkeypatch.setattr(leftovers, "stacks_left", lambda *_: [])
     for form in ([], ["--json"]):
         clients = Recorded(template=codedeploy, live=live, status=status)
-        monkeypatch.setattr(deploy, "clients", lambda environment, found=clients: found)
+        monkeypatch.setattr(deploy, "clients", lambda environment, rehearse=False, found=clients: found)
         done = CliRunner().invoke(app, ["guard", "--env", "dev", "--template", str(file), *form])
         assert done.exit_code == exit_status
         if form:
