@@ -16,6 +16,7 @@ import logging
 import os
 import resource
 import signal
+import ssl
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -110,7 +111,16 @@ async def serve(context: Context) -> None:
                 return
         await ministack_app.app(scope, receive, send)
 
-    config = Config()
+    class Listening(Config):  # type: ignore[misc,unused-ignore]
+        """Presents the certificate of the domain that is asked for."""
+
+        def create_ssl_context(self) -> ssl.SSLContext | None:
+            made: ssl.SSLContext | None = super().create_ssl_context()
+            if made is not None:
+                made.sni_callback = certificates.Presented(context).choose
+            return made
+
+    config = Listening()
     # Only this machine and the instance's own containers, never the network the machine is in.
     addresses = ("127.0.0.1", context.gateway_address)
     config.insecure_bind = [f"{address}:{context.instance.port}" for address in addresses]

@@ -2,6 +2,8 @@
 
 Why: a service verifies the certificate of its database, and browsers that of an HTTPS listener. RDS and
 ACM certificates are signed by Amazon; ministack gives MySQL a self-signed one and the listeners none.
+Programs inside the VPC ask a load balancer by the domain that its certificate is for, and trust Amazon;
+here functions trust the instance's authority beside those that this machine does.
 Unnecessary when ministack signs the certificates of MySQL containers and of its ALB with an authority
 whose certificate it hands out.
 """
@@ -13,16 +15,27 @@ whose certificate it hands out.
 from __future__ import annotations
 
 import os
+import ssl
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from emulator.bridges import Context
 
 
 def install(context: Context) -> None:
-    """Make the authority if this instance has none yet."""
+    """Make the authority if this instance has none yet; what this process starts trusts it."""
     folder = context.instance.certificate_authority.parent
-    if context.instance.certificate_authority.exists():
-        return
+    if not context.instance.certificate_authority.exists():
+        _make(context, folder)
+    known = ssl.get_default_verify_paths().cafile
+    trusted = folder / "trusted.pem"
+    others = Path(known).read_text(encoding="utf-8") if known else ""
+    trusted.write_text(others + context.instance.certificate_authority.read_text(), encoding="utf-8")
+    os.environ["SSL_CERT_FILE"] = str(trusted)
+
+
+def _make(context: Context, folder: Path) -> None:
     from ministack.core import x509_utils
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -46,6 +59,40 @@ def server_certificate(context: Context, names: list[str], addresses: list[str])
         san_ips=addresses,
     )
     return certificate, key
+
+
+class Presented:
+    """Chooses by the name that a client asks for: a domain has the certificate that ACM issued for it."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._made: dict[str, ssl.SSLContext] = {}
+
+    def choose(self, connection: ssl.SSLObject, name: str | None, default: ssl.SSLContext) -> None:
+        """As `ssl.SSLContext.sni_callback`; any other name sees the certificate of all listeners."""
+        if name is None or not any(fnmatchcase(name, each) for each in _issued()):
+            return
+        if name not in self._made:
+            self._made[name] = self._present(name)
+        connection.context = self._made[name]
+
+    def _present(self, name: str) -> ssl.SSLContext:
+        folder = self._context.instance.certificate_authority.parent
+        certificate, key = server_certificate(self._context, [name], [])
+        certificate_file, key_file = folder / f"{name}.pem", folder / f"{name}.key"
+        certificate_file.write_text(certificate)
+        _write_private(key_file, key)
+        made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        made.load_cert_chain(certificate_file, key_file)
+        made.set_alpn_protocols(["h2", "http/1.1"])
+        return made
+
+
+def _issued() -> set[str]:
+    from ministack.services import acm
+
+    certificates: list[Mapping[str, object]] = list(acm._certificates.all_values())
+    return {str(each["DomainName"]) for each in certificates}
 
 
 def listener_certificate(context: Context) -> tuple[Path, Path]:

@@ -50,7 +50,7 @@ def test_deploy_tells_what_was_created_and_what_was_only_recorded(deployed: str)
     assert re.search(r"total +│ +\d+ │ +\d+ │ +\d+ │", deployed)
 
 
-def test_outputs_are_written_where_the_readme_says(checkout: Checkout, deployed: str) -> None:
+def test_outputs_name_where_it_is_reached(checkout: Checkout, deployed: str) -> None:
     outputs = checkout.outputs()
     url = f"http://suppliers-local.alb.localhost:{checkout.port}"
     assert outputs["suppliers-local-compute"]["ApplicationUrl"] == f"{url}/"
@@ -342,7 +342,7 @@ def test_what_was_removed_comes_back_from_a_backup(checkout: Checkout, deployed:
         for supplier in before[:2]:
             assert client.delete(f"/admin/api/suppliers/{supplier['id']}").status_code == 204
         assert len(client.get("/api/suppliers").json()["items"]) == len(before) - 2
-        checkout.done("restore", file)
+        checkout.done("restore", file, "--yes")
         assert client.get("/api/suppliers").json()["items"] == before
 
 
@@ -385,12 +385,19 @@ def test_production_is_rehearsed_with_exactly_its_templates(checkout: Checkout, 
     printed = checkout.make("rehearse", "ENV=prod", port=port)
     assert "/admin/suppliers: 403" in printed, "the administration of prod is closed from outside"
     assert re.search(r"^Application +https://suppliers-prod\.alb\.localhost:\d+/$", printed, re.MULTILINE)
-    cloudformation = Checkout(checkout.folder, port).aws().client("cloudformation")
+    rehearsal = Checkout(checkout.folder, port)
+    cloudformation = rehearsal.aws().client("cloudformation")
     for stack, expected in (("Compute", {"Certificate", "RecordSet"}), ("Customer", {"DeploymentGroup"})):
         synthesized = json.loads((checkout.folder / f"cdk.out/{stack}.template.json").read_text())
         live = cloudformation.get_template(StackName=f"suppliers-prod-{stack.lower()}")["TemplateBody"]
         assert (json.loads(live) if isinstance(live, str) else live) == synthesized
         assert {key.split("::")[-1] for key in _types(synthesized)} >= expected
+    # Its releases are checked by its domain, as on AWS.
+    rehearsal.done("release", "again", "customer", "--env", "prod", "--rehearse", "--yes")
+    watched = rehearsal.done("release", "watch", "customer", "--env", "prod", "--rehearse")
+    assert "AfterAllowTestTraffic" in watched
+    assert "prod is rehearsed on the emulator" in printed
+    assert "console.aws.amazon.com" not in printed
     # Another environment beside it, in the same account, where no name is given twice.
     printed = checkout.make("rehearse", "ENV=dev", port=port)
     assert re.search(r"^Application +http://suppliers-dev\.alb\.localhost:\d+/$", printed, re.MULTILINE)
