@@ -158,6 +158,10 @@ class ByStack:
 def command(
     service: Annotated[str, typer.Argument(help="The service.")],
     env: Env = "local",
+    to: Annotated[
+        str | None,
+        typer.Option("--to", metavar="VERSION", help="To this version, or the one that begins so."),
+    ] = None,
     rehearse: Rehearse = False,
     dry_run: DryRun = False,
     yes: Yes = False,
@@ -168,16 +172,18 @@ def command(
     Otherwise the last version that was released before is released again, with all its checks but the alarms: by
     CodeDeploy its whole task definition; by the service's stack, where ECS releases it, its image with the settings of
     now, and then the command waits for the end.
+    After a rollback, before is what was live before the version that is live again: what was left is not offered.
 
     Examples:
 
     \b
     suppliers rollback customer --env prod --dry-run
+    suppliers rollback customer --env prod --to 3f2c1ab
     suppliers rollback customer --env prod --yes && suppliers release watch customer --env prod
     """
     with operating(env, rehearse=rehearse) as session:
         deployment = deployed.read(session)
-        found = plan(session, deployment, service)
+        found = plan(session, deployment, service, to=to)
         if dry_run:
             session.print_plan([str(found)])
             return
@@ -192,18 +198,28 @@ def command(
         session.console.print(f"started: {found} ({done.rpartition('/')[2]})", markup=False, soft_wrap=True)
 
 
-def plan(session: Session, deployment: Deployment, name: str) -> Stop | ByCodeDeploy | ByStack:
-    """The way back; raises `OpsError` where there is no version before."""
+def plan(
+    session: Session, deployment: Deployment, name: str, *, to: str | None = None
+) -> Stop | ByCodeDeploy | ByStack:
+    """The way back; raises `OpsError` where there is no version before, or none that begins with `to`.
+
+    While a release is under way there is one version to go back to, and another one is refused.
+    """
     service = deployment.service(name)
     record = live.service(session.clients, deployment, name)
     past = releases.history(session, deployment, [service], last=100)
     for release in past:
-        if release.under_way:
+        if release.under_way and to is None:
             return Stop(release)
+        if release.under_way:
+            raise OpsError(
+                f"{session.name}: release {release.id.rpartition('/')[2]} of {name} is under way ({release.status}): "
+                "`suppliers rollback` without --to ends it; wait for that, then repeat"
+            )
     versions = live.Versions(session.clients)
     serving = live.serving(record)
     now = versions.of(serving)
-    definition, evidence = _before(session, versions, past, serving)
+    definition, evidence = _before(session, versions, past, serving, to)
     if not releases.is_codedeploy(record):
         container = definition["containerDefinitions"][0]
         version = running_version(definition, container=container["name"])
@@ -225,24 +241,39 @@ def plan(session: Session, deployment: Deployment, name: str) -> Stop | ByCodeDe
 
 
 def _before(
-    session: Session, versions: live.Versions, past: list[Release], serving: str
+    session: Session, versions: live.Versions, past: list[Release], serving: str, to: str | None
 ) -> tuple[live.Record, str]:
     """The task definition to go back to, and why it is the one."""
     now = versions.of(serving)
-    for release in past:
-        arn = release.task_definition
-        if release.succeeded and arn not in (None, serving) and release.version != now:
+    served = [release for release in past if release.succeeded and release.task_definition is not None]
+    # What came between was left for what is live again.
+    since = max((place for place, each in enumerate(served) if each.version == now), default=-1)
+    for release in served if to is not None else served[since + 1 :]:
+        if _is_wanted(release.version, now, to):
             ended = release.ended or release.started
-            return versions.definition(str(arn)), f"live from {ended:%Y-%m-%d %H:%M} UTC"
+            return versions.definition(str(release.task_definition)), f"live from {ended:%Y-%m-%d %H:%M} UTC"
     # A service's first version comes with the service, by no release; a version that failed never served.
     failed = {release.task_definition for release in past if not release.succeeded}
+    left = {release.version for release in served[: since + 1]} if to is None else set()
     family = serving.rpartition("/")[2].partition(":")[0]
     for arn in _revisions(session, family, before=int(serving.rpartition(":")[2])):
-        if arn not in failed and versions.of(arn) != now:
+        version = versions.of(arn)
+        if arn not in failed and version not in left and _is_wanted(version, now, to):
             return versions.definition(arn), "the revision before; no release is told of it"
+    others = ", ".join(dict.fromkeys(live.short(each.version) for each in served if each.version not in (None, now)))
+    if to is not None:
+        raise OpsError(
+            f"{session.name}: {family} has run no version that begins with {to!r} and is not live"
+            + (f"; released were {others}" if others else "")
+        )
     raise OpsError(
-        f"{session.name}: {family} has run no version but {live.short(now)}: there is nothing to go back to"
+        f"{session.name}: {family} has run no version before {live.short(now)}: there is nothing to go back to"
+        + (f"; `--to VERSION` takes one that was left: {others}" if others else "")
     )
+
+
+def _is_wanted(version: str | None, now: str, to: str | None) -> bool:
+    return version is not None and version != now and (to is None or version.startswith(to))
 
 
 def _revisions(session: Session, family: str, *, before: int) -> list[str]:

@@ -250,9 +250,34 @@ def test_there_is_no_way_back_from_the_first_version(run: Run) -> None:
     for revision in (5, 6):
         platform.versions[task_definition("customer", revision)] = "customer-seven"
     with pytest.raises(
-        OpsError, match="has run no version but customer-seven: there is nothing to go back to"
+        OpsError, match="has run no version before customer-seven: there is nothing to go back to"
     ):
         run(codedeploy.account(platform), "rollback", "customer")
+
+
+def test_a_second_rollback_does_not_offer_the_version_that_the_first_one_left(run: Run) -> None:
+    """Seven, six, and back to seven, which is live: before it was five, of which no release is told."""
+    codedeploy = CodeDeploy()
+    for identifier, revision in (("d-1", 7), ("d-2", 6), ("d-3", 7)):
+        codedeploy.add(identifier, revision)
+    shown = run(codedeploy.account(Platform()), "rollback", "customer", "--dry-run").stdout
+    assert "suppliers-dev-customer:5, the revision before" in shown
+    shown = run(
+        codedeploy.account(Platform()), "rollback", "customer", "--to", "customer-s", "--dry-run"
+    ).stdout
+    assert "would release customer customer-six (suppliers-dev-customer:6" in shown
+
+
+def test_a_version_that_was_never_released_is_refused_with_those_that_were(
+    run: Run, codedeploy: CodeDeploy
+) -> None:
+    with pytest.raises(
+        OpsError, match=r"no version that begins with 'nine' and is not live; released were .*customer-six"
+    ):
+        run(codedeploy.account(Platform()), "rollback", "customer", "--to", "nine")
+    codedeploy.add("d-4", 8, "InProgress")
+    with pytest.raises(OpsError, match=r"release d-4 of customer is under way .*without --to ends it"):
+        run(codedeploy.account(Platform()), "rollback", "customer", "--to", "customer-six")
 
 
 def test_a_rollback_in_a_protected_environment_is_asked_about(
