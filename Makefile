@@ -73,7 +73,7 @@ synth: setup ## Synthesize the templates of ENV into cdk.out, with the complianc
 	cdk synth -q -c env=$(ENV) -c checks=true
 
 diff: setup ## Compare ENV as it is deployed with the sources
-	cdk diff --all -c env=$(ENV)
+	@python -m ops diff --env $(ENV)
 
 bench: setup images load-tool ## Measure synthesis, the services and the command line; figures are ratios within one run
 	python -m bench.synth

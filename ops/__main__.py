@@ -21,12 +21,12 @@ from ops.cost.command import cost
 from ops.deployed import deployment as deployed
 from ops.deployment import backup as backups
 from ops.deployment import deploy as deployment
-from ops.deployment import inputs, leftovers
+from ops.deployment import diff, inputs, leftovers
 from ops.deployment import smoke as smoke_test
 from ops.diagram.command import diagram
 from ops.doctor.command import doctor
 from ops.drill import commands as drill
-from ops.errors import OpsError
+from ops.errors import InterruptedWork, OpsError
 from ops.load import command as load
 from ops.release import (
     approve,
@@ -270,6 +270,7 @@ def scanner(
         raise typer.Exit(1)
 
 
+app.command("diff", rich_help_panel=PLAN)(diff.command)
 app.command("simulate", rich_help_panel=PLAN)(simulate.command)
 app.command("status", rich_help_panel=LOOK)(status.command)
 app.command("validate", rich_help_panel=LOOK)(validate.command)
@@ -307,6 +308,9 @@ def main() -> None:
     """Run the command line; what is wrong is told in one line, with exit status 1."""
     try:
         app(prog_name="suppliers")
+    except InterruptedWork as error:
+        print(error, file=sys.stderr)
+        sys.exit(errors.INTERRUPTED)
     except (OpsError, settings.SettingsError) as error:
         print(error, file=sys.stderr)
     except (BotoCoreError, ClientError) as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -12,17 +13,21 @@ from typing import Any, TypeVar
 import boto3
 from botocore.config import Config
 
+from ops.aws.refusals import is_throttled
 from ops.errors import OpsError
 from settings import Environment
 
 # Requests under way at once, over all services.
 CONCURRENCY = 32
+_ATTEMPTS = 4
+_ANSWER_SECONDS = 15
 # `adaptive` slows down by itself once AWS throttles, and repeats what was throttled.
 # https://docs.aws.amazon.com/sdkref/latest/guide/feature-retry-behavior.html
 _CONFIG = Config(
-    retries={"mode": "adaptive", "max_attempts": 6},
+    retries={"mode": "adaptive", "total_max_attempts": _ATTEMPTS},
     max_pool_connections=CONCURRENCY,
-    connect_timeout=10,
+    connect_timeout=5,
+    read_timeout=_ANSWER_SECONDS,
     user_agent_extra="suppliers-ops",
 )
 
@@ -32,11 +37,15 @@ Answer = TypeVar("Answer")
 
 @dataclass(frozen=True)
 class Clients:
-    """Makes clients for one region, each once; `variables`, where given, name the emulator and its credentials."""
+    """Makes clients for one region, each once; `variables`, where given, name the emulator and its credentials.
+
+    Who does not answer is asked four times, for at most 15 seconds each, and a person is told on stderr that it takes long.
+    """
 
     region: str
     variables: Mapping[str, str] = field(default_factory=dict)
     _made: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _told: list[str] = field(default_factory=list, init=False, repr=False, compare=False)
     _lock: Lock = field(default_factory=Lock, init=False, repr=False, compare=False)
 
     def client(self, service: str) -> Any:
@@ -60,9 +69,23 @@ class Clients:
         )
 
     def _make(self, service: str) -> Any:
-        return self._session.client(
+        client = self._session.client(
             service, endpoint_url=self.variables.get("AWS_ENDPOINT_URL"), config=_CONFIG
         )
+        client.meta.events.register("needs-retry.*.*", self._tell)
+        return client
+
+    def _tell(
+        self, response: Any, operation: Any, attempts: int, caught_exception: Exception | None, **_: Any
+    ) -> None:
+        """Say once that a command waits, and for what."""
+        throttled = response is not None and is_throttled(response[1].get("Error", {}).get("Code", ""))
+        if self._told or attempts >= _ATTEMPTS or not (throttled or caught_exception):
+            return
+        self._told.append(operation.name)
+        why = "slows requests down" if throttled else "does not answer"
+        service = operation.service_model.service_name
+        print(f"{service} {why} ({operation.name}): asking again, please wait", file=sys.stderr)
 
 
 def each(call: Callable[[Given], Answer], arguments: Iterable[Given]) -> list[Answer]:

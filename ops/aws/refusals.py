@@ -76,6 +76,11 @@ def says(error: ClientError, *codes: str) -> bool:
     return _code(error) in codes
 
 
+def is_throttled(code: str) -> bool:
+    """Whether an error code says that too much is asked at once."""
+    return code in _THROTTLED
+
+
 def is_denied(error: ClientError) -> bool:
     """Whether a permission is missing."""
     return _code(error) in _DENIED

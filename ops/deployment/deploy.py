@@ -17,7 +17,7 @@ from ops.aws.refusals import told_by_aws
 from ops.aws.session import Session, clients_of, emulator_instance, told_by_emulator
 from ops.deployed import deployment, stacks
 from ops.deployment import code, inputs, leftovers, readiness, smoke, stack_policy
-from ops.errors import OpsError
+from ops.errors import InterruptedWork, OpsError
 from ops.release import following, guard, stateful
 from ops.synthesis import cdk
 from ops.terminal.progress import Progress
@@ -106,7 +106,10 @@ def deploy(
         if instance is not None:
             _synthesize(environment, variables, progress)
         leftovers.remove_stacks(connected, environment, list(going), progress.detail)
-        deploy_stacks(environment, connected, variables, progress, rollback, wanted)
+        try:
+            deploy_stacks(environment, connected, variables, progress, rollback, wanted)
+        except KeyboardInterrupt:
+            raise InterruptedWork(going_on(session)) from None
     with told_by_aws(environment.name), told_by_emulator():
         deployed = deployment.read(session)
         application = deployment.endpoint(deployed, instance)
@@ -154,6 +157,27 @@ def destroy(environment: Environment, *, console: Console, yes: bool = False) ->
     for instance in _instances():
         with told_by_emulator(), progress.step(f"Emulator on port {instance.port}"):
             lifecycle.down(instance, images=True, say=progress.detail)
+
+
+def going_on(session: Session) -> str:
+    """What CloudFormation does on after a deployment was interrupted, and how that is ended."""
+    name = session.name
+    with told_by_aws(name):
+        found = deployment.read(session)
+    busy = [stack for stack in found.stacks.values() if stack.status.endswith("_IN_PROGRESS")]
+    lines = [f"{name}: interrupted; nothing more is begun"]
+    for stack in busy:
+        end = ""
+        if stack.status == "UPDATE_IN_PROGRESS":
+            end = f"; `aws cloudformation cancel-update-stack --stack-name {stack.name}` takes it back"
+        lines.append(
+            f"{stack.name} ({stack.status}): CloudFormation goes on, and releases what it changes{end}"
+        )
+    if busy:
+        lines.append(
+            f"`suppliers release watch --env {name}` follows the releases; deploy again when it has ended"
+        )
+    return "\n".join(lines)
 
 
 def clients(environment: Environment, *, rehearse: bool = False) -> Clients:

@@ -17,7 +17,7 @@ from ops.aws.session import Session, operating
 from ops.deployed import deployment as deployed
 from ops.deployed import live
 from ops.deployed.deployment import DeployedService, Deployment
-from ops.errors import OpsError
+from ops.errors import InterruptedWork, OpsError
 from ops.release import half_way, listeners, reasons, releases
 from ops.release.releases import Release
 from ops.terminal.options import Env, Rehearse
@@ -198,6 +198,8 @@ def started_within(session: Session, progress: Progress) -> Iterator[None]:
     problems: list[str] = []
     try:
         yield
+    except InterruptedWork:
+        raise
     except OpsError as error:
         problems.append(str(error))
     try:

@@ -260,7 +260,9 @@ def _before(
         version = versions.of(arn)
         if arn not in failed and version not in left and _is_wanted(version, now, to):
             return versions.definition(arn), "the revision before; no release is told of it"
-    others = ", ".join(dict.fromkeys(live.short(each.version) for each in served if each.version not in (None, now)))
+    others = ", ".join(
+        dict.fromkeys(live.short(each.version) for each in served if each.version not in (None, now))
+    )
     if to is not None:
         raise OpsError(
             f"{session.name}: {family} has run no version that begins with {to!r} and is not live"

@@ -73,6 +73,16 @@ def run(
         )
 
 
+def show(arguments: Sequence[str], environment: Mapping[str, str] | None = None) -> int:
+    """Run `cdk` with `arguments`, its output on the terminal, and answer its exit status."""
+    if not _CLI.exists():
+        raise OpsError("the CDK CLI is not installed: run `make setup`")
+    variables = _with_tools(os.environ if environment is None else environment)
+    if "NO_COLOR" not in os.environ and sys.stdout.isatty():
+        del variables["NO_COLOR"]
+    return subprocess.run([str(_CLI), *arguments], cwd=ROOT, env=variables, check=False).returncode
+
+
 def _news(line: str) -> str | None:
     for pattern, text in _NEWS:
         found = pattern.match(line)

@@ -351,6 +351,8 @@ def test_a_second_deploy_changes_nothing(checkout: Checkout, deployed: str) -> N
     printed = checkout.make("deploy")
     assert len(re.findall(r": no changes$", printed, re.MULTILINE)) == 7
     assert checkout.tasks() == before
+    compared = checkout.make("diff")
+    assert compared.count("There were no differences") == 7
     with checkout.client() as client:
         assert FORM["name"] in client.get("/api/suppliers", params={"q": "Ünïcode"}).text
 

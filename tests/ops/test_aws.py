@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import sys
 import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
 
+import botocore.retries.standard
 import pytest
 import typer
+from botocore.config import Config
+from botocore.exceptions import ClientError, ReadTimeoutError
 
 import settings
+from ops.aws import clients as module
 from ops.aws import session as sessions
 from ops.aws.clients import CONCURRENCY, Clients, each, together
 from ops.aws.session import Session, operating
@@ -30,6 +36,48 @@ def test_a_client_is_made_once_slows_down_when_throttled_and_holds_enough_connec
     assert config.retries["mode"] == "adaptive"
     assert config.max_pool_connections >= CONCURRENCY
     assert found[0].meta.region_name == "eu-west-1"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("throttled", [True, False], ids=["throttled", "no answer"])
+def test_who_waits_is_told_once_and_does_not_wait_for_ever(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], throttled: bool
+) -> None:
+    monkeypatch.setattr(botocore.retries.standard.ExponentialBackoff, "delay_amount", lambda *_: 0)
+    monkeypatch.setattr(
+        module, "_CONFIG", module._CONFIG.merge(Config(read_timeout=0.2, connect_timeout=0.2))
+    )
+    asked: list[str] = []
+
+    class Account(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            asked.append(self.path)
+            if not throttled:
+                time.sleep(1)
+                return
+            body = b'{"__type": "ThrottlingException", "message": "Rate exceeded"}'
+            self.send_response(400)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Account) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        variables = {
+            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{server.server_port}",
+            "AWS_ACCESS_KEY_ID": "x",
+            "AWS_SECRET_ACCESS_KEY": "x",
+        }
+        ecs = Clients("us-east-1", variables).client("ecs")
+        with pytest.raises(ClientError if throttled else ReadTimeoutError):
+            ecs.list_clusters()
+        server.shutdown()
+    assert len(asked) == 4
+    why = "slows requests down" if throttled else "does not answer"
+    assert capsys.readouterr().err == f"ecs {why} (ListClusters): asking again, please wait\n"
 
 
 def test_the_emulator_is_reached_with_its_own_credentials(monkeypatch: pytest.MonkeyPatch) -> None:

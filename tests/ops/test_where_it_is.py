@@ -8,8 +8,10 @@ import httpx
 import pytest
 
 from ops.aws.endpoint import Endpoint
-from ops.deployment import backup, smoke
+from ops.aws.session import Session
+from ops.deployment import backup, deploy, smoke
 from ops.errors import OpsError
+from settings import load
 from tests.ops.conftest import Run
 from tests.ops.platform import Platform
 
@@ -63,3 +65,17 @@ def test_what_is_no_whole_dump_is_refused_before_anything_is_asked(tmp_path: Pat
         backup.whole(cut)
     with pytest.raises(OpsError, match=r"none\.sql: cannot be read"):
         backup.whole(tmp_path / "none.sql")
+
+
+def test_who_interrupts_a_deployment_is_told_what_goes_on_and_how_to_end_it() -> None:
+    platform = Platform(statuses={"customer": "UPDATE_IN_PROGRESS", "employee": "CREATE_IN_PROGRESS"})
+    told = deploy.going_on(Session(load("dev"), platform.account())).splitlines()
+    assert told[0] == "dev: interrupted; nothing more is begun"
+    assert told[1].startswith("suppliers-dev-customer (UPDATE_IN_PROGRESS): CloudFormation goes on")
+    assert told[1].endswith(
+        "`aws cloudformation cancel-update-stack --stack-name suppliers-dev-customer` takes it back"
+    )
+    assert told[2].startswith("suppliers-dev-employee (CREATE_IN_PROGRESS)")
+    assert "cancel" not in told[2]
+    assert told[3].startswith("`suppliers release watch --env dev`")
+    assert deploy.going_on(Session(load("dev"), Platform().account())) == told[0]

@@ -62,3 +62,10 @@ def test_without_the_cli_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch, tm
     monkeypatch.setattr(cdk, "_CLI", tmp_path / "missing")
     with pytest.raises(OpsError, match="run `make setup`"):
         cdk.run(["deploy"], environment={}, detail=print)
+
+
+def test_what_is_shown_is_all_of_it_and_its_status_is_answered(
+    fake_cli: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert cdk.show(["diff"], {"PATH": "/usr/bin:/bin", "STATUS": "3"}) == 3
+    assert capfd.readouterr().out == SAID
