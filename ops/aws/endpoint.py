@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -36,6 +37,15 @@ class Endpoint:
             timeout=timeout,
             transport=_NamedTransport(parts.hostname or "", verify),
         )
+
+
+def seconds_old(answer: httpx.Response) -> int:
+    """How old what a service shows is, as the database is away; 0 for what it has just read.
+
+    A cached answer whose time to live is negative: https://www.rfc-editor.org/rfc/rfc9211.html#section-2.5
+    """
+    found = re.search(r"\bttl=-(\d+)", answer.headers.get("cache-status", ""))
+    return int(found[1]) if found else 0
 
 
 class _NamedTransport(httpx.HTTPTransport):

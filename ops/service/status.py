@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Annotated
 
+import httpx
 import typer
 from rich.console import Group, RenderableType
 from rich.live import Live
@@ -16,10 +17,12 @@ from rich.table import Table
 from rich.text import Text
 
 from ops.aws.clients import together
-from ops.aws.session import Session, operating
+from ops.aws.endpoint import seconds_old
+from ops.aws.session import Session, operating, told_by_emulator
 from ops.deployed import database, live
 from ops.deployed import deployment as deployed
 from ops.deployed.deployment import Deployment
+from ops.errors import OpsError
 from ops.service import alarms
 from ops.terminal.options import AsJson, Env, Rehearse
 from ops.terminal.text import coloured, moment, table
@@ -40,6 +43,16 @@ class ServiceStatus:
     released: datetime
     release_state: str
     releasing: str | None
+
+
+@dataclass(frozen=True)
+class Application:
+    """Where users are, and what the first public page that needs the database answers there."""
+
+    url: str
+    path: str
+    well: bool
+    answer: str
 
 
 @dataclass(frozen=True)
@@ -65,6 +78,7 @@ class Status:
     stacks: Mapping[str, str]
     notices: Sequence[str]
     services: Sequence[ServiceStatus]
+    application: Application | None
     database: DatabaseStatus | None
     alarms: Mapping[str, int]
     alarms_firing: Sequence[str]
@@ -108,6 +122,7 @@ def read(session: Session, versions: live.Versions) -> Status:
         rules=lambda: live.rules(clients, deployment, "Production") if has_services else [],
         database=lambda: _database(session, deployment) if has_database else None,
         alarms=lambda: alarms.states(session),
+        application=lambda: _application(session, deployment) if has_services else None,
     )
     records: Mapping[str, live.Record] = first["services"]
     shares = live.traffic_by_service(deployment, first["rules"]) if has_services else {}
@@ -141,6 +156,7 @@ def read(session: Session, versions: live.Versions) -> Status:
             )
             for service in (deployment.services if has_services else ())
         ],
+        application=first["application"],
         database=first["database"],
         alarms=dict(Counter(states.values())),
         alarms_firing=alarms.firing(states),
@@ -212,6 +228,34 @@ def _service(
     )
 
 
+def _application(session: Session, deployment: Deployment) -> Application | None:
+    paths = [
+        path
+        for service in session.environment.services
+        if service.access == "public" and service.database != "none"
+        for path in service.check_paths
+    ]
+    # The last, as the first may be a page that needs nothing.
+    path = paths[-1] if paths else "/"
+    try:
+        with told_by_emulator():
+            endpoint = deployed.endpoint(deployment, session.instance)
+    except OpsError as error:
+        return Application(
+            deployment.output("compute", "ApplicationUrl"), path, well=False, answer=str(error)
+        )
+    try:
+        with endpoint.client() as client:
+            answer = client.get(path)
+    except httpx.HTTPError as error:
+        return Application(endpoint.url, path, well=False, answer=f"gives no answer ({type(error).__name__})")
+    old = seconds_old(answer)
+    told = f"answers {answer.status_code}"
+    if old:
+        told += f" with what was read {old} s ago, as the database is away"
+    return Application(endpoint.url, path, well=answer.status_code == 200 and not old, answer=told)
+
+
 def _database(session: Session, deployment: Deployment) -> DatabaseStatus | None:
     identifier = deployment.output("data", "DatabaseIdentifier")
     found = database.of(session, identifier).look()
@@ -239,6 +283,13 @@ def _parts(found: Status, session: Session) -> Iterator[RenderableType]:
         yield Text(notice, "yellow")
     if found.services:
         yield _services(found)
+    if found.application is not None:
+        seen_at = found.application
+        yield Text.assemble(
+            ("address   ", "bold"),
+            f"{seen_at.url}  ",
+            (f"{seen_at.path} {seen_at.answer}", "" if seen_at.well else "red"),
+        )
     if found.database is not None:
         seen = found.database
         standby = f"standby in {seen.standby}" if seen.standby else "zone of the standby not told"

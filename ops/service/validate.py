@@ -21,7 +21,7 @@ from rich.text import Text
 
 from ops import errors
 from ops.aws.clients import each, together
-from ops.aws.endpoint import Endpoint
+from ops.aws.endpoint import Endpoint, seconds_old
 from ops.aws.refusals import explain, says
 from ops.aws.session import Session, operating
 from ops.deployed import database, live
@@ -367,6 +367,28 @@ def names(facts: Facts) -> Result:
     return _result(check, status == 200, f"{host} is {', '.join(addresses)}; {url} answers {status}")
 
 
+def current(facts: Facts) -> Result:
+    """What is shown is read from the database."""
+    check = "what is shown is read from the database"
+    paths = [
+        path
+        for service in facts.session.environment.services
+        if service.access == "public" and service.database != "none" and service.name in facts.records
+        for path in service.check_paths
+    ]
+    if not paths:
+        return Result(check, State.SKIPPED, "no public service has a database")
+    wrong: list[str] = []
+    with facts.endpoint.client() as client:
+        for path in paths:
+            answer = client.get(path)
+            if answer.status_code != 200:
+                wrong.append(f"{path} answers {answer.status_code}")
+            elif old := seconds_old(answer):
+                wrong.append(f"{path} shows what was read {old} s ago, as the database is away")
+    return _result(check, not wrong, "; ".join(wrong) or f"{', '.join(paths)} show what is there now")
+
+
 def closed(facts: Facts) -> Result:
     """No rule leads the world to a restricted service, and it answers 403 from outside."""
     check = "the administration is closed from outside"
@@ -415,6 +437,7 @@ CHECKS: Sequence[Check] = (
     targets,
     spread,
     names,
+    current,
     closed,
     standby,
     backups,

@@ -2,14 +2,28 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import httpx
 import pytest
 from typer.testing import CliRunner, Result
 
 from ops.__main__ import app
 from ops.aws.clients import Clients
+from ops.aws.endpoint import Endpoint
 from tests.ops.account import signed_in
 
 Run = Callable[..., Result]
+
+
+@pytest.fixture(autouse=True)
+def _application_that_is_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Addresses of accounts that are recorded lead nowhere."""
+
+    def client(endpoint: Endpoint, timeout: float = 5.0) -> httpx.Client:
+        return httpx.Client(
+            base_url=endpoint.url, transport=httpx.MockTransport(lambda request: httpx.Response(200))
+        )
+
+    monkeypatch.setattr(Endpoint, "client", client)
 
 
 @pytest.fixture

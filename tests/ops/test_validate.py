@@ -41,7 +41,8 @@ class Site:
     """What the application answers, and which tasks logged it."""
 
     def __init__(self) -> None:
-        self.statuses = {"/": 200, "/admin/suppliers": 403}
+        self.statuses = {"/": 200, "/suppliers": 200, "/api/suppliers": 200, "/admin/suppliers": 403}
+        self.headers: dict[str, str] = {}
         self.tasks = 2
         self.traces: list[str] = []
 
@@ -50,7 +51,7 @@ class Site:
             trace = request.headers.get("x-amzn-trace-id", "")
             if trace:
                 self.traces.append(trace)
-            return httpx.Response(self.statuses[request.url.path])
+            return httpx.Response(self.statuses[request.url.path], headers=self.headers)
 
         return httpx.Client(base_url=endpoint.url, transport=httpx.MockTransport(answer))
 
@@ -147,7 +148,7 @@ def test_a_platform_that_is_well_passes_every_line_with_evidence(run: Run, site:
     ]
     assert found["a snapshot of the last day is kept"]["evidence"].startswith("no [backup]")
     assert status == 0
-    assert len(found) == 13
+    assert len(found) == 14
     assert all(line["evidence"] for line in found.values())
     # Nobody uses it: scaling's own alarms are on, and what counts events has no data.
     assert found["no alarm fires"]["evidence"] == "10 alarms"
@@ -258,6 +259,16 @@ def test_behind_cloudfront_requests_pass_its_cache_and_are_found_by_the_load_bal
         "24 x 200; answered by 2 of 2 tasks of customer",
     )
     assert len([each for each in asked if "validate=" in each]) == 24
+
+
+def test_lists_of_before_fail_though_they_are_answered(run: Run, site: Site) -> None:
+    line = "what is shown is read from the database"
+    assert results(run, account(Platform(), site))[1][line]["state"] == "passed"
+    site.headers["Cache-Status"] = "directory; hit; ttl=-45"
+    found = results(run, account(Platform(), site))[1][line]
+    assert found["state"] == "failed"
+    evidence = found["evidence"]
+    assert "/suppliers shows what was read 45 s ago, as the database is away" in evidence
 
 
 def test_an_open_administration_fails(run: Run, site: Site) -> None:
@@ -421,4 +432,4 @@ def test_a_check_that_aws_refuses_fails_alone(run: Run, site: Site) -> None:
 
 
 def test_the_table_for_people_ends_with_the_sums(run: Run, site: Site) -> None:
-    assert run(account(Platform(), site), "validate").stdout.endswith("12 passed, 1 not tried\n")
+    assert run(account(Platform(), site), "validate").stdout.endswith("13 passed, 1 not tried\n")

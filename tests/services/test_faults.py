@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 import signal
 import socket
 import threading
@@ -140,9 +141,13 @@ def test_lists_show_the_last_data_with_a_notice_and_writes_say_when_to_retry(
         lambda: (text := site.customer.client.get("/suppliers").text) and "list as it was at" in text and text
     )
     assert "Known before" in customers
-    stale = site.customer.client.get("/api/suppliers").json()
+    answer = site.customer.client.get("/api/suppliers")
+    stale = answer.json()
     assert stale["stale"] is True
     assert stale["items"][0]["name"] == "Known before"
+    answers = [answer, site.customer.client.get("/suppliers"), site.employee.client.get("/admin/suppliers")]
+    for told in answers:
+        assert re.fullmatch(r"directory; hit; ttl=-[1-9]\d*", told.headers["cache-status"])
 
     # Healthy throughout, so that no task is replaced.
     assert site.customer.client.get("/").status_code == 200

@@ -36,6 +36,7 @@ from directory.web import (
     json,
     json_of,
     language_of,
+    old,
 )
 
 _NOTICES = ("added", "saved", "deleted", "gone")
@@ -126,7 +127,9 @@ class _AdminPages:
         sent = await self._sessions.take_notice(request)
         notice = "" if stale else await self._notice(sent, context.texts[language])
         response = html(
-            context.pages.list(language, listing, admin=True, stale=stale, notice=notice), language
+            context.pages.list(language, listing, admin=True, stale=stale, notice=notice),
+            language,
+            headers=old(listing) if stale else None,
         )
         self._sessions.forget_notice(request, response)
         return response

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from starlette.requests import Request
@@ -11,7 +12,7 @@ from directory import openapi
 from directory.cache import SingleFlight
 from directory.model import SORTS, Entry
 from directory.store import MAX_PAGE, MAX_SEARCH, MAX_SIZE, Listing, Page, composed, page_from
-from directory.web import Context, Problem, Routes, Scope, Send, entity_versions, html, json, language_of
+from directory.web import Context, Problem, Routes, Scope, Send, entity_versions, html, json, language_of, old
 
 # Together with the age of a large table's count, below the second in which changes have to be visible.
 _CACHE_SECONDS = 0.6
@@ -20,13 +21,14 @@ _CACHE_SECONDS = 0.6
 class RawPage:
     """A page whose ASGI messages are made once and sent many times."""
 
-    def __init__(self, body: bytes, language: str, cache: str) -> None:
+    def __init__(self, body: bytes, language: str, cache: str, headers: Mapping[str, str]) -> None:
         self._start = [
             (b"content-type", b"text/html; charset=utf-8"),
             (b"content-length", str(len(body)).encode()),
             (b"cache-control", cache.encode()),
             (b"content-language", language.encode()),
             (b"vary", b"Accept-Language"),
+            *((name.lower().encode(), value.encode()) for name, value in headers.items()),
         ]
         self._body = body
 
@@ -53,7 +55,8 @@ def routes(context: Context, *, home: bool = True, documents: str = "/api/openap
 
         async def make() -> RawPage:
             listing, stale = await context.read_list(page)
-            return RawPage(context.pages.list(language, listing, admin=False, stale=stale), language, cache)
+            body = context.pages.list(language, listing, admin=False, stale=stale)
+            return RawPage(body, language, cache, old(listing) if stale else {})
 
         return rendered.fresh((language, page)) or await rendered.get((language, page), make)
 
@@ -88,7 +91,8 @@ def represent(entry: Entry) -> dict[str, object]:
 def api_list(context: Context, *, cache: str = "no-cache") -> Any:
     async def list_json(request: Request) -> Response:
         listing, stale = await context.read_list(strict_page(request, context))
-        return json(represent_list(listing, stale), headers={"Cache-Control": cache})
+        told = old(listing) if stale else {}
+        return json(represent_list(listing, stale), headers={"Cache-Control": cache, **told})
 
     return list_json
 

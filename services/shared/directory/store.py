@@ -73,6 +73,7 @@ class Listing:
     exact: bool
     more: bool
     read_at: float
+    """In seconds since 1970."""
 
 
 class EditConflict(Exception):

@@ -372,6 +372,15 @@ def _identifier(text: str) -> str:
     return text if len(text) <= 200 and all(c.isalnum() or c in "=;-:_." for c in text) else ""
 
 
+def old(listing: Listing) -> dict[str, str]:
+    """How a program is told that a list is an old one: by a negative time to live.
+
+    https://www.rfc-editor.org/rfc/rfc9211.html#section-2.5
+    """
+    age = max(1, round(time.time() - listing.read_at))
+    return {"Cache-Status": f"directory; hit; ttl=-{age}"}
+
+
 def html(
     body: bytes,
     language: str,
