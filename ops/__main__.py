@@ -123,7 +123,7 @@ def smoke(env: Env = "local", rehearse: Rehearse = False) -> None:
 
     Example: python -m ops smoke --env dev
     """
-    with operating(env, rehearse=rehearse) as session:
+    with operating(env, rehearse=rehearse, checkout=True) as session:
         endpoint = deployed.endpoint(deployed.read(session), session.instance)
         smoke_test.run(endpoint, session.environment, detail=session.console.print)
 

@@ -14,7 +14,7 @@ from settings.database import Database
 from settings.delivery import Delivery
 from settings.environment import Compute, Environment, Observability
 from settings.errors import SettingsError
-from settings.loading import ROOT, environment_names, load
+from settings.loading import ROOT, environment_names, load, load_known
 from settings.logs import Logs
 from settings.names import SHARED_STACKS
 from settings.network import Network
@@ -49,4 +49,5 @@ __all__ = [
     "Waf",
     "environment_names",
     "load",
+    "load_known",
 ]

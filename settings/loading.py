@@ -6,6 +6,7 @@ import codecs
 import os
 import stat
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,23 @@ def load(name: str, root: Path = ROOT) -> Environment:
 
     Raises `SettingsError` with one line for each problem found.
     """
+    environment, problems = _load(name, root)
+    if problems:
+        raise SettingsError(*problems)
+    return environment
+
+
+def load_known(name: str, root: Path = ROOT) -> tuple[Environment, Sequence[str]]:
+    """What of environment `name` is enough to look at what is deployed, and a line for each problem with manifests.
+
+    A service whose manifest is wrong is known by its name alone. Raises `SettingsError` where the environment's own
+    file is wrong.
+    """
+    return _load(name, root)
+
+
+def _load(name: str, root: Path) -> tuple[Environment, Sequence[str]]:
+    """The settings, and what is wrong with the services' manifests; raises `SettingsError` for anything else."""
     if name not in environment_names(root):
         raise SettingsError(
             f"env: there is no environment {name!r}; allowed: {', '.join(environment_names(root))} "
@@ -41,19 +59,22 @@ def load(name: str, root: Path = ROOT) -> Environment:
     file = root / "environments" / f"{name}.toml"
     document = _read(file, root)
     overrides = document.pop("services", {})
+    services, wrong = _load_services(overrides, file, root)
     problems: list[str] = []
-    services = _load_services(overrides, file, root, problems)
     if "name" in document:
         problems.append(f"{file.relative_to(root)}: name: is the file's name; remove the key")
     try:
         environment = Environment.model_validate({**document, "name": name, "services": services})
     except ValidationError as error:
-        raise SettingsError(*problems, *lines(error, file, root, Environment)) from None
-    found = [*contradictions(environment), *ambiguous(environment, environment_names(root))]
+        raise SettingsError(*wrong, *problems, *lines(error, file, root, Environment)) from None
+    # Of services that are not known nothing can be told to contradict.
+    found = (
+        [*contradictions(environment), *ambiguous(environment, environment_names(root))] if not wrong else []
+    )
     problems += [f"{file.relative_to(root)}: {problem}" for problem in found]
     if problems:
-        raise SettingsError(*problems)
-    return environment
+        raise SettingsError(*wrong, *problems)
+    return environment, wrong
 
 
 def _read(file: Path, root: Path) -> dict[str, Any]:
@@ -80,7 +101,8 @@ def _read(file: Path, root: Path) -> dict[str, Any]:
         raise SettingsError(f"{where}: cannot be read: {error.strerror}") from None
 
 
-def _load_services(overrides: Any, file: Path, root: Path, problems: list[str]) -> tuple[Service, ...]:
+def _load_services(overrides: Any, file: Path, root: Path) -> tuple[tuple[Service, ...], Sequence[str]]:
+    """The enabled services, those with a wrong manifest by name alone, and what is wrong."""
     where = file.relative_to(root)
     # With links that lead nowhere, so that a service is never left out in silence.
     manifests = [
@@ -91,19 +113,21 @@ def _load_services(overrides: Any, file: Path, root: Path, problems: list[str]) 
     known = [manifest.parent.name for manifest in manifests]
     if not isinstance(overrides, dict):
         raise SettingsError(f"{where}: services: must be tables such as [services.customer]")
-    problems += [
+    problems = [
         f"{where}: services.{key(name)}: there is no such service; allowed: {', '.join(known)}"
         for name in overrides
         if name not in known
     ]
     services = []
     for manifest in manifests:
-        name = manifest.parent.name
+        name, before = manifest.parent.name, len(problems)
         if not isinstance(overrides.get(name, {}), dict):
             problems.append(f"{where}: services.{name}: must be a table such as [services.{name}]")
             continue
+        enabled: object = True
         try:
             merged = _merge(_read(manifest, root), overrides.get(name, {}))
+            enabled = merged.get("enabled", True)
             if "name" in merged:
                 raise SettingsError(
                     f"{manifest.relative_to(root)}: name: is the folder's name; remove the key"
@@ -120,11 +144,15 @@ def _load_services(overrides: Any, file: Path, root: Path, problems: list[str]) 
                 problems.append(f"{manifest.parent.relative_to(root)}/Dockerfile: is missing")
             if service.enabled:
                 services.append(service)
+        if len(problems) > before and enabled is not False and Service.is_name(name):
+            services.append(_known_by_name(name, len(services)))
     if not problems and not services:
         raise SettingsError(f"{where}: services: none is enabled; at least one service.toml is needed")
-    if problems:
-        raise SettingsError(*problems)
-    return tuple(services)
+    return tuple(services), problems
+
+
+def _known_by_name(name: str, number: int) -> Service:
+    return Service(name=name, path_patterns=("/",), priority=1 + number, access="public")
 
 
 def _merge(base: dict[str, Any], override: dict[str, Any]) -> dict[str, Any]:

@@ -44,11 +44,15 @@ def _is_administration(pattern: str) -> bool:
     return re.match(r"/admin($|[/*?])", pattern) is not None
 
 
+_NAME = r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$"
+_NAME_CHARACTERS = 16
+
+
 class Service(Section):
     """One microservice: its manifest, with the overrides of the environment."""
 
     # As part of other names it ends in no hyphen: https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_CreateRepository.html
-    name: str = Field(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", max_length=16)
+    name: str = Field(pattern=_NAME, max_length=_NAME_CHARACTERS)
     enabled: bool = True
     path_patterns: Annotated[tuple[PathPattern, ...], EachOnce, AfterValidator(_within_a_rule)] = Field(
         min_length=1, max_length=4, strict=False
@@ -71,6 +75,11 @@ class Service(Section):
     tables: Annotated[tuple[Table, ...], EachOnce] = Field(default=(), max_length=100, strict=False)
     migrations: bool = False
     scaling: Scaling = Scaling()
+
+    @classmethod
+    def is_name(cls, name: str) -> bool:
+        """Whether a service can be called so."""
+        return len(name) <= _NAME_CHARACTERS and re.fullmatch(_NAME, name) is not None
 
     @property
     def stack_id(self) -> str:

@@ -20,7 +20,7 @@ from emulator.instance import DEFAULT_ACCOUNT, Instance, from_environment
 from ops.aws.clients import Clients, account
 from ops.aws.refusals import told_by_aws
 from ops.errors import OpsError
-from settings import Environment
+from settings import Environment, SettingsError
 
 # A rehearsal runs beside the local environment.
 REHEARSAL_PORT = 4576
@@ -63,9 +63,17 @@ class Session:
 
 
 @contextmanager
-def operating(env: str, *, rehearse: bool = False) -> Iterator[Session]:
-    """A session on environment `env`; whatever AWS or the emulator refuse inside raises `OpsError` with one line."""
-    environment = settings.load(env)
+def operating(env: str, *, rehearse: bool = False, checkout: bool = False) -> Iterator[Session]:
+    """A session on environment `env`; whatever AWS or the emulator refuse inside raises `OpsError` with one line.
+
+    A mistake in a service's manifest is told, and stops only what is about the `checkout`: the others look at what is
+    deployed.
+    """
+    environment, problems = settings.load_known(env)
+    if problems and checkout:
+        raise SettingsError(*problems)
+    for problem in problems:
+        print(f"{problem} (looking at what is deployed all the same)", file=sys.stderr)
     with told_by_emulator():
         instance = emulator_instance(environment, rehearse=rehearse)
         if instance is not None and lifecycle.ready(instance) is None:

@@ -24,7 +24,7 @@ def command(
 
     Example: python -m ops diff Customer --env prod
     """
-    with operating(env, rehearse=rehearse) as session:
+    with operating(env, rehearse=rehearse, checkout=True) as session:
         variables = lifecycle.child_environment(session.instance) if session.instance else None
         # By the templates alone: a change set is made in the account, and kept by what interrupts this.
         status = cdk.show(["diff", *(stacks or []), "--method", "template", "-c", f"env={env}"], variables)

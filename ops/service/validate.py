@@ -108,7 +108,7 @@ def command(
     suppliers validate --env prod
     suppliers validate --env dev --json | jq '.[] | select(.state == "failed")'
     """
-    with operating(env, rehearse=rehearse) as session:
+    with operating(env, rehearse=rehearse, checkout=True) as session:
         facts = read(session)
         checks = [*CHECKS, _failover(required=failover)]
         with session.notes.status("checking"):

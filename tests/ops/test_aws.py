@@ -20,7 +20,8 @@ from ops.aws import session as sessions
 from ops.aws.clients import CONCURRENCY, Clients, each, together
 from ops.aws.session import Session, operating
 from ops.errors import OpsError
-from settings import load
+from settings import SettingsError, load
+from tests.ops.account import signed_in
 from tests.ops.platform import Platform
 
 
@@ -116,7 +117,7 @@ def test_the_first_failure_is_raised() -> None:
 
 def test_an_account_that_is_not_the_environments_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     other = load("dev").model_copy(update={"account": "999988887777"})
-    monkeypatch.setattr(settings, "load", lambda name: other)
+    monkeypatch.setattr(settings, "load_known", lambda name: (other, ()))
     monkeypatch.setattr(sessions, "clients_of", lambda environment, instance: Platform().account())
     with pytest.raises(OpsError) as caught, operating("dev"):
         pass
@@ -152,6 +153,22 @@ def test_what_overwrites_is_asked_about_everywhere(monkeypatch: pytest.MonkeyPat
     with pytest.raises(OpsError, match=r"dev, and nobody is there to ask: overwrite it\? Repeat with --yes"):
         session.confirm("overwrite it", yes=False, always=True)
     session.confirm("overwrite it", yes=True, always=True)
+
+
+@pytest.mark.parametrize("checkout", [False, True])
+def test_a_mistake_in_a_manifest_stops_only_what_is_about_the_checkout(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], checkout: bool
+) -> None:
+    line = "services/customer/service.toml: cpu: wrong"
+    monkeypatch.setattr(settings, "load_known", lambda name: (load(name), [line]))
+    with signed_in(Platform().account(), monkeypatch):
+        if checkout:
+            with pytest.raises(SettingsError, match=line), operating("dev", checkout=True):
+                pass
+        else:
+            with operating("dev") as session:
+                assert session.name == "dev"
+            assert capsys.readouterr().err == f"{line} (looking at what is deployed all the same)\n"
 
 
 def test_nobody_is_asked_with_yes_or_where_nothing_is_protected() -> None:

@@ -37,7 +37,9 @@ ROWS = [
 @pytest.fixture
 def behind_a_web_acl(monkeypatch: pytest.MonkeyPatch) -> None:
     load = settings.load
-    monkeypatch.setattr(settings, "load", lambda name: load(name).model_copy(update={"waf": settings.Waf()}))
+    monkeypatch.setattr(
+        settings, "load_known", lambda name: (load(name).model_copy(update={"waf": settings.Waf()}), ())
+    )
     monkeypatch.setattr(waf, "_POLL_SECONDS", 0)
 
 

@@ -284,7 +284,7 @@ def test_a_rollback_in_a_protected_environment_is_asked_about(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     protected = settings.load("dev").model_copy(update={"protected": True})
-    monkeypatch.setattr(settings, "load", lambda name: protected)
+    monkeypatch.setattr(settings, "load_known", lambda name: (protected, ()))
     codedeploy = CodeDeploy()
     codedeploy.add("d-4", 8, "InProgress")
     with pytest.raises(OpsError, match=r"is protected, and nobody is there to ask: stop release d-4.*--yes"):
@@ -506,7 +506,7 @@ def test_releasing_again_in_a_protected_environment_is_asked_about(
     run: Run, codedeploy: CodeDeploy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     protected = settings.load("dev").model_copy(update={"protected": True})
-    monkeypatch.setattr(settings, "load", lambda name: protected)
+    monkeypatch.setattr(settings, "load_known", lambda name: (protected, ()))
     with pytest.raises(OpsError, match="is protected, and nobody is there to ask: release customer"):
         run(codedeploy.account(Platform()), "release", "again", "customer")
     run(codedeploy.account(Platform()), "release", "again", "customer", "--yes")

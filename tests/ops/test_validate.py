@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -237,8 +237,8 @@ def test_behind_cloudfront_requests_pass_its_cache_and_are_found_by_the_load_bal
     asked: list[str] = []
     load = settings.load
 
-    def with_edge(name: str) -> settings.Environment:
-        return load(name).model_copy(update={"cdn": settings.Cdn()})
+    def with_edge(name: str) -> tuple[settings.Environment, Sequence[str]]:
+        return load(name).model_copy(update={"cdn": settings.Cdn()}), ()
 
     def client(endpoint: Endpoint, timeout: float = 5.0) -> httpx.Client:
         def answer(request: httpx.Request) -> httpx.Response:
@@ -250,7 +250,7 @@ def test_behind_cloudfront_requests_pass_its_cache_and_are_found_by_the_load_bal
 
         return httpx.Client(base_url=endpoint.url, transport=httpx.MockTransport(answer))
 
-    monkeypatch.setattr(settings, "load", with_edge)
+    monkeypatch.setattr(settings, "load_known", with_edge)
     monkeypatch.setattr(Endpoint, "client", client)
     _, found = results(run, account(Platform(), site))
     line = found["the load balancer answers and spreads the requests"]
@@ -386,7 +386,7 @@ def test_a_snapshot_that_never_came_fails(
 ) -> None:
     load, now = settings.load, datetime.now(UTC)
     monkeypatch.setattr(
-        settings, "load", lambda name: load(name).model_copy(update={"backup": settings.Backup()})
+        settings, "load_known", lambda name: (load(name).model_copy(update={"backup": settings.Backup()}), ())
     )
     made = account(Platform(), site)
     original = made.operations["cloudformation:DescribeStacks"]

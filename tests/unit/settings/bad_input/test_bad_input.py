@@ -110,6 +110,21 @@ def test_no_service_can_have_the_name_of_another_stack(name: str) -> None:
     assert settings.SHARED_STACKS - shared <= {"delivery"}
 
 
+def test_what_is_deployed_is_known_in_spite_of_a_manifest_that_is_wrong(project: Path) -> None:
+    (project / CUSTOMER).write_text('path_patterns = ["/"]\npriority = 100\ncpu = 300\n')
+    (project / "services/employee/service.toml").write_text("priority = ")
+    environment, problems = settings.load_known("dev", project)
+    assert [service.name for service in environment.services] == ["customer", "employee"]
+    assert [problem.partition(":")[0] for problem in problems] == [CUSTOMER, "services/employee/service.toml"]
+    with pytest.raises(settings.SettingsError) as raised:
+        settings.load("dev", project)
+    assert str(raised.value) == "\n".join(problems)
+    # Not what is wrong with the environment itself.
+    documents.change(project / DEV, "network.nat_gateways", 9)
+    with pytest.raises(settings.SettingsError, match="nat_gateways"):
+        settings.load_known("dev", project)
+
+
 def test_several_mistakes_are_told_together(project: Path) -> None:
     documents.change(project / DEV, "network.nat_gateways", 9)
     documents.change(project / DEV, "region", REGION := "mars")
