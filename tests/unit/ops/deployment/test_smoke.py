@@ -57,6 +57,7 @@ def site() -> Iterator[tuple[Endpoint, Answers]]:
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(smoke, "_WAIT_SECONDS", 0)
+    monkeypatch.setattr(smoke, "_WRONG_SECONDS", 0)
     monkeypatch.setattr(smoke, "_POLL_SECONDS", 0)
 
 
@@ -93,8 +94,10 @@ def test_a_wrong_answer_fails_with_what_was_wanted(
 ) -> None:
     endpoint, answers = site
     answers[path] = status
-    with pytest.raises(OpsError, match=said):
+    with pytest.raises(OpsError, match=said) as raised:
         smoke.run(endpoint, _environment(Access()), detail=lambda text: None)
+    service = said.partition("\\(")[2].partition("\\)")[0]
+    assert f"`suppliers rollback {service} --env local`" in str(raised.value).splitlines()[1]
 
 
 def test_an_administration_with_named_networks_may_be_open_to_this_machine(
@@ -131,3 +134,15 @@ def test_a_site_that_is_not_there_is_said_so() -> None:
         smoke.run(
             Endpoint("http://nothing.alb.localhost:9"), _environment(Access()), detail=lambda text: None
         )
+
+
+def test_what_is_waited_for_is_said_once(
+    site: tuple[Endpoint, Answers], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    endpoint, answers = site
+    answers["/suppliers"] = 500
+    said: list[str] = []
+    monkeypatch.setattr(smoke, "_WRONG_SECONDS", 0.5)
+    with pytest.raises(OpsError, match="gives 500"):
+        smoke.run(endpoint, _environment(Access()), detail=said.append)
+    assert said == ["/: 200 (customer)", "/suppliers: 500 (customer), waiting at most 0 s"]
