@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 import typer
@@ -27,6 +28,8 @@ _POLL_SECONDS = 2.0
 # CodeDeploy starts the rollback of a release that failed a moment after it, if at all.
 _LOOKS_FOR_ROLLBACK = 5
 _LAST = 5
+# Who starts to watch after a release has ended so lately wants to know how.
+_LATELY = timedelta(minutes=10)
 
 Say = Callable[[str], None]
 
@@ -96,7 +99,7 @@ def watch(
 
     The exit status is 0 where the new versions took over, 3 where one did not: then its reasons are told, as its
     stopped tasks and their last lines. It ends with the way on from where a release or its stack stopped half-way;
-    where none is under way too.
+    where none is under way too. Started late, it tells those that ended within ten minutes.
 
     Examples:
 
@@ -113,6 +116,8 @@ def watch(
 
         before = listeners.read(session, deployment)
         found = follow(session, deployment, wanted, say=say)
+        if not found.ended:
+            found = just_ended(session, deployment, wanted)
         if not found.ended:
             for line in half_way.lines(session, deployment, wanted):
                 say(line)
@@ -173,6 +178,22 @@ def follow(
                 () if one.succeeded else reasons.of(session, deployment, by_name[one.service], one),
             )
             for one in sorted(ended, key=lambda one: (one.service, one.started))
+        ]
+    )
+
+
+def just_ended(session: Session, deployment: Deployment, services: Sequence[DeployedService]) -> Outcome:
+    """The last release of each service, where it has ended a moment ago."""
+    by_name = {service.name: service for service in services}
+    latest: dict[str, Release] = {}
+    for one in releases.history(session, deployment, services, last=_LAST):
+        latest.setdefault(one.service, one)
+    since = datetime.now(UTC) - _LATELY
+    return Outcome(
+        [
+            Ended(one, () if one.succeeded else reasons.of(session, deployment, by_name[name], one))
+            for name, one in sorted(latest.items())
+            if one.ended is not None and one.ended > since
         ]
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -555,6 +555,18 @@ def test_watching_a_release_that_fails_ends_with_status_3(run: Run, codedeploy: 
 def test_without_a_release_under_way_there_is_nothing_to_watch(run: Run, codedeploy: CodeDeploy) -> None:
     with pytest.raises(OpsError, match="no release of customer is under way"):
         run(codedeploy.account(Platform()), "release", "watch", "customer")
+
+
+@pytest.mark.parametrize(("status", "exit_status"), [("Succeeded", 0), ("Failed", 3)])
+def test_who_watches_late_is_told_how_the_last_release_ended(
+    run: Run, codedeploy: CodeDeploy, status: str, exit_status: int
+) -> None:
+    minute = timedelta(minutes=1)
+    now = datetime.now(UTC)
+    codedeploy.add("d-4", 7, status, createTime=now - 3 * minute, completeTime=now - minute)
+    result = run(codedeploy.account(Platform()), "release", "watch", "customer")
+    assert f"customer: release d-4 of customer-seven {status}" in result.stdout
+    assert result.exit_code == exit_status
 
 
 def pipeline_account(status: str = "InProgress") -> Account:
