@@ -51,6 +51,7 @@ class AlarmTopic(Construct):
             )
         )
         self.topic = sns.Topic(self, "Topic", master_key=encryption_key, enforce_ssl=True)
+        self._action = actions.SnsAction(self.topic)
         for email in emails:
             self.topic.add_subscription(subscriptions.EmailSubscription(email))
         # A policy of its own replaces the one by which every alarm of the account may publish:
@@ -80,10 +81,9 @@ class AlarmTopic(Construct):
 
     def notify(self, alarm: cloudwatch.AlarmBase, *, when_silent: bool = False) -> None:
         """Tell when the alarm fires and when it is over; `when_silent`, also when it has no data any more."""
-        action = actions.SnsAction(self.topic)
-        alarm.add_alarm_action(action)
+        alarm.add_alarm_action(self._action)
         if when_silent:
-            alarm.add_insufficient_data_action(action)
+            alarm.add_insufficient_data_action(self._action)
 
     def description(self, says: str, section: str) -> str:
         """What an alarm says, with the section of the runbook that says what to do."""

@@ -61,12 +61,16 @@ def readable_account(stack: Stack) -> str:
 
 def _ignore(scope: IConstruct, rule: str) -> None:
     # https://github.com/aws-cloudformation/cfn-lint#resource-based-metadata
-    resource = cast(CfnResource, scope if CfnResource.is_cfn_resource(scope) else scope.node.default_child)
+    resource = _resource(scope)
     resource.add_metadata("cfn-lint", {"config": {"ignore_checks": [rule]}})
 
 
 def _skip(scope: IConstruct, rule: str, reason: str) -> None:
     # https://www.checkov.io/2.Basics/Suppressing%20and%20Skipping%20Policies.html
-    resource = cast(CfnResource, scope if CfnResource.is_cfn_resource(scope) else scope.node.default_child)
+    resource = _resource(scope)
     others = [each for each in (resource.get_metadata("checkov") or {}).get("skip", []) if each["id"] != rule]
     resource.add_metadata("checkov", {"skip": [*others, {"id": rule, "comment": reason}]})
+
+
+def _resource(scope: IConstruct) -> CfnResource:
+    return scope if isinstance(scope, CfnResource) else cast(CfnResource, scope.node.default_child)

@@ -1,7 +1,8 @@
 import re
+from functools import lru_cache
 from typing import Literal
 
-from aws_cdk import Stack, Stage
+from aws_cdk import Stack
 from aws_cdk import aws_cloudwatch as cloudwatch
 from constructs import Construct
 
@@ -68,13 +69,20 @@ class OperatorAlarm(cloudwatch.Alarm):
 
 def alarm_name(scope: Construct, construct_id: str) -> str:
     """Stack and place in it: `suppliers-prod-compute-customer-release-server-errors`; unique in an account."""
-    place = [
-        each.node.id
-        for each in scope.node.scopes
-        # What is the whole of its parent has no name of its own, as in logical ids.
-        if not isinstance(each, Stage | Stack) and each.node.id != "Default"
+    return f"{_place(scope)}-{kebab_case(construct_id)}"
+
+
+# Alarms stand together: what is asked of CDK for one of them is answered for the next.
+@lru_cache(maxsize=8)
+def _place(scope: Construct) -> str:
+    stack = Stack.of(scope)
+    # What is the whole of its parent has no name of its own, as in logical ids.
+    within = [
+        each
+        for each in scope.node.path.removeprefix(stack.node.path).split("/")
+        if each not in ("", "Default")
     ]
-    return "-".join([Stack.of(scope).stack_name, *map(kebab_case, [*place, construct_id])])
+    return "-".join([stack.stack_name, *map(kebab_case, within)])
 
 
 def kebab_case(construct_id: str) -> str:

@@ -25,7 +25,6 @@ class TargetGroupPair(Construct):
         health_check_path: str,
     ) -> None:
         super().__init__(scope, construct_id)
-        self._load_balancer = load_balancer
         self.blue, self.green = (
             elbv2.ApplicationTargetGroup(
                 self,
@@ -46,6 +45,12 @@ class TargetGroupPair(Construct):
             )
             for colour in ("Blue", "Green")
         )
+        # Asked for once: each question to CDK is a round trip to its process.
+        balancer = load_balancer.load_balancer_full_name
+        self._dimensions = {
+            colour: {"LoadBalancer": balancer, "TargetGroup": group.target_group_full_name}
+            for colour, group in (("blue", self.blue), ("green", self.green))
+        }
 
     def metric_server_errors(self, period: Duration = _MINUTE) -> cloudwatch.MathExpression:
         """Answers 5xx of the tasks, as a count a period; 0 where all answers were good, no data without requests.
@@ -109,13 +114,13 @@ class TargetGroupPair(Construct):
     ) -> list[cloudwatch.IMetric]:
         """The same metric of each group, blue first, to be drawn beside each other."""
         return [
-            self._metric(group, metric_name, statistic, period, f"{label} ({colour})")
-            for colour, group in (("blue", self.blue), ("green", self.green))
+            self._metric(colour, metric_name, statistic, period, f"{label} ({colour})")
+            for colour in self._dimensions
         ]
 
     def _metric(
         self,
-        group: elbv2.ApplicationTargetGroup,
+        colour: str,
         metric_name: str,
         statistic: str,
         period: Duration,
@@ -126,10 +131,7 @@ class TargetGroupPair(Construct):
         return cloudwatch.Metric(
             namespace="AWS/ApplicationELB",
             metric_name=metric_name,
-            dimensions_map={
-                "LoadBalancer": self._load_balancer.load_balancer_full_name,
-                "TargetGroup": group.target_group_full_name,
-            },
+            dimensions_map=self._dimensions[colour],
             statistic=statistic,
             period=period,
             label=label,
@@ -141,8 +143,7 @@ class TargetGroupPair(Construct):
         # Ids are unique within a graph, so they carry the key.
         ids = {"blue": f"{key}_blue", "green": f"{key}_green"}
         metrics: dict[str, cloudwatch.IMetric] = {
-            ids[colour]: self._metric(group, metric_name, statistic, period)
-            for colour, group in (("blue", self.blue), ("green", self.green))
+            ids[colour]: self._metric(colour, metric_name, statistic, period) for colour in self._dimensions
         }
         return cloudwatch.MathExpression(
             expression=expression.format(**ids), label=label, period=period, using_metrics=metrics

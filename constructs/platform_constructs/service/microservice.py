@@ -1,6 +1,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal, cast
 
 import jsii
@@ -331,7 +332,7 @@ class Microservice(Construct):
         return cloudwatch.Metric(
             namespace="AWS/ECS",
             metric_name=metric_name,
-            dimensions_map=self._dimensions(),
+            dimensions_map=self._dimensions,
             period=period,
             label=label,
         )
@@ -347,7 +348,7 @@ class Microservice(Construct):
         return cloudwatch.Metric(
             namespace="ECS/ContainerInsights",
             metric_name=metric_name,
-            dimensions_map=self._dimensions(),
+            dimensions_map=self._dimensions,
             statistic=statistic,
             period=period,
             label=label,
@@ -379,6 +380,7 @@ class Microservice(Construct):
             label=label,
         )
 
+    @cached_property
     def _dimensions(self) -> dict[str, str]:
         return {"ClusterName": self.service.cluster.cluster_name, "ServiceName": self.service.service_name}
 
