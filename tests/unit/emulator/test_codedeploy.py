@@ -208,3 +208,48 @@ def test_tasks_show_the_service_rather_than_its_task_set() -> None:
     assert shown == {"group": "service:customer", "startedBy": "ecs-svc/123"}
     other = {"group": "service:employee", "startedBy": "employee"}
     assert show(other) == other
+
+
+CONTROLLER = (
+    " on services with a CODE_DEPLOY deployment controller. Use AWS CodeDeploy to trigger a new deployment."
+)
+
+
+@pytest.mark.parametrize(
+    ("request_", "words"),
+    [
+        ({"taskDefinition": "customer:8"}, "Unable to update task definition"),
+        ({"taskDefinition": "customer:8", "forceNewDeployment": True}, "Unable to update task definition"),
+        ({"networkConfiguration": {}, "taskDefinition": "customer:7"}, "Unable to update network parameters"),
+        ({"loadBalancers": [], "desiredCount": 2}, "Unable to update load balancers"),
+        ({"platformVersion": "LATEST"}, "Unable to update platform version"),
+        ({"capacityProviderStrategy": []}, "Cannot force a new deployment"),
+        ({"forceNewDeployment": True}, "Cannot force a new deployment"),
+        ({"serviceConnectConfiguration": {"enabled": False}}, "Unable to update serviceConnectConfiguration"),
+    ],
+)
+def test_a_service_of_codedeploy_is_not_updated_in_what_a_deployment_decides(
+    request_: dict[str, Any], words: str
+) -> None:
+    assert task_sets.refusal({"cluster": "c", "service": "s", **request_}) == words + CONTROLLER
+
+
+def test_a_service_of_codedeploy_is_updated_in_what_leaves_its_tasks_as_they_are() -> None:
+    assert (
+        task_sets.refusal(
+            {
+                "cluster": "c",
+                "service": "s",
+                "desiredCount": 2,
+                "deploymentConfiguration": {"maximumPercent": 150},
+                "healthCheckGracePeriodSeconds": 60,
+                "placementConstraints": [],
+                "placementStrategy": [],
+                "enableECSManagedTags": True,
+                "propagateTags": "SERVICE",
+                "forceNewDeployment": False,
+                "taskDefinition": None,
+            }
+        )
+        is None
+    )
