@@ -253,3 +253,22 @@ def test_a_service_of_codedeploy_is_updated_in_what_leaves_its_tasks_as_they_are
         )
         is None
     )
+
+
+def test_the_rollback_is_a_deployment_of_the_group_with_the_revision_released_last(store: Any) -> None:
+    for number, status in enumerate(("Succeeded", "Succeeded", "Failed"), start=1):
+        add(store, f"d-{number}", status=status, revision={"number": number})
+    subject = add(store, "d-4", status="InProgress")
+    world: Any = SimpleNamespace(task_sets_info=list)
+    rollback = codedeploy._start_rollback(subject, world)
+    assert (rollback.creator, rollback.revision, rollback.under_way) == (
+        "codeDeployRollback",
+        {"number": 2},
+        True,
+    )
+    rollback.triggered_by = subject.id
+    _, answer = ask("GetDeployment", deploymentId=rollback.id)
+    assert answer["deploymentInfo"]["rollbackInfo"] == {"rollbackTriggeringDeploymentId": "d-4"}
+    assert ask("ListDeployments", applicationName="app", deploymentGroupName="group")[1]["deployments"][
+        0
+    ] == (rollback.id)
