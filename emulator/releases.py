@@ -375,7 +375,7 @@ class _Run:
     def forward(self) -> None:
         deployment = self.deployment
         for name in LIFECYCLE:
-            # An alarm stops a deployment before its first event too: what starts then has started nothing.
+            # One that fires already stops a deployment before its first event.
             # https://docs.aws.amazon.com/codedeploy/latest/userguide/monitoring-create-alarms.html
             self._check()
             if name in HOOKS:

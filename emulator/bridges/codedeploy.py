@@ -5,8 +5,9 @@ to it, and neither the hook that judges them nor the way back could be tried out
 Unnecessary when ministack deploys ECS services by CodeDeploy.
 
 Differences from AWS: a minute of waiting takes EMULATOR_MINUTE_SECONDS (see `emulator.releases`), the hour that
-new tasks are waited for at least two minutes; a hook function that raises fails a deployment at once; a deployment that does not succeed is always taken back, whatever the automatic rollback of its group
-says; an alarm that the emulator only recorded never fires.
+new tasks are waited for at least two minutes, a rollback one such minute; a hook function that raises fails a
+deployment at once; a deployment that does not succeed is always taken back, whatever the automatic rollback of its
+group says; an alarm that the emulator only recorded never fires.
 """
 
 # These packages are in the emulator's own environment.
