@@ -10,7 +10,7 @@ import hashlib
 import json
 import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -375,6 +375,9 @@ class _Run:
     def forward(self) -> None:
         deployment = self.deployment
         for name in LIFECYCLE:
+            # One that fires already stops a deployment before its first event.
+            # https://docs.aws.amazon.com/codedeploy/latest/userguide/monitoring-create-alarms.html
+            self._check()
             if name in HOOKS:
                 self._hook(name)
             else:
@@ -483,21 +486,26 @@ def hook_id(deployment: str, event: str) -> str:
     return hashlib.sha256(f"{deployment}/{event}".encode()).hexdigest()
 
 
-def run(deployment: Deployment, world: World, *, minute: float, rollback: Deployment) -> None:
-    """Take a deployment to its end.
+def run(
+    deployment: Deployment, world: World, *, minute: float, start_rollback: Callable[[], Deployment]
+) -> None:
+    """Take a deployment to its end, and the one that rolls it back to its end where it does not succeed.
 
-    Whatever goes wrong before the old tasks are stopped sends all requests back to them before the
-    deployment counts as failed; `rollback` is the deployment that does so, and ends when the new tasks
-    are stopped. Raises nothing.
+    The rollback is a deployment of its own, which `start_rollback` creates, of whom everybody may know from then on:
+    it exists before the first one has ended, sends all requests back to the old tasks, stops the new ones and
+    takes at least a minute, so that the group always has an active deployment until it has ended. Raises nothing.
+    https://docs.aws.amazon.com/codedeploy/latest/userguide/deployments-rollback-and-redeploy.html
     """
     deployment.status, deployment.started = "InProgress", now()
+    failure: Failure | None = None
     try:
         _Run(deployment, world, minute).forward()
-    except Failure as failure:
-        _go_back(deployment, world, failure, rollback)
-        return
+    except Failure as reason:
+        failure = reason
     except Exception as error:
-        _go_back(deployment, world, Failure("INTERNAL_ERROR", f"{type(error).__name__}: {error}"), rollback)
+        failure = Failure("INTERNAL_ERROR", f"{type(error).__name__}: {error}")
+    if failure is not None:
+        _go_back(deployment, world, failure, minute, start_rollback())
         return
     trouble: Failure | None = None
     try:
@@ -507,16 +515,18 @@ def run(deployment: Deployment, world: World, *, minute: float, rollback: Deploy
     deployment.finish(trouble)
 
 
-def _go_back(deployment: Deployment, world: World, failure: Failure, rollback: Deployment) -> None:
-    rollback.status, rollback.started, rollback.triggered_by = "InProgress", now(), deployment.id
-    deployment.rollback = rollback.id
+def _go_back(
+    deployment: Deployment, world: World, failure: Failure, minute: float, rollback: Deployment
+) -> None:
+    rollback.triggered_by, deployment.rollback = deployment.id, rollback.id
+    deployment.finish(failure)
+    rollback.status, rollback.started = "InProgress", now()
+    ends = time.monotonic() + minute
     trouble: Failure | None = None
     try:
         world.take_back()
-        deployment.finish(failure)
         world.stop_green()
     except Exception as error:
         trouble = Failure("INTERNAL_ERROR", f"{type(error).__name__}: {error}")
-    if deployment.under_way:
-        deployment.finish(failure)
+    time.sleep(max(0.0, ends - time.monotonic()))
     rollback.finish(trouble)

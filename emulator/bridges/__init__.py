@@ -51,6 +51,7 @@ def install(context: Context) -> None:
         service_deployments,
         services,
         stack_status,
+        stack_updates,
         target_health,
         task_sets,
         weighted_forward,
@@ -71,6 +72,7 @@ def install(context: Context) -> None:
     service_deployments.install(context)
     codedeploy.install(context)
     stack_status.install(context)
+    stack_updates.install(context)
     weighted_forward.install(context)
     target_health.install(context)
     load_balancer.install(context)

@@ -5,8 +5,9 @@ to it, and neither the hook that judges them nor the way back could be tried out
 Unnecessary when ministack deploys ECS services by CodeDeploy.
 
 Differences from AWS: a minute of waiting takes EMULATOR_MINUTE_SECONDS (see `emulator.releases`), the hour that
-new tasks are waited for at least two minutes; a hook function that raises fails a deployment at once; a deployment that does not succeed is always taken back, whatever the automatic rollback of its group
-says; an alarm that the emulator only recorded never fires.
+new tasks are waited for at least two minutes, a rollback one such minute; a hook function that raises fails a
+deployment at once; a deployment that does not succeed is always taken back, whatever the automatic rollback of its
+group says; an alarm that the emulator only recorded never fires.
 """
 
 # These packages are in the emulator's own environment.
@@ -240,7 +241,7 @@ def _start(deployment: Deployment, world: EcsService) -> None:
 def _run(deployment: Deployment, world: EcsService) -> None:
     logger.info("%s releases %s", deployment.id, deployment.group)
     minute = releases.minute_seconds(os.environ)
-    releases.run(deployment, world, minute=minute, rollback=world.rollback)
+    releases.run(deployment, world, minute=minute, start_rollback=lambda: _start_rollback(deployment, world))
     failure = deployment.failure
     logger.info(
         "%s %s%s",
@@ -248,6 +249,27 @@ def _run(deployment: Deployment, world: EcsService) -> None:
         deployment.status.lower(),
         f": {failure.code}: {failure.message}" if failure else "",
     )
+
+
+def _start_rollback(deployment: Deployment, world: EcsService) -> Deployment:
+    """The deployment that rolls another one back, to the revision that was released last."""
+    released = [
+        item for item in _of_group(deployment.application, deployment.group) if item.status == "Succeeded"
+    ]
+    last: Record = max(released, key=lambda item: item.created).revision if released else {}
+    rollback = Deployment(
+        id=_new_id(),
+        application=deployment.application,
+        group=deployment.group,
+        revision=last,
+        spec=deployment.spec,
+        settings=deployment.settings,
+        config=deployment.config,
+        creator="codeDeployRollback",
+    )
+    _store().worlds[rollback.id] = world
+    _store().deployments[rollback.id] = rollback
+    return rollback
 
 
 def _new_id() -> str:
@@ -316,16 +338,6 @@ class EcsService:
         self._green_group = next(arn for arn in self._pair if arn != self._blue_group)
         self._rollout: services.Rollout | None = None
         self.percent = 0
-        self.rollback = Deployment(
-            id=_new_id(),
-            application=deployment.application,
-            group=deployment.group,
-            revision={},
-            spec=deployment.spec,
-            settings=settings,
-            config=deployment.config,
-            creator="codeDeployRollback",
-        )
 
     def start_green(self) -> None:
         spec = self._deployment.spec
@@ -403,7 +415,6 @@ class EcsService:
         task_sets.remove(self._blue)
 
     def take_back(self) -> None:
-        _store().deployments[self.rollback.id] = self.rollback
         for route in self._listeners:
             self._route(route, {self._blue_group: 100})
         self.percent = 0

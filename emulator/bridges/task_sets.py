@@ -22,12 +22,32 @@ from emulator.bridges import Context, replace
 # Between the names of a service and of its task set: no service's name has it.
 MARK = "@"
 
-_REFUSED = {
-    "taskDefinition": "update task definition",
-    "networkConfiguration": "update network configuration",
-    "platformVersion": "update platform version",
-    "loadBalancers": "update load balancers",
+# All that may be changed of a service whose releases are CodeDeploy's; that enableExecuteCommand may be too is not on
+# the page, but what people report.
+# https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_UpdateService.html
+_CHANGEABLE = frozenset(
+    {
+        "desiredCount",
+        "deploymentConfiguration",
+        "healthCheckGracePeriodSeconds",
+        "placementConstraints",
+        "placementStrategy",
+        "enableECSManagedTags",
+        "propagateTags",
+        "enableExecuteCommand",
+    }
+)
+# In the order in which ECS looks, with its words.
+_REFUSALS = {
+    "networkConfiguration": "Unable to update network parameters",
+    "platformVersion": "Unable to update platform version",
+    "taskDefinition": "Unable to update task definition",
+    "loadBalancers": "Unable to update load balancers",
+    "serviceRegistries": "Unable to update service registries",
+    "capacityProviderStrategy": "Cannot force a new deployment",
+    "forceNewDeployment": "Cannot force a new deployment",
 }
+_NOT_FORCED = ("forceNewDeployment", False)
 _COPIED = (
     "launchType",
     "capacityProviderStrategy",
@@ -214,6 +234,26 @@ def _creating(original: Any) -> Any:
     return create
 
 
+def refusal(request: Mapping[str, Any]) -> str | None:
+    """Why ECS refuses an UpdateService of a service with the CODE_DEPLOY controller, or None where it does not.
+
+    Whatever a request names is refused, be its value the one that the service has: only the desired count, the
+    deployment configuration, the grace period, placement, managed tags and their propagation can be updated.
+    https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_UpdateService.html
+    """
+    # False is what the API takes for the absence of a forced deployment.
+    named = {name for name, value in request.items() if value is not None and (name, value) != _NOT_FORCED}
+    refused = named - _CHANGEABLE - {"cluster", "service"}
+    if not refused:
+        return None
+    known = next((words for name, words in _REFUSALS.items() if name in refused), None)
+    words = known or f"Unable to update {sorted(refused)[0]}"
+    return (
+        f"{words} on services with a CODE_DEPLOY deployment controller. "
+        "Use AWS CodeDeploy to trigger a new deployment."
+    )
+
+
 def _updating(original: Any) -> Any:
     def update(data: dict[str, Any]) -> Any:
         from ministack.core.responses import error_response_json
@@ -222,14 +262,8 @@ def _updating(original: Any) -> Any:
         key = _key(data)
         if not is_released_by_codedeploy(ecs._services.get(key)):
             return original(data)
-        refused = [text for name, text in _REFUSED.items() if data.get(name) is not None]
-        if data.get("forceNewDeployment"):
-            refused.append("force a new deployment")
-        if refused:
-            message = (
-                f"Unable to {refused[0]} on services with a CODE_DEPLOY deployment controller. "
-                "Use AWS CodeDeploy to trigger a new deployment."
-            )
+        message = refusal(data)
+        if message:
             return error_response_json("InvalidParameterException", message, 400)
         return original(data)
 

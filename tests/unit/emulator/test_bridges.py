@@ -136,6 +136,12 @@ def test_only_a_question_about_one_stack_is_held(body: bytes, expected: str | No
     assert stack_status.described_stack(body) == expected
 
 
+def test_only_the_cdk_cli_is_held() -> None:
+    assert stack_status.is_cdk({"user-agent": "aws-sdk-js/3.9 ua/2.1 lang/js aws-cdk/2.1148.1"})
+    assert not stack_status.is_cdk({"user-agent": "Boto3/1.43 md/Botocore#1.43 lang/python"})
+    assert not stack_status.is_cdk({})
+
+
 @pytest.mark.parametrize(
     ("rollout", "status", "told"),
     [

@@ -208,3 +208,67 @@ def test_tasks_show_the_service_rather_than_its_task_set() -> None:
     assert shown == {"group": "service:customer", "startedBy": "ecs-svc/123"}
     other = {"group": "service:employee", "startedBy": "employee"}
     assert show(other) == other
+
+
+CONTROLLER = (
+    " on services with a CODE_DEPLOY deployment controller. Use AWS CodeDeploy to trigger a new deployment."
+)
+
+
+@pytest.mark.parametrize(
+    ("request_", "words"),
+    [
+        ({"taskDefinition": "customer:8"}, "Unable to update task definition"),
+        ({"taskDefinition": "customer:8", "forceNewDeployment": True}, "Unable to update task definition"),
+        ({"networkConfiguration": {}, "taskDefinition": "customer:7"}, "Unable to update network parameters"),
+        ({"loadBalancers": [], "desiredCount": 2}, "Unable to update load balancers"),
+        ({"platformVersion": "LATEST"}, "Unable to update platform version"),
+        ({"capacityProviderStrategy": []}, "Cannot force a new deployment"),
+        ({"forceNewDeployment": True}, "Cannot force a new deployment"),
+        ({"serviceConnectConfiguration": {"enabled": False}}, "Unable to update serviceConnectConfiguration"),
+    ],
+)
+def test_a_service_of_codedeploy_is_not_updated_in_what_a_deployment_decides(
+    request_: dict[str, Any], words: str
+) -> None:
+    assert task_sets.refusal({"cluster": "c", "service": "s", **request_}) == words + CONTROLLER
+
+
+def test_a_service_of_codedeploy_is_updated_in_what_leaves_its_tasks_as_they_are() -> None:
+    assert (
+        task_sets.refusal(
+            {
+                "cluster": "c",
+                "service": "s",
+                "desiredCount": 2,
+                "deploymentConfiguration": {"maximumPercent": 150},
+                "healthCheckGracePeriodSeconds": 60,
+                "placementConstraints": [],
+                "placementStrategy": [],
+                "enableECSManagedTags": True,
+                "propagateTags": "SERVICE",
+                "forceNewDeployment": False,
+                "taskDefinition": None,
+            }
+        )
+        is None
+    )
+
+
+def test_the_rollback_is_a_deployment_of_the_group_with_the_revision_released_last(store: Any) -> None:
+    for number, status in enumerate(("Succeeded", "Succeeded", "Failed"), start=1):
+        add(store, f"d-{number}", status=status, revision={"number": number})
+    subject = add(store, "d-4", status="InProgress")
+    world: Any = SimpleNamespace(task_sets_info=list)
+    rollback = codedeploy._start_rollback(subject, world)
+    assert (rollback.creator, rollback.revision, rollback.under_way) == (
+        "codeDeployRollback",
+        {"number": 2},
+        True,
+    )
+    rollback.triggered_by = subject.id
+    _, answer = ask("GetDeployment", deploymentId=rollback.id)
+    assert answer["deploymentInfo"]["rollbackInfo"] == {"rollbackTriggeringDeploymentId": "d-4"}
+    assert ask("ListDeployments", applicationName="app", deploymentGroupName="group")[1]["deployments"][
+        0
+    ] == (rollback.id)

@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -260,7 +261,7 @@ def quickly(monkeypatch: pytest.MonkeyPatch) -> None:
 def run(subject: Deployment, world: FakeWorld, minute: float = 0.01) -> Deployment:
     """The rollback deployment."""
     rollback = Deployment("d-2", "a", "g", {}, subject.spec, subject.settings, creator="codeDeployRollback")
-    releases.run(subject, world, minute=minute, rollback=rollback)
+    releases.run(subject, world, minute=minute, start_rollback=lambda: rollback)
     return rollback
 
 
@@ -336,13 +337,82 @@ def test_whatever_fails_sends_requests_back_before_the_new_tasks_are_stopped(ste
     assert (subject.rollback, rollback.triggered_by, rollback.status) == ("d-2", "d-1", "Succeeded")
 
 
-def test_a_deployment_has_failed_only_once_its_requests_went_back() -> None:
+def test_a_rollback_is_a_deployment_that_starts_before_the_other_ends_and_takes_a_minute() -> None:
     subject = deployment()
-    seen: list[str] = []
-    note = lambda: seen.append(subject.status)  # noqa: E731
-    world = FakeWorld(on={"look": fail("ECS_UPDATE_ERROR"), "take back": note, "stop green": note})
+    rollback = Deployment("d-2", "a", "g", {}, subject.spec, subject.settings)
+    seen: list[tuple[str, str, str]] = []
+
+    def note(step: str) -> None:
+        seen.append((step, subject.status, rollback.status))
+
+    def start() -> Deployment:
+        note("start")
+        return rollback
+
+    steps = ("take back", "stop green")
+    world = FakeWorld(on={"look": fail("ECS_UPDATE_ERROR"), **{step: partial(note, step) for step in steps}})
+    releases.run(subject, world, minute=0.1, start_rollback=start)
+    assert seen == [
+        ("start", "InProgress", "Created"),
+        ("take back", "Failed", "InProgress"),
+        ("stop green", "Failed", "InProgress"),
+    ]
+    assert rollback.status == "Succeeded"
+    assert rollback.started is not None
+    assert rollback.completed is not None
+    assert (rollback.completed - rollback.started).total_seconds() >= 0.1
+
+
+def test_a_rollback_that_goes_wrong_says_so() -> None:
+    subject, world = deployment(), FakeWorld(on={"look": fail("ECS_UPDATE_ERROR"), "take back": fail("X")})
+    rollback = run(subject, world)
+    assert (subject.status, rollback.status) == ("Failed", "Failed")
+
+
+def test_all_hooks_are_called_in_the_order_of_the_lifecycle() -> None:
+    subject = deployment(hooks={name: name for name in sorted(releases.HOOKS)})
+    world = FakeWorld()
     run(subject, world)
-    assert seen == ["InProgress", "Failed"]
+    assert world.done == [
+        "call BeforeInstall",
+        "start green",
+        "call AfterInstall",
+        "move test traffic",
+        "call AfterAllowTestTraffic",
+        "call BeforeAllowTraffic",
+        "move 100 %",
+        "call AfterAllowTraffic",
+        "stop blue",
+    ]
+    assert set(states(subject).values()) == {"Succeeded"}
+
+
+@pytest.mark.parametrize("name", sorted(releases.HOOKS))
+def test_a_hook_that_says_no_takes_everything_back_whenever_it_is_called(name: str) -> None:
+    subject, world = deployment(hooks={name: "judge"}), FakeWorld(outcome="Failed")
+    rollback = run(subject, world)
+    assert world.done[-3:] == ["call judge", "take back", "stop green"]
+    assert subject.failure is not None
+    assert (subject.status, subject.failure.code) == ("Failed", "HOOK_EXECUTION_FAILURE")
+    assert ("move 100 %" in world.done) == (name == "AfterAllowTraffic")
+    assert (states(subject)[name], rollback.status) == ("Failed", "Succeeded")
+
+
+def test_an_alarm_that_fires_already_lets_no_event_start() -> None:
+    subject, world = deployment(hooks={"BeforeInstall": "watch"}), FakeWorld(firing=["server-errors"])
+    run(subject, world)
+    assert world.done == ["take back", "stop green"]
+    assert subject.failure is not None
+    assert (subject.status, subject.failure.code) == ("Stopped", "ALARM_ACTIVE")
+    assert set(states(subject).values()) == {"Skipped"}
+
+
+def test_an_alarm_during_the_first_hook_starts_no_task() -> None:
+    subject, world = deployment(hooks={"BeforeInstall": "watch"}), FakeWorld(outcome=None)
+    world.on["call watch"] = lambda: world.firing.append("server-errors")
+    run(subject, world)
+    assert world.done == ["call watch", "take back", "stop green"]
+    assert states(subject)["BeforeInstall"] == "Failed"
 
 
 def test_the_event_that_failed_carries_the_reason_and_the_rest_is_skipped() -> None:
