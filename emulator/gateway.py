@@ -75,16 +75,11 @@ async def serve(context: Context) -> None:
     from ministack import app as ministack_app
 
     from emulator import bridges
-    from emulator.bridges import (
-        certificates,
-        database,
-        database_proxy,
-        load_balancer,
-        private_addresses,
-        record_only,
-        services,
-        target_health,
-    )
+    from emulator.bridges.acm import certificates
+    from emulator.bridges.cloudformation import record_only
+    from emulator.bridges.ecs import services
+    from emulator.bridges.elbv2 import load_balancer, private_addresses, target_health
+    from emulator.bridges.rds import database, database_proxy
 
     bridges.install(context)
     balancer = load_balancer.LoadBalancers(context)

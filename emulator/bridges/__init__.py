@@ -34,28 +34,14 @@ def replace(module: Any, name: str, make: Callable[[Any], Any]) -> None:
 
 def install(context: Context) -> None:
     """Install every bridge; before ministack serves its first request."""
-    from emulator.bridges import (
-        cache,
-        certificates,
-        codedeploy,
-        containers,
-        custom_resources,
-        database,
-        database_cluster,
-        database_proxy,
-        load_balancer,
-        placement,
-        private_addresses,
-        record_only,
-        registry,
-        service_deployments,
-        services,
-        stack_status,
-        stack_updates,
-        target_health,
-        task_sets,
-        weighted_forward,
-    )
+    from emulator.bridges.acm import certificates
+    from emulator.bridges.cloudformation import custom_resources, record_only, stack_status, stack_updates
+    from emulator.bridges.codedeploy import deployments as codedeploy
+    from emulator.bridges.ecr import registry
+    from emulator.bridges.ecs import containers, placement, service_deployments, services, task_sets
+    from emulator.bridges.elasticache import cache
+    from emulator.bridges.elbv2 import load_balancer, private_addresses, target_health, weighted_forward
+    from emulator.bridges.rds import database, database_cluster, database_proxy
 
     certificates.install(context)
     record_only.install(context)

@@ -5,7 +5,8 @@ import pytest
 
 from emulator import bridges
 from emulator.attributes import RecordedAttributes
-from emulator.bridges import containers, record_only, service_deployments, stack_status
+from emulator.bridges.cloudformation import record_only, stack_status
+from emulator.bridges.ecs import containers, service_deployments
 
 
 @pytest.fixture(autouse=True)

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from emulator.bridges import codedeploy, task_sets
+from emulator.bridges.codedeploy import deployments as codedeploy
+from emulator.bridges.ecs import task_sets
 from emulator.releases import AppSpec, Deployment, Failure, Hook
 
 

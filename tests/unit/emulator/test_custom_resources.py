@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from emulator.bridges import custom_resources
+from emulator.bridges.cloudformation import custom_resources
 
 VARIABLES = {
     custom_resources.ON_EVENT_VARIABLE: "on-event",

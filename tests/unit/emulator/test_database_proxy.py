@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 
-from emulator.bridges import database_proxy
+from emulator.bridges.rds import database_proxy
 
 SUBNET = "172.21.0.0/16"
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from emulator.bridges.placement import subnet_for
+from emulator.bridges.ecs.placement import subnet_for
 
 ZONES = {"subnet-1": "us-east-1a", "subnet-2": "us-east-1b", "subnet-3": "us-east-1c"}
 

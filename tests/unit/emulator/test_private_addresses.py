@@ -1,8 +1,8 @@
 import asyncio
 import ipaddress
 
-from emulator.bridges import private_addresses
-from emulator.bridges.private_addresses import Entrance
+from emulator.bridges.elbv2 import private_addresses
+from emulator.bridges.elbv2.private_addresses import Entrance
 from emulator.instance import Instance
 
 ARN = "arn:aws:elasticloadbalancing:us-east-1:000000000000:loadbalancer/app/suppliers-dev/0123"

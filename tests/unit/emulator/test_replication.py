@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from emulator.bridges.replication import server_options
+from emulator.bridges.rds.replication import server_options
 
 
 def test_servers_of_one_network_have_numbers_of_their_own() -> None:

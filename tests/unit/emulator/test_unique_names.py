@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from emulator.bridges.unique_names import NAMES, TakenNames
+from emulator.bridges.cloudformation.unique_names import NAMES, TakenNames
 from tests.options import OPTIONS, templates
 from tests.transitions import naming
 

@@ -18,7 +18,7 @@ from typing import Any
 from emulator import ledger
 from emulator.attributes import RecordedAttributes, physical_id
 from emulator.bridges import Context, replace
-from emulator.bridges.unique_names import TakenNames
+from emulator.bridges.cloudformation.unique_names import TakenNames
 
 logger = logging.getLogger("emulator.record_only")
 

@@ -14,7 +14,8 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from emulator.bridges import Context, replace, task_sets
+from emulator.bridges import Context, replace
+from emulator.bridges.ecs import task_sets
 
 # By ARN of the service, the records that ECS itself goes on to change, the newest last.
 _seen: dict[str, list[dict[str, Any]]] = defaultdict(list)

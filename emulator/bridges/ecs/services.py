@@ -20,8 +20,10 @@ import time
 from collections import defaultdict, deque
 from typing import Any
 
-from emulator.bridges import Context, replace, target_health, task_sets
-from emulator.bridges.containers import camel_case
+from emulator.bridges import Context, replace
+from emulator.bridges.ecs import task_sets
+from emulator.bridges.ecs.containers import camel_case
+from emulator.bridges.elbv2 import target_health
 
 logger = logging.getLogger("emulator.services")
 

@@ -23,7 +23,9 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from emulator import base_images
-from emulator.bridges import Context, certificates, database, replace
+from emulator.bridges import Context, replace
+from emulator.bridges.acm import certificates
+from emulator.bridges.rds import database
 
 logger = logging.getLogger("emulator.cache")
 

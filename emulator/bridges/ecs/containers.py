@@ -20,7 +20,8 @@ import threading
 import time
 from typing import Any
 
-from emulator.bridges import Context, load_balancer, replace
+from emulator.bridges import Context, replace
+from emulator.bridges.elbv2 import load_balancer
 from emulator.instance import LABEL
 
 logger = logging.getLogger("emulator.containers")

@@ -27,7 +27,9 @@ from typing import Any
 
 from emulator import releases
 from emulator.attributes import physical_id
-from emulator.bridges import Context, custom_resources, services, task_sets
+from emulator.bridges import Context
+from emulator.bridges.cloudformation import custom_resources
+from emulator.bridges.ecs import services, task_sets
 from emulator.releases import Deployment, Failure, Hook, Refusal
 
 logger = logging.getLogger("emulator.codedeploy")

@@ -25,7 +25,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from emulator.bridges import Context, certificates, database_proxy, replace, replication
+from emulator.bridges import Context, replace
+from emulator.bridges.acm import certificates
+from emulator.bridges.rds import database_proxy, replication
 
 logger = logging.getLogger("emulator.database")
 

@@ -15,7 +15,8 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from emulator.bridges import Context, database, replace
+from emulator.bridges import Context, replace
+from emulator.bridges.rds import database
 
 TYPE = "AWS::RDS::DBCluster"
 # What the cluster's first instance is made of, by the names it has there.

@@ -20,7 +20,7 @@ import time
 from typing import Any
 
 from emulator.bridges import Context, replace
-from emulator.bridges.record_only import record
+from emulator.bridges.cloudformation.record_only import record
 
 logger = logging.getLogger("emulator.custom_resources")
 

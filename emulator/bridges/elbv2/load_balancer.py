@@ -30,7 +30,8 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from emulator import edge, routing
-from emulator.bridges import Context, private_addresses, replace, target_health
+from emulator.bridges import Context, replace
+from emulator.bridges.elbv2 import private_addresses, target_health
 
 logger = logging.getLogger("emulator.load_balancer")
 
