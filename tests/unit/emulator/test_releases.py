@@ -469,14 +469,14 @@ def test_an_alarm_stops_a_deployment_at_any_moment(moment: str) -> None:
 
 
 def test_a_stop_during_the_bake_sends_the_requests_back() -> None:
-    subject = deployment(bake=1)
+    subject = deployment(bake=1000)
     world = FakeWorld()
 
     def stop() -> None:
         subject.stop_requested = True
 
     world.on["move 100 %"] = stop
-    run(subject, world, minute=60.0)
+    run(subject, world, minute=0.05)
     assert subject.failure is not None
     assert (subject.status, subject.failure.code) == ("Stopped", "MANUAL_STOP")
     assert world.done[-3:] == ["move 100 %", "take back", "stop green"]
