@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from heapq import merge
 from typing import Annotated, Any
 
 import typer
@@ -17,14 +19,17 @@ from ops.aws.session import Session, operating
 from ops.deployed import deployment as deployed
 from ops.errors import OpsError
 from ops.terminal.options import Env, Rehearse
+from ops.terminal.text import moment
 
 _POLL_SECONDS = 2.0
 # Events may arrive this much later than they happened.
 _LATE_MILLISECONDS = 30_000
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-# What a regular expression of a filter pattern may hold as it stands:
+# What is searched is the line as it is shown. CloudWatch searches it as it was written, which finds as much where the text
+# is part of one value: no `=`, which only the shown line has, nor what could be of a time or of a task's id. Besides,
+# that is what a regular expression of a filter pattern may hold as it stands:
 # https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/regex-expressions.html
-_PLAIN = re.compile(r"[A-Za-z0-9:_#=@/;,-]+")
+_PLAIN = re.compile(r"(?=.*[G-Zg-z/@])[A-Za-z0-9_#@/;,-]+")
 _LEVELS = {"DEBUG": "dim", "WARNING": "yellow", "ERROR": "red", "CRITICAL": "bold red"}
 # Shown by themselves, or not worth a place in every line.
 _SHOWN = frozenset({"time", "level", "message", "service", "logger", "trace", "_aws"})
@@ -37,79 +42,127 @@ class Line:
     at: datetime
     task: str
     text: str
+    service: str = ""
+
+
+@dataclass(frozen=True)
+class Span:
+    """From when to when, in milliseconds since 1970; without an end up to now."""
+
+    start: int
+    end: int | None = None
 
 
 def command(
-    service: Annotated[str, typer.Argument(help="The service.")],
+    services: Annotated[list[str], typer.Argument(metavar="SERVICE...", help="One service or several.")],
     env: Env = "local",
     rehearse: Rehearse = False,
-    since: Annotated[str, typer.Option(help="How far back: 30s, 10m, 2h or 1d.")] = "10m",
-    grep: Annotated[str | None, typer.Option(help="Only lines that hold this text.")] = None,
+    since: Annotated[str, typer.Option(help="From so long ago on: 30s, 10m, 2h or 1d.")] = "10m",
+    until: Annotated[str | None, typer.Option(help="Up to so long ago.")] = None,
+    grep: Annotated[
+        str | None, typer.Option(help="Only lines that hold this text, as they are shown or with --json.")
+    ] = None,
+    task: Annotated[str | None, typer.Option(help="Only of the task whose id begins so.")] = None,
+    last: Annotated[
+        int | None, typer.Option("--last", "-n", min=1, help="Only the last lines, so many.")
+    ] = None,
+    health_checks: Annotated[
+        bool, typer.Option("--health-checks", help="Also the load balancer's health checks.")
+    ] = False,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until Ctrl-C.")] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON document a line, for programs.")
     ] = False,
 ) -> None:
-    """Show the log of a service: time, level, message, route and status, trace, task.
+    """Show the log of services: time, level, message, route and status, trace, task.
+
+    A health check is a request that did not come through the load balancer, which would have given it a trace.
 
     Examples:
 
     \b
     suppliers logs customer --since 10m
     suppliers logs employee --env prod --since 2h --grep ERROR
+    suppliers logs customer employee --since 2h --until 1h --grep status=503
     suppliers logs customer --env prod --follow
     """
-    seconds = duration(since)
+    seconds, before = duration(since), 0.0 if until is None else duration(until, "--until")
+    if follow and (until is not None or last is not None):
+        raise typer.BadParameter("--follow goes on; leave out --until and --last")
     with operating(env, rehearse=rehearse) as session:
-        group = deployed.read(session).service(service).log_group
-        start = int((time.time() - seconds) * 1000)
+        deployment = deployed.read(session)
+        groups = {deployment.service(name).log_group: name for name in services}
+        now = time.time()
+        span = Span(int((now - seconds) * 1000), None if until is None else int((now - before) * 1000))
+
+        def wanted(line: Line) -> bool:
+            if not line.task.startswith(task or ""):
+                return False
+            if as_json:
+                return grep is None or grep in line.text
+            if is_metrics(line) or (is_health_check(line) and not health_checks):
+                return False
+            return grep is None or grep in readable(line).plain
+
+        found = (line for line in lines(session, groups, span, grep, follow=follow) if wanted(line))
+        shown = 0
         try:
-            for line in lines(session, group, start=start, grep=grep, follow=follow):
+            for line in found if last is None else deque(found, maxlen=last):
+                shown += 1
                 if as_json:
                     print(_as_json(line), flush=True)
-                elif not is_metrics(line):
-                    session.console.print(readable(line), soft_wrap=True)
+                else:
+                    session.console.print(readable(line, named=len(groups) > 1), soft_wrap=True)
         except KeyboardInterrupt:
             # The way out of following, no failure.
             return
+        if not shown:
+            what = f"no line holds {grep!r}" if grep else "no line"
+            session.notes.print(f"{what} since {since} ago, of {', '.join(services)}", markup=False)
 
 
-def duration(text: str) -> float:
+def duration(text: str, option: str = "--since") -> float:
     """Seconds; raises `OpsError` for what is no duration."""
     found = re.fullmatch(r"(\d{1,6})([smhd])", text)
     if found is None:
-        raise OpsError(f"--since: {text!r} is no duration; allowed: a number with s, m, h or d, such as 10m")
+        raise OpsError(f"{option}: {text!r} is no duration; allowed: a number with s, m, h or d, such as 10m")
     return int(found[1]) * _UNITS[found[2]]
 
 
-def lines(session: Session, group: str, *, start: int, grep: str | None, follow: bool) -> Iterator[Line]:
-    """The lines of a log group from `start` (milliseconds since 1970) on, in the order of their times.
+def lines(
+    session: Session, groups: Mapping[str, str], span: Span, grep: str | None = None, *, follow: bool
+) -> Iterator[Line]:
+    """The lines of the log groups of services, in the order of their times; all that could hold `grep`.
 
     With `follow` it never ends. Each line comes once.
     """
     seen: dict[str, int] = {}
     while True:
-        for event in _events(session, group, start, grep):
+        found = [_events(session, group, service, span, grep) for group, service in groups.items()]
+        for event, service in merge(*found, key=lambda pair: pair[0]["timestamp"]):
             if event["eventId"] in seen:
                 continue
             seen[event["eventId"]] = event["timestamp"]
-            if grep is None or grep in event["message"]:
-                at = datetime.fromtimestamp(event["timestamp"] / 1000, UTC)
-                yield Line(at, event["logStreamName"].rpartition("/")[2], event["message"].rstrip())
+            at = datetime.fromtimestamp(event["timestamp"] / 1000, UTC)
+            yield Line(at, event["logStreamName"].rpartition("/")[2], event["message"].rstrip(), service)
         if not follow:
             return
-        start = max(start, int(time.time() * 1000) - _LATE_MILLISECONDS)
-        seen = {name: at for name, at in seen.items() if at >= start}
+        span = Span(max(span.start, int(time.time() * 1000) - _LATE_MILLISECONDS))
+        seen = {name: at for name, at in seen.items() if at >= span.start}
         time.sleep(_POLL_SECONDS)
 
 
-def _events(session: Session, group: str, start: int, grep: str | None) -> Iterator[Any]:
-    asked: dict[str, Any] = {"logGroupName": group, "startTime": start}
+def _events(
+    session: Session, group: str, service: str, span: Span, grep: str | None
+) -> Iterator[tuple[Any, str]]:
+    asked: dict[str, Any] = {"logGroupName": group, "startTime": span.start}
+    if span.end is not None:
+        asked["endTime"] = span.end
     if grep is not None and session.instance is None and _PLAIN.fullmatch(grep):
         asked["filterPattern"] = f"%{grep}%"
     pages = session.clients.client("logs").get_paginator("filter_log_events").paginate(**asked)
     for page in pages:
-        yield from page["events"]
+        yield from ((event, service) for event in page["events"])
 
 
 def is_metrics(line: Line) -> bool:
@@ -117,13 +170,24 @@ def is_metrics(line: Line) -> bool:
     return line.text.startswith('{"_aws"')
 
 
-def readable(line: Line) -> Text:
-    """A structured line by its parts, another one as it stands."""
+def is_health_check(line: Line) -> bool:
+    """Whether it is of a request that did not come through the load balancer."""
+    try:
+        document = json.loads(line.text)
+    except ValueError:
+        return False
+    return isinstance(document, dict) and document.get("message") == "request" and not document.get("trace")
+
+
+def readable(line: Line, *, named: bool = False) -> Text:
+    """A structured line by its parts, another one as it stands; `named` by its service."""
     try:
         document = json.loads(line.text)
     except ValueError:
         document = None
-    text = Text(f"{line.at.astimezone():%H:%M:%S} ", "dim")
+    text = Text(f"{moment(line.at)} ", "dim")
+    if named:
+        text.append(f"{line.service} ", "bold")
     if not isinstance(document, dict) or "message" not in document:
         return text.append(line.text)
     level = str(document.get("level", ""))

@@ -28,5 +28,5 @@ def coloured(state: str) -> Text:
 
 
 def moment(at: datetime | None) -> str:
-    """A moment in this machine's time."""
-    return f"{at.astimezone():%Y-%m-%d %H:%M:%S}" if at else "-"
+    """A moment in this machine's time, with its zone."""
+    return f"{at.astimezone():%Y-%m-%d %H:%M:%S %Z}" if at else "-"

@@ -94,6 +94,8 @@ REQUEST = json.dumps(
      "trace": "Root=1-2"}
 )  # fmt: skip
 ERROR = json.dumps({"level": "ERROR", "message": "no database", "attempt": 3})
+HEALTH = json.dumps({"level": "INFO", "message": "request", "route": "/", "status": 200, "trace": ""})
+MOMENT = r"2026-11-2\d \d\d:\d\d:\d\d \S+"
 METRICS = '{"_aws": {"Timestamp": 1}}'
 
 
@@ -102,9 +104,9 @@ def test_a_line_is_shown_by_its_parts_and_metrics_are_left_out(run: Run) -> None
     shown = run(account, "logs", "customer").stdout.splitlines()
     assert len(shown) == 3
     assert re.fullmatch(
-        r"\d\d:\d\d:\d\d INFO    request route=/x status=200 trace=Root=1-2 task=00000000", shown[0]
+        MOMENT + r" INFO    request route=/x status=200 trace=Root=1-2 task=00000000", shown[0]
     )
-    assert re.fullmatch(r"\d\d:\d\d:\d\d ERROR   no database attempt=3 task=00000000", shown[1])
+    assert re.fullmatch(MOMENT + r" ERROR   no database attempt=3 task=00000000", shown[1])
     assert shown[2].endswith(" plain words")
     assert account.calls["logs:FilterLogEvents"] == 2
 
@@ -115,13 +117,68 @@ def test_json_lines_keep_everything(run: Run) -> None:
     assert [each["event"] for each in found] == [json.loads(REQUEST), json.loads(METRICS), "plain words"]
 
 
-def test_a_plain_text_is_searched_by_cloudwatch_another_one_here(run: Run) -> None:
+@pytest.mark.parametrize(
+    ("text", "pattern"),
+    [
+        ("no database", None),
+        ("attempt=3", None),
+        # Of a task's id, or of a time.
+        ("0000", None),
+        ("ERROR", "%ERROR%"),
+    ],
+)
+def test_the_line_that_is_shown_is_searched_by_cloudwatch_where_it_finds_as_much(
+    run: Run, text: str, pattern: str | None
+) -> None:
+    account = Platform().account(logs__FilterLogEvents=log_of(REQUEST, ERROR, METRICS))
+    shown = run(account, "logs", "customer", "--grep", text).stdout.splitlines()
+    assert any("no database attempt=3" in line for line in shown)
+    assert len(shown) == (2 if text == "0000" else 1)
+    assert account.requests("logs:FilterLogEvents")[0].get("filterPattern") == pattern
+
+
+def test_that_nothing_matches_is_said(run: Run) -> None:
+    account = Platform().account(logs__FilterLogEvents=log_of(REQUEST))
+    done = run(account, "logs", "customer", "--since", "2h", "--grep", "status=503")
+    assert done.stdout == ""
+    assert done.stderr == "no line holds 'status=503' since 2h ago, of customer\n"
+
+
+def test_health_checks_come_when_asked_for(run: Run) -> None:
+    account = Platform().account(logs__FilterLogEvents=log_of(REQUEST, HEALTH))
+    assert len(run(account, "logs", "customer").stdout.splitlines()) == 1
+    assert len(run(account, "logs", "customer", "--health-checks").stdout.splitlines()) == 2
+
+
+def test_several_services_come_in_one_order_by_name(run: Run) -> None:
     account = Platform().account(logs__FilterLogEvents=log_of(REQUEST, ERROR))
-    shown = run(account, "logs", "customer", "--grep", "no database").stdout.splitlines()
-    assert len(shown) == 1
-    assert "filterPattern" not in account.requests("logs:FilterLogEvents")[0]
-    run(account, "logs", "customer", "--grep", "Root=1-2")
-    assert account.requests("logs:FilterLogEvents")[-1]["filterPattern"] == "%Root=1-2%"
+    account.operations["logs:FilterLogEvents"] = lambda asked: {
+        "events": [
+            {
+                "eventId": f"{asked['logGroupName']}{number}",
+                "timestamp": 1_795_308_000_000 + number * 2 + asked["logGroupName"].endswith("employee"),
+                "message": f"line {number}",
+                "logStreamName": f"x/x/{number}abc",
+            }
+            for number in range(2)
+        ]
+    }
+    shown = run(account, "logs", "customer", "employee").stdout.splitlines()
+    assert [line.split()[3] for line in shown] == ["customer", "employee", "customer", "employee"]
+    assert [line[-1] for line in shown] == ["0", "0", "1", "1"]
+    assert [line[-1] for line in run(account, "logs", "customer", "-n", "1").stdout.splitlines()] == ["1"]
+    assert [line[-1] for line in run(account, "logs", "customer", "--task", "0a").stdout.splitlines()] == [
+        "0"
+    ]
+
+
+def test_until_ends_the_time_that_is_asked_for(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logs, "time", SimpleNamespace(time=lambda: 1_795_308_000.0))
+    account = Platform().account(logs__FilterLogEvents=log_of())
+    run(account, "logs", "customer", "--since", "2h", "--until", "1h")
+    (asked,) = account.requests("logs:FilterLogEvents")
+    assert (asked["startTime"], asked["endTime"]) == (1_795_300_800_000, 1_795_304_400_000)
+    assert run(account, "logs", "customer", "--until", "1h", "--follow").exit_code == 2
 
 
 def test_following_shows_each_line_once(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
