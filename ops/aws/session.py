@@ -20,6 +20,7 @@ from emulator.instance import DEFAULT_ACCOUNT, Instance, from_environment
 from ops.aws.clients import Clients, account
 from ops.aws.refusals import told_by_aws
 from ops.errors import OpsError
+from ops.terminal.text import answers
 from settings import Environment, SettingsError
 
 # A rehearsal runs beside the local environment.
@@ -33,7 +34,7 @@ class Session:
     environment: Environment
     clients: Clients
     instance: Instance | None = None
-    console: Console = field(default_factory=lambda: Console(highlight=False))
+    console: Console = field(default_factory=answers)
     # Beside the answer, so that the answer can be piped on.
     notes: Console = field(default_factory=lambda: Console(stderr=True, highlight=False))
 

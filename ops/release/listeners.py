@@ -18,7 +18,7 @@ from ops.deployed import live
 from ops.deployed.deployment import Deployment
 from ops.errors import OpsError
 from ops.terminal.options import AsJson, Env, Rehearse
-from ops.terminal.text import coloured, table
+from ops.terminal.text import Listing, coloured
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ def show_changes(session: Session, changed: Sequence[Change]) -> None:
     if not changed:
         session.console.print("every rule leads where it led before")
         return
-    made = table("listener", "rule", "requests", "before", "now")
+    made = Listing("listener", "rule", "requests", "before", "now", wraps=["requests", "before", "now"])
     for change in changed:
         made.add_row(
             change.listener,
@@ -149,7 +149,11 @@ def _row(deployment: Deployment, rule: live.Rule, records: Mapping[str, live.Rec
 
 
 def _show(session: Session, found: Sequence[Row]) -> None:
-    made = table("listener", "rule", "requests", "leads to", "latest release")
+    made = Listing(
+        *("listener", "rule", "requests", "leads to", "latest release"),
+        wraps=["requests", "leads to"],
+        drops=["latest release"],
+    )
     for row in found:
         made.add_row(
             row.listener,

@@ -15,7 +15,7 @@ from ops.aws.session import Session, operating
 from ops.deployed import deployment as deployed
 from ops.errors import OpsError
 from ops.terminal.options import AsJson, Env
-from ops.terminal.text import coloured, moment, table
+from ops.terminal.text import Listing, coloured, moment
 
 _FAILED = "Failed"
 _CODEBUILD = "CodeBuild"
@@ -153,7 +153,7 @@ def _show(session: Session, found: Execution) -> None:
     )
     for revision in found.revisions:
         console.print(f"  {revision}", markup=False, soft_wrap=True)
-    made = table("stage", "action", "state", "since", "says")
+    made = Listing("stage", "action", "state", "since", "says", wraps=["says"], drops=["since"])
     for each in found.actions:
         made.add_row(each.stage, each.name, coloured(each.status), moment(each.started), each.summary)
     console.print(made)

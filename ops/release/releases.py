@@ -20,7 +20,7 @@ from ops.deployed.deployment import DeployedService, Deployment
 from ops.deployed.routes import Template
 from ops.errors import OpsError
 from ops.terminal.options import AsJson, Env, Rehearse
-from ops.terminal.text import coloured, moment, table
+from ops.terminal.text import Listing, coloured, moment
 
 # In these a release has not ended; CodeDeploy counts its bake time as such too.
 CODEDEPLOY_UNDER_WAY = frozenset({"Created", "Queued", "InProgress", "Baking", "Ready"})
@@ -255,7 +255,11 @@ def _show(session: Session, found: Sequence[Release]) -> None:
     if not found:
         session.console.print("no releases")
         return
-    made = table("started", "service", "version", "state", "took", "by", "release")
+    made = Listing(
+        *("started", "service", "version", "state", "took", "by", "release"),
+        wraps=["by"],
+        drops=["took", "release", "by"],
+    )
     for release in found:
         made.add_row(
             moment(release.started),

@@ -13,7 +13,6 @@ import httpx
 import typer
 from rich.console import Group, RenderableType
 from rich.live import Live
-from rich.table import Table
 from rich.text import Text
 
 from ops.aws.clients import together
@@ -25,7 +24,7 @@ from ops.deployed.deployment import Deployment
 from ops.errors import OpsError
 from ops.service import alarms
 from ops.terminal.options import AsJson, Env, Rehearse
-from ops.terminal.text import coloured, moment, table
+from ops.terminal.text import Listing, coloured, moment
 
 
 @dataclass(frozen=True)
@@ -275,7 +274,7 @@ def _database(session: Session, deployment: Deployment) -> DatabaseStatus | None
 
 def _parts(found: Status, session: Session) -> Iterator[RenderableType]:
     yield Text.assemble((found.environment, "bold"), f"  {session.environment.region}  {moment(found.at)}")
-    stacks = table("stack", "state")
+    stacks = Listing("stack", "state")
     for name, state in found.stacks.items():
         stacks.add_row(name, coloured(state))
     yield stacks
@@ -308,8 +307,12 @@ def _parts(found: Status, session: Session) -> Iterator[RenderableType]:
         yield Text(f"          {name}", "red")
 
 
-def _services(found: Status) -> Table:
-    made = table("service", "tasks", "version", "live", "targets by zone", "latest release")
+def _services(found: Status) -> Listing:
+    made = Listing(
+        *("service", "tasks", "version", "live", "targets by zone", "latest release"),
+        wraps=["targets by zone", "latest release"],
+        drops=["latest release", "version"],
+    )
     for service in found.services:
         tasks = f"{service.running} of {service.desired}"
         if service.pending:

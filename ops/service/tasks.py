@@ -13,7 +13,7 @@ from ops.aws.session import Session, operating
 from ops.deployed import deployment as deployed
 from ops.deployed import live
 from ops.terminal.options import AsJson, Env, Rehearse
-from ops.terminal.text import coloured, moment, table
+from ops.terminal.text import Listing, coloured, moment
 
 
 @dataclass(frozen=True)
@@ -108,8 +108,11 @@ def _show(session: Session, found: Sequence[TaskRow]) -> None:
     if not found:
         session.console.print("no tasks")
         return
-    made = table("task", "of", "version", "state", "zone", "address", "started", "ended")
-    made.columns[0].no_wrap = True
+    made = Listing(
+        *("task", "of", "version", "state", "zone", "address", "started", "ended"),
+        wraps=["ended"],
+        drops=["address", "zone", "version", "started"],
+    )
     for row in found:
         made.add_row(
             row.id,

@@ -30,7 +30,7 @@ from ops.deployed.deployment import Deployment
 from ops.errors import OpsError
 from ops.service import alarms, scaling
 from ops.terminal.options import AsJson, Env, Rehearse
-from ops.terminal.text import table
+from ops.terminal.text import Listing
 from platform_constructs.entrance.viewer_network import ADMIN, HEADER
 
 _REQUESTS = 24
@@ -562,7 +562,7 @@ def _result(check: str, ok: bool, evidence: str) -> Result:
 
 def _show(session: Session, results: Sequence[Result]) -> None:
     colours = {State.PASSED: "green", State.FAILED: "red"}
-    made = table("check", "state", "evidence")
+    made = Listing("check", "state", "evidence", wraps=["check", "evidence"])
     for result in results:
         made.add_row(result.check, Text(result.state, colours.get(result.state, "yellow")), result.evidence)
     session.console.print(made)

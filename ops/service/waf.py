@@ -14,7 +14,7 @@ from ops.aws.session import Session, operating
 from ops.errors import OpsError
 from ops.service.logs import duration
 from ops.terminal.options import AsJson, Env
-from ops.terminal.text import table
+from ops.terminal.text import Listing
 from platform_constructs.entrance.web_acl_rules import MANAGED_GROUPS
 
 # A rule that blocks ends it, so that only the group of this one names one of its own.
@@ -71,7 +71,7 @@ def command(
         if not found:
             session.console.print(f"{env}: nothing was blocked in the last {since}")
             return
-        made = table("requests", "rule", "path", "country", "source")
+        made = Listing(*("requests", "rule", "path", "country", "source"), wraps=["path"], drops=["country"])
         for each in found:
             made.add_row(str(each.requests), each.rule, each.path, each.country, each.source)
         session.console.print(made)
