@@ -37,7 +37,7 @@ def command(
 ) -> None:
     """Run a command inside a running task: on AWS by ECS Exec, on the emulator by Docker.
 
-    ECS Exec has to be on for the environment ([access] exec = true). It always runs as root and does not
+    ECS Exec has to be on for the environment (\\[access] exec = true). It always runs as root and does not
     tell the exit status of the command; Docker runs it as the task's user and does.
 
     Examples:

@@ -47,7 +47,7 @@ def command(
 ) -> None:
     """Set how many tasks a service runs, within the bounds of its scaling, which may move it again.
 
-    The bounds themselves are min_tasks and max_tasks of the service's [scaling] section.
+    The bounds themselves are min_tasks and max_tasks of the service's \\[scaling] section.
 
     Examples:
 

@@ -6,7 +6,10 @@ from typing import Annotated
 
 import typer
 
-Env = Annotated[str, typer.Option("--env", "-e", help="The environment: a file in environments/.")]
+Env = Annotated[
+    str,
+    typer.Option("--env", "-e", envvar="SUPPLIERS_ENV", help="The environment: a file in environments/."),
+]
 Rehearse = Annotated[
     bool, typer.Option("--rehearse", help="The emulator that rehearses the environment, not its account.")
 ]

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from typer.main import get_command
+from typer.testing import CliRunner
 
 import settings
 from ops.__main__ import app
@@ -82,6 +83,20 @@ def test_the_environment_is_chosen_the_same_way_everywhere(name: str) -> None:
     # What is drawn or reckoned from templates alone starts from the environment that `cdk synth` does.
     expected = "dev" if name in ("cost", "diagram") else "local"
     assert [option.default for option in found] in ([expected], [])
+
+
+def test_the_environment_can_be_a_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SUPPLIERS_ENV", "nope")
+    with pytest.raises(settings.SettingsError, match="no environment 'nope'"):
+        CliRunner().invoke(app, ["status"], catch_exceptions=False)
+
+
+@pytest.mark.parametrize(
+    ("name", "section"), [("exec", "[access] exec = true"), ("scale", "[scaling] section")]
+)
+def test_help_names_sections_of_files_with_their_brackets(name: str, section: str) -> None:
+    shown = " ".join(CliRunner().invoke(app, [name, "--help"], env={"COLUMNS": "200"}).stdout.split())
+    assert section in shown
 
 
 def test_the_installed_script_is_the_module() -> None:
