@@ -23,7 +23,7 @@ def page() -> str:
     )
     from typer.main import get_command
 
-    from ops.__main__ import app
+    from ops.command_line import app
 
     return "\n".join([_FIRST, *_sections(get_command(app), ["suppliers"])])
 
@@ -31,7 +31,7 @@ def page() -> str:
 def _sections(command: Any, words: list[str]) -> Iterator[str]:
     from typer.testing import CliRunner
 
-    from ops.__main__ import app
+    from ops.command_line import app
 
     done = CliRunner().invoke(app, [*words[1:], "--help"], prog_name=words[0], catch_exceptions=False)
     lines = [line.rstrip() for line in done.stdout.strip("\n").splitlines()]

@@ -6,9 +6,9 @@ import httpx
 import pytest
 from typer.testing import CliRunner, Result
 
-from ops.__main__ import app
 from ops.aws.clients import Clients
 from ops.aws.endpoint import Endpoint
+from ops.command_line import app
 from tests.ops.account import signed_in
 
 Run = Callable[..., Result]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import signal
 import subprocess
 import sys
 import tomllib
@@ -15,7 +16,7 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 import settings
-from ops.__main__ import app
+from ops.command_line import app
 from tests.ops.conftest import Run
 from tests.ops.platform import Platform
 
@@ -104,6 +105,31 @@ def test_the_installed_script_is_the_module() -> None:
     assert project["project"]["scripts"] == {"suppliers": "ops.__main__:main"}
     found = project["tool"]["setuptools"]["packages"]["find"]
     assert {"ops*", "emulator*", "delivery*", "settings*", "platform_constructs*"} == set(found["include"])
+
+
+INTERRUPTED = """
+import builtins, os, signal
+from ops.__main__ import main
+original = builtins.__import__
+def importing(name, *arguments, **more):
+    if name == "ops.command_line":
+        os.kill(os.getpid(), signal.SIGINT)
+    return original(name, *arguments, **more)
+builtins.__import__ = importing
+main()
+"""
+
+
+def test_who_interrupts_while_commands_are_imported_sees_no_traceback() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED],
+        cwd=settings.ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert (done.returncode, done.stderr) == (-signal.SIGINT, "")
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,8 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 import settings
-from ops.__main__ import app
 from ops.aws.session import Session
+from ops.command_line import app
 from ops.errors import OpsError
 from ops.release import following
 from ops.terminal.progress import Progress

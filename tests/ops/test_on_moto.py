@@ -12,8 +12,8 @@ import pytest
 from moto import mock_aws
 from typer.testing import CliRunner, Result
 
-from ops.__main__ import app
 from ops.aws.clients import Clients
+from ops.command_line import app
 from ops.deployed import deployment
 from ops.deployed.deployment import ABSENT, Stack
 from ops.errors import OpsError

@@ -10,7 +10,7 @@ import typer
 
 import delivery.__main__ as delivery_cli
 import settings
-from ops.__main__ import app
+from ops.command_line import app
 
 PAGES = {
     language: settings.ROOT / "docs" / name for language, name in (("en", "lab.md"), ("fr", "lab.fr.md"))

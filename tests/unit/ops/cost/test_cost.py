@@ -13,7 +13,7 @@ from botocore.stub import Stubber
 from typer.testing import CliRunner
 
 import settings
-from ops.__main__ import app
+from ops.command_line import app
 from ops.cost import catalogue, free, prices, refresh, render, usage
 from ops.cost.compare import Comparison
 from ops.cost.estimate import Estimate, estimate, sum_of

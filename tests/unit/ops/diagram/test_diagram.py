@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 import settings
-from ops.__main__ import app
+from ops.command_line import app
 from ops.diagram import graph_svg, mermaid, overview_svg
 from ops.diagram import png as pictures_png
 from ops.diagram.command import write

@@ -20,8 +20,8 @@ from typer.testing import CliRunner
 import settings
 from emulator import base_images, engine, lifecycle
 from emulator.instance import Instance
-from ops.__main__ import app
 from ops.aws.clients import Clients
+from ops.command_line import app
 from ops.doctor import machine
 from ops.doctor.account import BOOTSTRAP_VERSION, Account
 from ops.doctor.command import examine, show

@@ -20,7 +20,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 import settings
-from ops.__main__ import app
+from ops.command_line import app
 from ops.deployed import deployment as deployed
 from ops.deployed.routes import CREATE_ONLY, RULE, Blueprint, references, traffic_of
 from ops.deployment import deploy, leftovers, readiness

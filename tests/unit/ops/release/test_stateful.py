@@ -15,7 +15,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 import settings
-from ops.__main__ import app
+from ops.command_line import app
 from ops.deployment import deploy, inputs, readiness, stack_policy
 from ops.errors import OpsError
 from ops.release import following, guard, stateful

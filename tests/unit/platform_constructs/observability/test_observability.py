@@ -17,7 +17,7 @@ from botocore import xform_name
 
 import settings
 from directory.logs import Journal
-from ops.__main__ import app as command_line
+from ops.command_line import app as command_line
 from ops.diagram import dashboard as dashboard_picture
 from tests import cdn
 from tests.conftest import ENVIRONMENTS, Synthesize, Template, synthesize
