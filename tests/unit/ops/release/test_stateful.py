@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 import settings
 from ops.command_line import app
+from ops.deployed import deployment
 from ops.deployment import deploy, inputs, readiness, stack_policy
 from ops.errors import OpsError
 from ops.release import following, guard, stateful
@@ -264,7 +265,7 @@ class _Reached(Exception):
 @pytest.fixture
 def deploying(
     data: Template, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Callable[[Sequence[str]], tuple[Stacks, list[str]]]:
+) -> Callable[..., tuple[Stacks, list[str]]]:
     """Deploys prod over a database that the templates would replace, on an account with nothing else."""
     changed = having(data, setting(DATABASE, "StorageEncrypted", False))
     template = assembly(tmp_path / "cdk.out", "prod", data=changed)
@@ -287,7 +288,7 @@ def deploying(
     monkeypatch.setattr(guard, "check_all", lambda *_: [plan])
     monkeypatch.setattr(deploy, "clients", lambda environment, rehearse=False: clients)
     monkeypatch.setattr(deploy, "_bootstrap", lambda *_: None)
-    monkeypatch.setattr(deploy, "endpoint", reached)
+    monkeypatch.setattr(deployment, "read", reached)
     # What stacks read of each other, what an account must have and releases have tests of their own.
     monkeypatch.setattr(guard, "templates", lambda *_: [template])
     monkeypatch.setattr(following, "started_within", lambda *_: nullcontext())
@@ -299,13 +300,13 @@ def deploying(
     told = prod.alarms.model_copy(update={"emails": ("operators@company.coffee",)})
     ours = prod.model_copy(update={"alarms": told, "tls": None})
 
-    def start(accepted: Sequence[str]) -> tuple[Stacks, list[str]]:
-        deploy.deploy(ours, rehearse=False, console=Console(file=StringIO()), accepted=accepted)
+    def start(accepted: Sequence[str], yes: bool) -> tuple[Stacks, list[str]]:
+        deploy.deploy(ours, rehearse=False, console=Console(file=StringIO()), accepted=accepted, yes=yes)
         raise AssertionError("it went on")
 
-    def started(accepted: Sequence[str]) -> tuple[Stacks, list[str]]:
+    def started(accepted: Sequence[str], yes: bool = True) -> tuple[Stacks, list[str]]:
         with pytest.raises((_Reached, OpsError)) as raised:
-            start(accepted)
+            start(accepted, yes)
         if raised.type is OpsError:
             ran.append(str(raised.value))
         return clients, ran
@@ -314,7 +315,7 @@ def deploying(
 
 
 def test_a_deployment_that_loses_data_is_refused_before_it_begins(
-    deploying: Callable[[Sequence[str]], tuple[Stacks, list[str]]],
+    deploying: Callable[..., tuple[Stacks, list[str]]],
 ) -> None:
     clients, (synth, refusal) = deploying([])
     assert synth == "synth"
@@ -322,8 +323,19 @@ def test_a_deployment_that_loses_data_is_refused_before_it_begins(
     assert clients.history == []
 
 
+def test_what_is_protected_is_not_deployed_before_somebody_agrees(
+    deploying: Callable[..., tuple[Stacks, list[str]]],
+) -> None:
+    clients, (synth, refusal) = deploying([f"data/{DATABASE}"], yes=False)
+    assert synth == "synth"
+    assert (
+        refusal == "prod is protected, and nobody is there to ask: deploy it as compared? Repeat with --yes"
+    )
+    assert clients.history == []
+
+
 def test_a_named_loss_is_deployed_and_the_stack_protected_again(
-    deploying: Callable[[Sequence[str]], tuple[Stacks, list[str]]], data: Template
+    deploying: Callable[..., tuple[Stacks, list[str]]], data: Template
 ) -> None:
     clients, commands = deploying([f"data/{DATABASE}"])
     assert commands == ["synth", "deploy"]
@@ -380,7 +392,7 @@ def test_the_guards_exit_status_and_report_say_what_would_be_lost(
 ) -> None:
     template = assembly(tmp_path, "prod", data=having(data, setting(DATABASE, "StorageEncrypted", False)))
     clients = Stacks(templates={"suppliers-prod-data": data})
-    monkeypatch.setattr(deploy, "clients", lambda environment: clients)
+    monkeypatch.setattr(deploy, "clients", lambda environment, rehearse: clients)
     plan = guard.Plan("suppliers-prod-compute", deployed=False)
     monkeypatch.setattr(guard, "check_all", lambda *_: [plan])
     monkeypatch.setattr(inputs, "check", lambda *_: ([], []))
