@@ -61,7 +61,7 @@ quick: setup ## Check what you changed within a minute: format, lint, types, uni
 check: setup ## Run the static checks: format, lint, layers of imports, types
 	ruff format --check $(PYTHON_SOURCES)
 	ruff check $(PYTHON_SOURCES)
-	lint-imports
+	PYTHONPATH=services/shared lint-imports
 	@echo mypy and pyright; mypy & types=$$!; pyright; more=$$?; wait $$types && exit $$more
 	@test ! -e constructs/__init__.py || { echo "constructs/__init__.py hides the package constructs that aws_cdk imports: remove it"; exit 1; }
 

@@ -28,7 +28,7 @@ SECONDS = 120.0
 # A service whose home page, which its health check asks for, is fine, and whose list is not.
 WITHOUT_LIST = """
 from customer.app import create_app
-from directory.server import main
+from directory.web.server import main
 
 
 class WithoutList:

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import settings as examples
 
 from customer.app import create_app
-from directory.model import LENGTHS
+from directory.domain.model import LENGTHS
 from directory.settings import Settings
-from directory.web import Application
+from directory.web.application import Application
 from tests.spellings import ADMINISTRATION, spellings
 
 # What AWS WAF reads of a body that a load balancer takes; its common rules block what is longer:

@@ -17,8 +17,8 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, event, inspect, text
 from sqlalchemy.engine import Engine
 
-from directory.model import Directory
-from directory.suppliers import SUPPLIERS
+from directory.domain.model import Directory
+from directory.domain.suppliers import SUPPLIERS
 from students.records import STUDENTS
 from tests.services.harness import SERVICES, MySQLServer, migrate
 

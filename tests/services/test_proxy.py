@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from directory.credentials import FixedCredentials
-from directory.database import NOTHING_TO_LEND, DatabaseAway, MySQL
+from directory.storage.credentials import FixedCredentials
+from directory.storage.database import NOTHING_TO_LEND, DatabaseAway, MySQL
 from tests.services.harness import PASSWORD, VALID, MySQLServer, Service, Site, eventually, running
 
 API = "/admin/api/suppliers"

@@ -15,7 +15,7 @@ COUNT = 100_000
 @pytest.fixture(scope="module")
 def large(mysql_site: Site, mysql: MySQLServer) -> Iterator[Site]:
     """Made by the server itself, in a second or two."""
-    # Not DELETE: see the note on full-text indexes and crashes in directory/store.py; other tests kill the server.
+    # Not DELETE: see the note on full-text indexes and crashes in directory/storage/store.py; other tests kill the server.
     mysql.run("TRUNCATE TABLE suppliers", database="suppliers")
     ten = "(SELECT 0 n " + " ".join(f"UNION ALL SELECT {n}" for n in range(1, 10)) + ")"
     states = "'Washington','Oregon','California','Texas','Ohio','WA','OR','CA','TX','OH'"

@@ -15,13 +15,13 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 
-from directory.credentials import FixedCredentials
-from directory.database import Database, Engine, MySQL
-from directory.model import FIELDS
-from directory.store import MAX_SEARCH, Page, Store, complete_keys
-from directory.suppliers import SUPPLIERS
-from directory.validation import check
-from directory.words import IGNORABLE, key, search_keys, search_words, words_of
+from directory.domain.model import FIELDS
+from directory.domain.suppliers import SUPPLIERS
+from directory.domain.validation import check
+from directory.domain.words import IGNORABLE, key, search_keys, search_words, words_of
+from directory.storage.credentials import FixedCredentials
+from directory.storage.database import Database, Engine, MySQL
+from directory.storage.store import MAX_SEARCH, Page, Store, complete_keys
 from tests.services.harness import PASSWORD, PLAIN_KEYS, VALID, MySQLServer, Site, eventually
 
 # One of each way in which scripts differ: case, marks above and below, letters that fold to several, right to left,
@@ -253,7 +253,7 @@ class Interfered:
     async def rows(self, statement: Any, parameters: Any) -> Sequence[Any]:
         rows = await self._database.rows(statement, parameters)
         if rows and self._change:
-            from directory.database import Statement
+            from directory.storage.database import Statement
 
             change, self._change = self._change, ""
             await self._database.write(Statement(text(change)), {})
@@ -273,7 +273,7 @@ def test_keys_never_belong_to_another_version_than_they_say(tmp_path: Path) -> N
         for name in ("First", "Second"):
             await store.create({**VALID, "name": name})
         changed = "UPDATE suppliers SET name = 'Third', version = version + 1 WHERE id = 1"
-        from directory.database import Statement
+        from directory.storage.database import Statement
 
         await database.write(Statement(text("UPDATE suppliers SET keys_version = NULL")), {})
         interfered: Any = Interfered(database, changed)

@@ -21,8 +21,8 @@ from sqlalchemy.engine import Engine
 from valkey.exceptions import AuthenticationError, NoPermissionError, ValkeyError
 
 from directory.settings import Settings, SettingsError
-from directory.shared_cache import sign_in_token
-from directory.shared_lists import FRESH_SECONDS, REPLICA_SECONDS
+from directory.storage.shared_cache import sign_in_token
+from directory.storage.shared_lists import FRESH_SECONDS, REPLICA_SECONDS
 from emulator import base_images
 from platform_constructs.cache.shared_cache import CacheUser
 from tests.services.harness import (

@@ -13,15 +13,15 @@ from collections.abc import Sequence
 import pytest
 from sqlalchemy import bindparam, select
 
-from directory.cache import SingleFlight
-from directory.database import DatabaseAway, Statement
+from directory.domain.model import Entry
+from directory.domain.suppliers import SUPPLIERS
 from directory.logs import Journal, Output, exception_text
-from directory.lookup import Lookups
-from directory.model import Entry
 from directory.settings import Settings, SettingsError
-from directory.store import Listing, Page
-from directory.suppliers import SUPPLIERS
-from directory.web import LastKnown, Problem, Routes
+from directory.storage.cache import SingleFlight
+from directory.storage.database import DatabaseAway, Statement
+from directory.storage.lookup import Lookups
+from directory.storage.store import Listing, Page
+from directory.web.application import LastKnown, Problem, Routes
 from tests.services.harness import SERVICES
 
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from directory.model import FIELDS, LENGTHS
-from directory.validation import check, shown_phone
+from directory.domain.model import FIELDS, LENGTHS
+from directory.domain.validation import check, shown_phone
 from tests.services.harness import VALID
 
 REORDERING = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"

@@ -1,4 +1,4 @@
 from customer.app import create_app
-from directory.server import main
+from directory.web.server import main
 
 main("customer", create_app)

@@ -1,9 +1,9 @@
 """The public, read-only directory."""
 
+from directory.domain.suppliers import SUPPLIERS
 from directory.services import Part, directory_service
 from directory.settings import Settings
-from directory.suppliers import SUPPLIERS
-from directory.web import Application
+from directory.web.application import Application
 
 
 def create_app(settings: Settings) -> Application:

@@ -1,4 +1,4 @@
-from directory.server import main
+from directory.web.server import main
 from employee.app import create_app
 
 main("employee", create_app)

@@ -1,4 +1,4 @@
-from directory.schema import run
-from directory.suppliers import SUPPLIERS
+from directory.domain.suppliers import SUPPLIERS
+from directory.storage.schema import run
 
 run(SUPPLIERS)

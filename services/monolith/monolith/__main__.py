@@ -1,6 +1,6 @@
 import os
 
-from directory.server import main
+from directory.web.server import main
 from monolith.app import create_app
 from monolith.schema import ensure
 

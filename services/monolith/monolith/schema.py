@@ -10,7 +10,7 @@ from sqlalchemy import Connection, create_engine, insert, inspect, select, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from directory.suppliers import SUPPLIERS
+from directory.domain.suppliers import SUPPLIERS
 
 _VERSIONS = f"{SUPPLIERS.plural}_schema_version"
 # In the image beside the package, in the sources in the folder of the service that owns the table.

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from directory.credentials import Credentials, CredentialsUnavailable, read_secret
+from directory.storage.credentials import Credentials, CredentialsUnavailable, read_secret
 
 WAIT_SECONDS = 180.0
 LOCK_SECONDS = 300
@@ -306,10 +306,10 @@ class Preparation:
         """Rows from before a release that finds them by their keys, and the samples, can be found as it starts."""
         from sqlalchemy import MetaData
 
-        from directory.credentials import FixedCredentials
-        from directory.database import DatabaseAway, MySQL
-        from directory.model import directory_table
-        from directory.store import complete_keys
+        from directory.domain.model import directory_table
+        from directory.storage.credentials import FixedCredentials
+        from directory.storage.database import DatabaseAway, MySQL
+        from directory.storage.store import complete_keys
 
         plan = self._plan
         connection = self._connect(migrator, database=plan.database)

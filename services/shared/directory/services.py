@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from directory import admin, public
-from directory.database import connect
+from directory.domain.model import Directory
 from directory.logs import Journal
-from directory.model import Directory
-from directory.pages import Pages
 from directory.settings import Settings
-from directory.shared_cache import SharedCache
-from directory.shared_lists import SharedLists
-from directory.store import Store
-from directory.texts import load
-from directory.web import Application, Context, Routes
+from directory.storage.database import connect
+from directory.storage.shared_cache import SharedCache
+from directory.storage.shared_lists import SharedLists
+from directory.storage.store import Store
+from directory.web import admin, public
+from directory.web.application import Application, Context, Routes
+from directory.web.pages import Pages
+from directory.web.texts import load
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

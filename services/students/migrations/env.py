@@ -1,4 +1,4 @@
-from directory.schema import run
+from directory.storage.schema import run
 from students.records import STUDENTS
 
 run(STUDENTS)

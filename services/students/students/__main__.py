@@ -1,4 +1,4 @@
-from directory.server import main
+from directory.web.server import main
 from students.app import create_app
 
 main("students", create_app)

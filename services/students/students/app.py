@@ -2,7 +2,7 @@
 
 from directory.services import Part, directory_service
 from directory.settings import Settings
-from directory.web import Application
+from directory.web.application import Application
 from students.records import STUDENTS
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from sqlalchemy import MetaData
 
-from directory.model import Directory, directory_table
+from directory.domain.model import Directory, directory_table
 
 STUDENTS = Directory(
     singular="student",

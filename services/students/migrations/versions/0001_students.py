@@ -4,7 +4,7 @@ Forward only: a migration adds what the next release uses (expand); what no rele
 a later one (contract), so that the releases before and after it both run on the schema.
 """
 
-from directory.schema import create_table_1
+from directory.storage.schema import create_table_1
 
 revision = "0001"
 down_revision = None

@@ -3,7 +3,7 @@
 Forward only: see the first migration.
 """
 
-from directory.schema import add_search_keys_2
+from directory.storage.schema import add_search_keys_2
 
 revision = "0002"
 down_revision = "0001"

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
-from directory.texts import choose
+from directory.web.texts import choose
 from emulator import edge
 from platform_constructs.entrance.viewer_network import ADMIN, HEADER, function_code
 from tests.viewer_function import Headers, ViewerFunction

@@ -6,7 +6,7 @@ import pytest
 
 from platform_constructs.service import build_context
 
-NAMES = {"customer/Dockerfile", "customer/customer/app.py", "shared/directory/web.py"}
+NAMES = {"customer/Dockerfile", "customer/customer/app.py", "shared/directory/web/application.py"}
 
 
 @pytest.fixture

@@ -20,8 +20,8 @@ from typing import Protocol
 from starlette.requests import Request
 from starlette.responses import Response
 
-from directory.shared_cache import CacheAway, SharedCache
-from directory.web import Problem, is_secure
+from directory.storage.shared_cache import CacheAway, SharedCache
+from directory.web.application import Problem, is_secure
 
 log = logging.getLogger("directory.sessions")
 

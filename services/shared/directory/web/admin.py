@@ -9,23 +9,12 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from directory import openapi
-from directory.database import DatabaseAway
-from directory.model import FIELDS, MAX_ID, Entry
-from directory.pages import way_back
-from directory.public import api_get, api_list, represent
-from directory.sessions import (
-    CookieSessions,
-    Session,
-    SessionEnded,
-    Sessions,
-    SharedSessions,
-    refuse_other_sites,
-)
-from directory.store import EditConflict, RequestReused, page_from
-from directory.texts import Texts
-from directory.validation import Checked, Invalid, check
-from directory.web import (
+from directory.domain.model import FIELDS, MAX_ID, Entry
+from directory.domain.validation import Checked, Invalid, check
+from directory.storage.database import DatabaseAway
+from directory.storage.store import EditConflict, RequestReused, page_from
+from directory.web import openapi
+from directory.web.application import (
     RETRY_AFTER,
     Context,
     Problem,
@@ -38,6 +27,17 @@ from directory.web import (
     language_of,
     old,
 )
+from directory.web.pages import way_back
+from directory.web.public import api_get, api_list, represent
+from directory.web.sessions import (
+    CookieSessions,
+    Session,
+    SessionEnded,
+    Sessions,
+    SharedSessions,
+    refuse_other_sites,
+)
+from directory.web.texts import Texts
 
 _NOTICES = ("added", "saved", "deleted", "gone")
 _KEY_LENGTH = 200

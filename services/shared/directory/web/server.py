@@ -18,7 +18,7 @@ from collections.abc import Callable
 
 from directory.logs import JournalHandler
 from directory.settings import Settings, SettingsError
-from directory.web import Application
+from directory.web.application import Application
 
 
 def main(service: str, create_app: Callable[[Settings], Application]) -> None:

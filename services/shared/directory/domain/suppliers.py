@@ -2,6 +2,6 @@
 
 from sqlalchemy import MetaData
 
-from directory.model import Directory, directory_table
+from directory.domain.model import Directory, directory_table
 
 SUPPLIERS = Directory(singular="supplier", plural="suppliers", table=directory_table("suppliers", MetaData()))

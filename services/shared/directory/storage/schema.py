@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from alembic import context, op
 from sqlalchemy.dialects import mysql
 
-from directory.model import Directory
+from directory.domain.model import Directory
 
 
 def run(directory: Directory) -> None:

@@ -8,11 +8,22 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from directory import openapi
-from directory.cache import SingleFlight
-from directory.model import SORTS, Entry
-from directory.store import MAX_PAGE, MAX_SEARCH, MAX_SIZE, Listing, Page, composed, page_from
-from directory.web import Context, Problem, Routes, Scope, Send, entity_versions, html, json, language_of, old
+from directory.domain.model import SORTS, Entry
+from directory.storage.cache import SingleFlight
+from directory.storage.store import MAX_PAGE, MAX_SEARCH, MAX_SIZE, Listing, Page, composed, page_from
+from directory.web import openapi
+from directory.web.application import (
+    Context,
+    Problem,
+    Routes,
+    Scope,
+    Send,
+    entity_versions,
+    html,
+    json,
+    language_of,
+    old,
+)
 
 # Together with the age of a large table's count, below the second in which changes have to be visible.
 _CACHE_SECONDS = 0.6

@@ -15,10 +15,10 @@ from urllib.parse import urlencode
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup, escape
 
-from directory.model import FIELDS, LENGTHS, SORTS, Directory, Entry
-from directory.store import DEFAULT_SIZE, Listing, Page
-from directory.texts import Texts
-from directory.validation import shown_phone
+from directory.domain.model import FIELDS, LENGTHS, SORTS, Directory, Entry
+from directory.domain.validation import shown_phone
+from directory.storage.store import DEFAULT_SIZE, Listing, Page
+from directory.web.texts import Texts
 
 _SHOWN = ("id", *FIELDS, "shown_phone", "back")
 _TEMPLATES = Path(__file__).parent / "templates"

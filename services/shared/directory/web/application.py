@@ -18,15 +18,15 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
-from directory.database import Database, DatabaseAway
+from directory.domain.model import MAX_ID, Directory
 from directory.logs import Journal
-from directory.model import MAX_ID, Directory
-from directory.pages import STYLE_HASH, Pages
 from directory.settings import Settings
-from directory.shared_cache import SharedCache
-from directory.shared_lists import SharedLists
-from directory.store import Listing, Page, Store
-from directory.texts import Texts, choose
+from directory.storage.database import Database, DatabaseAway
+from directory.storage.shared_cache import SharedCache
+from directory.storage.shared_lists import SharedLists
+from directory.storage.store import Listing, Page, Store
+from directory.web.pages import STYLE_HASH, Pages
+from directory.web.texts import Texts, choose
 
 log = logging.getLogger("directory.web")
 

@@ -26,11 +26,11 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql import ColumnElement
 
-from directory.cache import SingleFlight
-from directory.database import Database, Duplicate, Parameters, Row, Statement, Written
-from directory.lookup import Lookups
-from directory.model import FIELDS, LENGTHS, MAX_ID, SEARCHED, SORTS, Directory, Entry
-from directory.words import key, search_keys, search_words
+from directory.domain.model import FIELDS, LENGTHS, MAX_ID, SEARCHED, SORTS, Directory, Entry
+from directory.domain.words import key, search_keys, search_words
+from directory.storage.cache import SingleFlight
+from directory.storage.database import Database, Duplicate, Parameters, Row, Statement, Written
+from directory.storage.lookup import Lookups
 
 DEFAULT_SIZE = 50
 MAX_SIZE = 200

@@ -10,8 +10,8 @@ from functools import lru_cache
 import phonenumbers
 from email_validator import EmailNotValidError, validate_email
 
-from directory.model import FIELDS, LENGTHS
-from directory.words import IGNORABLE
+from directory.domain.model import FIELDS, LENGTHS
+from directory.domain.words import IGNORABLE
 
 # Letters and symbols whose picture is empty, beside the characters that Unicode says have none.
 _BLANK = frozenset("\u2800\U00013441\U00013442\U0001d159")

@@ -24,8 +24,13 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.schema import CreateColumn
 
-from directory.credentials import Credentials, CredentialsUnavailable, FixedCredentials, SecretCredentials
 from directory.settings import Settings, SettingsError
+from directory.storage.credentials import (
+    Credentials,
+    CredentialsUnavailable,
+    FixedCredentials,
+    SecretCredentials,
+)
 
 log = logging.getLogger("directory.database")
 

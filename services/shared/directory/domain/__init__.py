@@ -1,0 +1,1 @@
+"""What a directory is: its fields, what they may hold, how words are found."""

@@ -1,0 +1,1 @@
+"""How a directory is shown and changed: pages, JSON, sessions."""
