@@ -367,6 +367,7 @@ def test_the_command_ends_with_that_line_and_status_1(tmp_path: Path) -> None:
     # Python looks for modules beside the file that a link leads to.
     for file in settings.ROOT.glob("*.py"):
         shutil.copy(file, tmp_path)
+    (tmp_path / "settings").symlink_to(settings.ROOT / "settings")
     done = subprocess.run(
         [sys.executable, "app.py"],
         cwd=tmp_path,
