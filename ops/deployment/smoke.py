@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -92,7 +93,8 @@ def _until_passing(
                 f"why: `suppliers logs {name} --env {env} --since 10m`; if the version before did better: `suppliers rollback "
                 f"{name} --env {env}`"
             )
-        if problem != told:
+        kind = re.sub(r"\d+ s", "", problem)
+        if kind != told:
             detail(f"{probe.path}: {problem} ({probe.service}), waiting at most {seconds:.0f} s")
-            told = problem
+            told = kind
         time.sleep(_POLL_SECONDS)
