@@ -17,7 +17,7 @@ import os
 import resource
 import signal
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from emulator.bridges import Context
@@ -33,6 +33,7 @@ READY_PATH = "/_emulator/ready"
 LEDGER_PATH = "/_emulator/ledger"
 LISTENERS_PATH = "/_emulator/listeners"
 DATABASES_PATH = "/_emulator/databases"
+RIGHTS_PATH = "/_emulator/rights"
 
 
 def configure_ministack(instance: Instance) -> None:
@@ -62,9 +63,13 @@ def configure_ministack(instance: Instance) -> None:
 
 
 async def answer_json(send: Send, document: Any) -> None:
-    body = json.dumps(document).encode()
-    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await answer(send, 200, {"Content-Type": "application/json"}, json.dumps(document).encode())
+
+
+async def answer(send: Send, status: int, headers: Mapping[str, str], body: bytes) -> None:
+    sent = {**headers, "Content-Length": str(len(body))}
+    raw = [(name.lower().encode(), value.encode()) for name, value in sent.items()]
+    await send({"type": "http.response.start", "status": status, "headers": raw})
     await send({"type": "http.response.body", "body": body})
 
 
@@ -79,6 +84,7 @@ async def serve(context: Context) -> None:
     from emulator.bridges.cloudformation import record_only
     from emulator.bridges.ecs import services
     from emulator.bridges.elbv2 import load_balancer, private_addresses, target_health
+    from emulator.bridges.iam import authority, gate
     from emulator.bridges.rds import database, database_proxy
 
     bridges.install(context)
@@ -94,6 +100,7 @@ async def serve(context: Context) -> None:
         LEDGER_PATH: record_only.ledger_document,
         LISTENERS_PATH: balancer.listener_urls,
         DATABASES_PATH: lambda: [*database.servers(), *database_proxy.servers()],
+        RIGHTS_PATH: authority.record.document,
     }
 
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
@@ -103,6 +110,10 @@ async def serve(context: Context) -> None:
                 return
             if balancer.serves(scope):
                 await balancer.handle(scope, receive, send)
+                return
+            refused, receive = await gate.admit(scope, receive)
+            if refused is not None:
+                await answer(send, *refused)
                 return
         await ministack_app.app(scope, receive, send)
 

@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from emulator import base_images, engine, releases, virtualenv
+from emulator import base_images, engine, iam, releases, virtualenv
 from emulator.errors import EmulatorError
 from emulator.instance import LABEL, PROJECT_ROOT, Instance
 from emulator.process import run, succeeds
@@ -166,6 +166,7 @@ def running_pid(instance: Instance) -> int | None:
 def _start(instance: Instance, python: Path, say: Say) -> None:
     # Where a wrong value can still be told: the gateway only writes a log.
     releases.minute_seconds(os.environ)
+    iam.is_enforced(os.environ)
     say(f"starting the emulator on port {instance.port}")
     subnet, gateway = _make_network(instance)
     instance.state.mkdir(parents=True, exist_ok=True)

@@ -41,12 +41,18 @@ def install(context: Context) -> None:
     from emulator.bridges.ecs import containers, placement, service_deployments, services, task_sets
     from emulator.bridges.elasticache import cache
     from emulator.bridges.elbv2 import load_balancer, private_addresses, target_health, weighted_forward
+    from emulator.bridges.iam import authority, managed_policies, sessions
     from emulator.bridges.rds import database, database_cluster, database_proxy
+    from emulator.bridges.secretsmanager import resource_policies
 
+    authority.install(context)
+    managed_policies.install(context)
+    sessions.install(context)
     certificates.install(context)
     record_only.install(context)
     custom_resources.install(context)
     registry.install(context)
+    resource_policies.install(context)
     database.install(context)
     database_cluster.install(context)
     database_proxy.install(context)

@@ -30,6 +30,7 @@ from emulator.attributes import physical_id
 from emulator.bridges import Context
 from emulator.bridges.cloudformation import custom_resources
 from emulator.bridges.ecs import services, task_sets
+from emulator.bridges.iam import account, codedeploy_role
 from emulator.releases import Deployment, Failure, Hook, Refusal
 
 logger = logging.getLogger("emulator.codedeploy")
@@ -74,6 +75,7 @@ def install(context: Context) -> None:
         "credential_scope": "codedeploy",
     }
     app.SERVICE_HANDLERS["codedeploy"] = handle_request
+    account.lookups["deployment"] = group_arn
     for kind in ("Application", "DeploymentGroup", "DeploymentConfig"):
         provisioners._RESOURCE_HANDLERS[f"AWS::CodeDeploy::{kind}"] = _handler(f"AWS::CodeDeploy::{kind}")
 
@@ -194,6 +196,17 @@ def _deployment(params: Record) -> Deployment:
         raise Refusal("DeploymentDoesNotExistException", f"The deployment {identifier} could not be found")
     assert isinstance(found, Deployment)
     return found
+
+
+def group_arn(deployment_id: str) -> str | None:
+    """The ARN of the group that a deployment is of, or None."""
+    from ministack.core.responses import get_account_id, get_region
+
+    found = _store().deployments.get(deployment_id)
+    if found is None:
+        return None
+    name = f"{found.application}/{found.group}"
+    return f"arn:aws:codedeploy:{get_region()}:{get_account_id()}:deploymentgroup:{name}"
 
 
 def _create_deployment(params: Record) -> dict[str, Any]:
@@ -343,6 +356,9 @@ class EcsService:
 
     def start_green(self) -> None:
         spec = self._deployment.spec
+        codedeploy_role.start(
+            self._deployment, self._key, definition=spec.task_definition, alarms=self._deployment.alarm_names
+        )
         try:
             self._green = task_sets.add(
                 self._key,
@@ -376,9 +392,11 @@ class EcsService:
             return False
 
     def move_test_traffic(self) -> None:
+        codedeploy_role.route(self._deployment, self._routed("test"))
         self._route("test", {self._green_group: 100})
 
     def move_traffic(self, percent: int) -> None:
+        codedeploy_role.route(self._deployment, self._routed("production"))
         self._route("production", {self._blue_group: 100 - percent, self._green_group: percent})
         self.percent = percent
         if percent == 100:
@@ -390,6 +408,7 @@ class EcsService:
         found = custom_resources.find_function(function)
         if found is None:
             raise Failure("INVALID_LAMBDA_FUNCTION", f"The hook function {function} does not exist.")
+        codedeploy_role.call(self._deployment, found["config"]["FunctionArn"])
         event = {
             "DeploymentId": self._deployment.id,
             "LifecycleEventHookExecutionId": hook.execution_id,
@@ -455,17 +474,22 @@ class EcsService:
 
     def _route(self, route: str, weights: Mapping[str, int]) -> None:
         """Rewrite whatever forwards to the pair on the listeners of a route, and nothing else."""
+        for _, record, name in self._forwarding(route):
+            record[name] = releases.moved(record[name], self._pair, weights)
+
+    def _routed(self, route: str) -> list[str]:
+        return [arn for arn, _, _ in self._forwarding(route)]
+
+    def _forwarding(self, route: str) -> list[tuple[str, dict[str, Any], str]]:
+        """The rules and listeners of a route that forward to the pair: ARN, record, and the name of the actions."""
         from ministack.services import alb
 
         arns = self._listeners[route]
-        changes: list[tuple[dict[str, Any], str]] = [
-            (rule, "Actions") for rule in alb._rules.values() if rule.get("ListenerArn") in arns
+        found: list[tuple[str, dict[str, Any], str]] = [
+            (arn, rule, "Actions") for arn, rule in alb._rules.items() if rule.get("ListenerArn") in arns
         ]
-        changes += [(alb._listeners[arn], "DefaultActions") for arn in arns if arn in alb._listeners]
-        for record, name in changes:
-            actions = record.get(name) or []
-            if releases.forwards_to(actions, self._pair):
-                record[name] = releases.moved(actions, self._pair, weights)
+        found += [(arn, alb._listeners[arn], "DefaultActions") for arn in arns if arn in alb._listeners]
+        return [each for each in found if releases.forwards_to(each[1].get(each[2]) or [], self._pair)]
 
 
 def deployment_info(deployment: Deployment) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from typing import Any
 
 from emulator.bridges import Context, replace
 from emulator.bridges.elbv2 import load_balancer
+from emulator.bridges.iam import task_roles
 from emulator.instance import LABEL
 
 logger = logging.getLogger("emulator.containers")
@@ -48,6 +49,7 @@ def install(context: Context) -> None:
     # Never those without an instance's label: they may be of another ministack on the same Docker.
     replace(app, "_stop_docker_containers", lambda original: lambda include_unlabelled=False: original())
 
+    replace(ecs, "_start_task_worker", task_roles.starting)
     replace(ecs, "_register_metadata", lambda original: _registering(original, context))
     replace(ecs, "_build_run_kwargs", lambda original: _building(original, context))
     replace(ecs, "_run_docker_container", lambda original: _running(original))
@@ -102,22 +104,20 @@ def _registering(original: Any, context: Context) -> Any:
         *first, _, _ = args
         token = original(*first, False, context.gateway_address)
         env = first[5]
-        # The SDKs take credentials from a container's credentials address only where AWS has it. The key names
-        # the account.
+        # The SDKs take credentials from a container's credentials address only where AWS has it.
         for name in ("AWS_CONTAINER_CREDENTIALS_FULL_URI", "AWS_CONTAINER_AUTHORIZATION_TOKEN"):
             env.pop(name, None)
         env.update(task_environment(str(first[0])))
+        env.update(task_roles.credentials(str(first[0])))
         return token
 
     return register
 
 
 def task_environment(task_arn: str) -> dict[str, str]:
-    """Variables that Fargate gives every task, and the credentials of the emulated account."""
-    _, _, _, region, account, _ = task_arn.split(":", 5)
+    """Variables that Fargate gives every task."""
+    region = task_arn.split(":")[3]
     return {
-        "AWS_ACCESS_KEY_ID": account,
-        "AWS_SECRET_ACCESS_KEY": "emulator",
         "AWS_REGION": region,
         "AWS_DEFAULT_REGION": region,
         "AWS_EXECUTION_ENV": "AWS_ECS_FARGATE",
