@@ -280,7 +280,9 @@ def _filled(prefix: str, form: str, call: Call, account: str, *, given: Sequence
 def _values(prefix: str, variable: str, call: Call) -> list[str]:
     members = _MEMBERS.get((prefix, variable))
     if members is None:
-        members = tuple(each for each in call.parameters if each.lower() == variable.lower())
+        # Called like it, or like several of it.
+        names = (variable.lower(), f"{variable.lower()}s")
+        members = tuple(each for each in call.parameters if each.lower() in names)
     for member in members:
         texts = list(_texts([call.parameters.get(member)]))
         if texts:

@@ -151,6 +151,8 @@ def encryption_key(resource: str) -> str | None:
     """The ARN of the account's own key that a secret, a topic or a bucket's objects are encrypted with, or None."""
     from ministack.services import s3, sns
 
+    if not resource.startswith("arn:"):
+        return None
     service, name = resource.split(":")[2], resource.split(":", 5)[-1]
     text = ""
     if service == "secretsmanager":

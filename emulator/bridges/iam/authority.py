@@ -81,7 +81,8 @@ def require(
     """
     for ask in asks:
         _require(principal, ask, region, session or {})
-        for needed in services.key_asks(ask, account.encryption_key(ask.resource), region):
+        key = account.encryption_key(ask.resource) if ask.action in services.ENCRYPTED else None
+        for needed in services.key_asks(ask, key, region):
             _require(principal, needed, region, session or {})
 
 
