@@ -64,8 +64,8 @@ _CANNOT_PULL_SECRETS = "ResourceInitializationError: unable to pull secrets or r
 _ECR = ".dkr.ecr."
 
 
-def starting_a_task(definition: Mapping[str, Any], region: str, account: str) -> Iterator[Step]:
-    """What ECS does with the execution role before it starts a task on Fargate.
+def starting_a_task(definition: Mapping[str, Any], task: str, region: str, account: str) -> Iterator[Step]:
+    """What ECS does with the execution role before it starts a task, by its id, on Fargate.
 
     https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task_execution_IAM_role.html
     """
@@ -78,7 +78,9 @@ def starting_a_task(definition: Mapping[str, Any], region: str, account: str) ->
     for container in containers:
         logging = container.get("logConfiguration") or {}
         if logging.get("logDriver") == "awslogs":
-            yield from _log(logging.get("options") or {}, str(container.get("name", "")), region, account)
+            yield from _log(
+                logging.get("options") or {}, f"{container.get('name', '')}/{task}", region, account
+            )
 
 
 def _secret(value_from: str, region: str, account: str) -> Step:
@@ -121,10 +123,10 @@ def _pull(image: str) -> Iterator[Step]:
         )
 
 
-def _log(options: Mapping[str, str], container: str, region: str, account: str) -> Iterator[Step]:
+def _log(options: Mapping[str, str], name: str, region: str, account: str) -> Iterator[Step]:
     # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/using_awslogs.html
     group = f"arn:aws:logs:{options.get('awslogs-region', region)}:{account}:log-group:{options.get('awslogs-group', '')}"
-    stream = f"{group}:log-stream:{options.get('awslogs-stream-prefix', '')}/{container}/task"
+    stream = f"{group}:log-stream:{options.get('awslogs-stream-prefix', '')}/{name}"
     refusal = (
         "ResourceInitializationError: failed to validate logger args: create stream has been retried 1 times: "
         "failed to create Cloudwatch log stream: AccessDeniedException: {}"
@@ -153,12 +155,12 @@ def cannot_assume(role: str) -> str:
     )
 
 
-def writing_a_log(group: str, stream: str, region: str, account: str) -> tuple[Ask, ...]:
-    """What a function's role needs for what it prints to be kept.
+def writing_a_log(group: str, region: str, account: str) -> tuple[Ask, ...]:
+    """What a function's role needs for what it prints to be kept, in whichever stream.
 
     https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs.html
     """
-    arn = f"arn:aws:logs:{region}:{account}:log-group:{group}:log-stream:{stream}"
+    arn = f"arn:aws:logs:{region}:{account}:log-group:{group}:log-stream:*"
     return (Ask("logs:CreateLogStream", arn), Ask("logs:PutLogEvents", arn))
 
 

@@ -96,7 +96,7 @@ def _keeping_logs(original: Any) -> Any:
         _, _, _, region, account, *_ = str(config["FunctionArn"]).split(":")
         name = str(config["FunctionName"])
         group = (config.get("LoggingConfig") or {}).get("LogGroup") or f"/aws/lambda/{name}"
-        asks = list(services.writing_a_log(group, "stream", region, account))
+        asks = list(services.writing_a_log(group, region, account))
         if group not in cloudwatch_logs._log_groups:
             arn = f"arn:aws:logs:{region}:{account}:log-group:{group}:log-stream:"
             asks.insert(0, Ask("logs:CreateLogGroup", arn))

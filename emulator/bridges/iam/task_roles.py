@@ -62,7 +62,7 @@ def _begin(task: dict[str, Any], definition: dict[str, Any]) -> None:
             _credentials[arn] = sessions.of_service(own, name, TASKS, source)
     except authority.NotAssumable as error:
         raise _CannotStart(services.cannot_assume(error.role)) from error
-    for step in services.starting_a_task(definition, region, account):
+    for step in services.starting_a_task(definition, name, region, account):
         if not execution:
             raise _CannotStart(services.NO_EXECUTION_ROLE)
         try:
