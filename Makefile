@@ -34,7 +34,7 @@ monolith: setup ## Serve the application as it was before it was split, on port 
 # releases one; everything else. What was beside comes last. The stories of the controllers that ECS has take as long
 # again: make stories.
 DEPLOYED := tests/e2e/test_deploy.py
-SERVED := tests/services tests/e2e/test_stack_updates.py tests/e2e/test_release.py
+SERVED := tests/services tests/e2e/test_stack_updates.py tests/e2e/test_rights.py tests/e2e/test_release.py
 STORIES := tests/e2e/test_story.py
 
 test: setup check images browser njs scanner ## Run every check and test a pull request needs

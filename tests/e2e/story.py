@@ -17,6 +17,7 @@ from typing import Any
 from delivery.appspec import PLACEHOLDER, appspec
 from delivery.task_definition import with_image
 from ops.deployed import live
+from tests.e2e import roles
 from tests.e2e.checkout import Checkout
 from tests.e2e.load import Load
 
@@ -97,8 +98,10 @@ class Story:
 
     def image(self, version: str, folder: Path, instruction: str = "") -> str:
         """An image in the repository of the pipeline, made from the one that serves."""
-        base = self.running()["containerDefinitions"][0]["image"]
+        running = self.running()
+        base = running["containerDefinitions"][0]["image"]
         image = f"{base.partition('/')[0]}/suppliers-{self.environment}/customer:{version}"
+        roles.allow_pull(self.client("iam"), running["executionRoleArn"], image)
         (folder / "Dockerfile").write_text(f"FROM {base}\nENV VERSION={version}\n{instruction}\n")
         subprocess.run(
             ["docker", "build", "-q", "-t", image, str(folder)],

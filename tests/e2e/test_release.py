@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 import settings
-from tests.e2e import story
+from tests.e2e import roles, story
 from tests.e2e.checkout import Checkout
 from tests.e2e.load import REQUESTS_PER_SECOND, Load
 from tests.e2e.story import Story
@@ -23,6 +23,12 @@ from tests.e2e.story import Story
 pytestmark = pytest.mark.timeout(900)
 
 HOOK = "test-new-tasks"
+# What the hook function does: https://docs.aws.amazon.com/codedeploy/latest/userguide/tutorial-ecs-deployment-with-hooks.html
+LOOKING = (
+    roles.WRITE_LOGS,
+    roles.allow("codedeploy:GetDeployment", "ecs:DescribeServices", "ecs:DescribeTaskDefinition"),
+)
+ANSWERING = roles.allow("codedeploy:PutLifecycleEventHookExecutionStatus")
 SECONDS = 120.0
 
 # A service whose home page, which its health check asks for, is fine, and whose list is not.
@@ -108,6 +114,7 @@ class Site:
         (container,) = definition["containerDefinitions"]
         # Under the name of the account's registry, so that the emulator removes it with the others.
         image = f"{container['image'].partition('/')[0]}/customer:{version}"
+        roles.allow_pull(self.client("iam"), definition["executionRoleArn"], image)
         for name, text in files.items():
             (folder / name).write_text(text)
         (folder / "Dockerfile").write_text(f"FROM {container['image']}\n{dockerfile}\n")
@@ -211,7 +218,13 @@ def site(checkout: Checkout) -> Site:
     checkout.aws().client("lambda").create_function(
         FunctionName=HOOK,
         Runtime="python3.13",
-        Role="arn:aws:iam::000000000000:role/hook",
+        Role=roles.make_role(
+            checkout.aws().client("iam"),
+            HOOK,
+            roles.trust(Service="lambda.amazonaws.com"),
+            *LOOKING,
+            ANSWERING,
+        ),
         Handler="hook_function.handler",
         Code={"ZipFile": code.getvalue()},
         Timeout=60,
@@ -315,6 +328,36 @@ def test_an_alarm_after_the_change_sends_the_users_back(site: Site, tmp_path: Pa
     assert load.versions == [[old, "alarming", old]] * len(load.clients)
     assert site.live_groups() == live
     assert (site.version(), len(site.tasks())) == (old, 2)
+
+
+def test_a_hook_that_may_not_answer_ends_the_release(site: Site, tmp_path: Path) -> None:
+    iam = site.client("iam")
+    roles.write_rights(iam, HOOK, *LOOKING)
+    with site.load() as load:
+        info, live = site.end(site.release("unanswered", "", {}, tmp_path))
+    roles.write_rights(iam, HOOK, *LOOKING, ANSWERING)
+    unharmed(site, load, live)
+    assert (info["status"], info["errorInformation"]["code"]) == ("Failed", "HOOK_EXECUTION_FAILURE")
+    (log,) = site.client("logs").describe_log_groups(logGroupNamePrefix=f"/aws/lambda/{HOOK}")["logGroups"]
+    events = site.client("logs").filter_log_events(logGroupName=log["logGroupName"])["events"]
+    words = (
+        f"User: arn:aws:sts::000000000000:assumed-role/{HOOK}/{HOOK} is not authorized to perform: "
+        "codedeploy:PutLifecycleEventHookExecutionStatus because no identity-based policy allows the "
+        "codedeploy:PutLifecycleEventHookExecutionStatus action"
+    )
+    assert any(words in event["message"] for event in events)
+
+
+def test_what_the_role_of_codedeploy_does_not_allow_ends_the_release(site: Site, tmp_path: Path) -> None:
+    iam, role = site.client("iam"), site.group["serviceRoleArn"].rpartition("/")[2]
+    policy = "arn:aws:iam::aws:policy/AWSCodeDeployRoleForECS"
+    iam.detach_role_policy(RoleName=role, PolicyArn=policy)
+    with site.load() as load:
+        info, live = site.end(site.release("unallowed", "", {}, tmp_path))
+    iam.attach_role_policy(RoleName=role, PolicyArn=policy)
+    unharmed(site, load, live)
+    assert (info["status"], info["errorInformation"]["code"]) == ("Failed", "IAM_ROLE_PERMISSIONS")
+    assert "AmazonECS" in info["errorInformation"]["message"]
 
 
 def test_the_drill_of_a_rollback_harms_nobody(site: Site) -> None:

@@ -20,6 +20,7 @@ from emulator import lifecycle
 from emulator.instance import Instance
 from emulator.releases import MINUTE_VARIABLE
 from ops.aws.clients import Clients
+from tests.e2e import roles
 from tests.e2e.checkout import free_port
 
 T = TypeVar("T")
@@ -31,6 +32,18 @@ MINUTE = "3"
 ALARM = "server-errors"
 HOOKS = ("BeforeInstall", "AfterInstall", "AfterAllowTestTraffic", "BeforeAllowTraffic", "AfterAllowTraffic")
 FUNCTION = Path(__file__).with_name("updates_function.py")
+# What the function does.
+RIGHTS = (
+    roles.WRITE_LOGS,
+    roles.allow("codedeploy:PutLifecycleEventHookExecutionStatus"),
+    roles.allow(
+        "cloudformation:DescribeStacks",
+        resource=f"arn:aws:cloudformation:us-east-1:000000000000:stack/{STACK}/*",
+    ),
+    roles.allow(
+        "ssm:GetParameter", "ssm:PutParameter", resource="arn:aws:ssm:us-east-1:000000000000:parameter/*"
+    ),
+)
 
 
 def ref(name: str) -> dict[str, str]:
@@ -53,7 +66,7 @@ def function(name: str, verdict: str) -> dict[str, Any]:
             "FunctionName": name,
             "Runtime": "python3.13",
             "Handler": "index.handler",
-            "Role": "arn:aws:iam::000000000000:role/function",
+            "Role": att("FunctionRole", "Arn"),
             "Timeout": 60,
             "Code": {"ZipFile": code},
             "Environment": {"Variables": {"NAME": name, "VERDICT": verdict}},
@@ -149,7 +162,7 @@ def template() -> dict[str, Any]:
     group = {
         "ApplicationName": ref("Application"),
         "DeploymentGroupName": "web",
-        "ServiceRoleArn": "arn:aws:iam::000000000000:role/codedeploy",
+        "ServiceRoleArn": att("ReleaseRole", "Arn"),
         "AlarmConfiguration": {"Enabled": True, "Alarms": [{"Name": ALARM}]},
         "AutoRollbackConfiguration": {
             "Enabled": True,
@@ -178,6 +191,20 @@ def template() -> dict[str, Any]:
         },
         "Conditions": {"Updated": {"Fn::Equals": [ref("Fails"), "true"]}},
         "Resources": {
+            "FunctionRole": resource(
+                "AWS::IAM::Role",
+                {
+                    "AssumeRolePolicyDocument": roles.trust(Service="lambda.amazonaws.com"),
+                    "Policies": [{"PolicyName": roles.POLICY, "PolicyDocument": roles.document(*RIGHTS)}],
+                },
+            ),
+            "ReleaseRole": resource(
+                "AWS::IAM::Role",
+                {
+                    "AssumeRolePolicyDocument": roles.trust(Service="codedeploy.amazonaws.com"),
+                    "ManagedPolicyArns": ["arn:aws:iam::aws:policy/AWSCodeDeployRoleForECS"],
+                },
+            ),
             "Function": function("judge", "Succeeded"),
             "Refusing": function("refuse", "Failed"),
             "Vpc": resource("AWS::EC2::VPC", {"CidrBlock": "10.0.0.0/16"}),

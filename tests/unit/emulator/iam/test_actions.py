@@ -143,7 +143,7 @@ REGISTERED = {"family": "customer", "containerDefinitions": [{"name": "customer"
         ("secretsmanager", "put_secret_value", {"SecretId": "new", "SecretString": "x"}, [("secretsmanager:PutSecretValue", arn("secretsmanager", "secret:new"))]),
         ("ecr", "describe_images", {"repositoryName": "shop/customer"}, [("ecr:DescribeImages", arn("ecr", "repository/shop/customer"))]),
         ("ecr", "describe_image_scan_findings", {"repositoryName": "shop/customer", "imageId": {"imageTag": "1"}}, [("ecr:DescribeImageScanFindings", arn("ecr", "repository/shop/customer"))]),
-        ("ecr", "describe_repositories", {"repositoryNames": ["a", "b/c"]}, [("ecr:DescribeRepositories", arn("ecr", "repository/a")), ("ecr:DescribeRepositories", arn("ecr", "repository/b/c"))]),
+        ("ecr", "describe_repositories", {"repositoryNames": ["aa", "b/c"]}, [("ecr:DescribeRepositories", arn("ecr", "repository/aa")), ("ecr:DescribeRepositories", arn("ecr", "repository/b/c"))]),
         ("ecr", "get_authorization_token", {}, [("ecr:GetAuthorizationToken", "*")]),
         ("ecr-public", "get_authorization_token", {}, [("ecr-public:GetAuthorizationToken", "*")]),
         # Encryption.
