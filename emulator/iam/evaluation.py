@@ -6,7 +6,7 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-l
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from emulator.iam.policies import Context, Statement, is_account
@@ -136,6 +136,21 @@ def decide(request: Request, policies: Policies) -> Decision:
         return Decision(False, None, Policy.IDENTITY)
     limit = _limit(request, policies)
     return Decision(True, allowing) if limit is None else Decision(False, None, limit)
+
+
+def needs(request: Request, policies: Policies, statement: Statement) -> bool:
+    """Whether the request would be denied without this statement."""
+
+    def without(statements: Sequence[Statement]) -> Sequence[Statement]:
+        return [each for each in statements if each is not statement]
+
+    resource = policies.resource
+    fewer = replace(
+        policies,
+        identity=without(policies.identity),
+        resource=resource and replace(resource, statements=without(resource.statements)),
+    )
+    return not decide(request, fewer).allowed
 
 
 def _kind(resource: ResourcePolicy | None) -> Policy:

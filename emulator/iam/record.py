@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from emulator.iam.evaluation import Decision, Request
+from emulator.iam.evaluation import Decision, Policies, Request, needs
 
 
 @dataclass
 class _Use:
+    needed: bool
     count: int
     first: datetime
     last: datetime
@@ -26,7 +27,7 @@ class Record:
         self._lock = threading.Lock()
         self._uses: dict[tuple[str, str, str, bool, str, str], _Use] = {}
 
-    def add(self, request: Request, decision: Decision) -> None:
+    def add(self, request: Request, decision: Decision, policies: Policies) -> None:
         """Count a decision: by role or service, action, resource, and the statement that decided."""
         who = request.principal.role or request.principal.service or request.principal.arn
         statement = decision.statement
@@ -34,7 +35,10 @@ class Record:
         key = (who, request.action, request.resource, decision.allowed, source, sid)
         now = self._now()
         with self._lock:
-            use = self._uses.setdefault(key, _Use(0, now, now))
+            use = self._uses.get(key)
+            if use is None:
+                needed = decision.allowed and statement is not None and needs(request, policies, statement)
+                use = self._uses[key] = _Use(needed, 0, now, now)
             use.count += 1
             use.last = now
 
@@ -42,7 +46,8 @@ class Record:
         """Every use, in the order of who, action and resource.
 
         `policy` is the ARN of the policy whose statement decided, or of the resource that has the policy, and
-        `statement` its Sid, else its place, counted from 1; both are empty where nothing allows. Times are ISO 8601.
+        `statement` its Sid, else its place, counted from 1; both are empty where nothing allows. `needed`: without that
+        statement it would have been denied. Times are ISO 8601.
         """
         with self._lock:
             uses = sorted(self._uses.items(), key=lambda each: each[0])
@@ -54,6 +59,7 @@ class Record:
                 "allowed": allowed,
                 "policy": source,
                 "statement": sid,
+                "needed": use.needed,
                 "count": use.count,
                 "first": use.first.isoformat(),
                 "last": use.last.isoformat(),

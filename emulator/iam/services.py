@@ -115,7 +115,7 @@ def _pull(image: str) -> Iterator[Step]:
         f"{_CANNOT_PULL_SECRETS}unable to retrieve ecr registry auth: service call has been retried 1 time(s): "
         "AccessDeniedException: {}",
     )
-    for action in ("ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"):
+    for action in ("ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"):
         yield Step(
             Ask(action, repository),
             f"CannotPullContainerError: pull image manifest has been retried 1 time(s): failed to resolve ref {image}: "

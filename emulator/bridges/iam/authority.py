@@ -67,8 +67,8 @@ def assume(role_arn: str, service: str, source: Mapping[str, str] | None = None)
     who = Principal(arn=service, account="", service=service)
     asked = Request(who, "sts:AssumeRole", role_arn, {**_of_every_request(), **(source or {})})
     trust = ResourcePolicy(account.trust_policy(role_arn), "", Policy.TRUST, required=True)
-    decision = decide(asked, Policies(resource=trust))
-    if not _passes(asked, decision):
+    policies = Policies(resource=trust)
+    if not _passes(asked, decide(asked, policies), policies):
         raise NotAssumable(role_arn, service)
 
 
@@ -113,12 +113,12 @@ def _require(principal: Principal, ask: Ask, region: str, session: Mapping[str, 
     else:
         policies = account.policies(principal.role, ask.action, ask.resource, session.get("SessionPolicies"))
     decision = decide(asked, policies)
-    if not _passes(asked, decision):
+    if not _passes(asked, decision, policies):
         raise Denied(asked, decision)
 
 
-def _passes(asked: Request, decision: Decision) -> bool:
-    record.add(asked, decision)
+def _passes(asked: Request, decision: Decision, policies: Policies) -> bool:
+    record.add(asked, decision, policies)
     if decision.allowed:
         return True
     logger.warning("%s%s", "" if _enforced[0] else "let through: ", decision.message(asked))

@@ -7,7 +7,16 @@ from typing import Any
 
 import pytest
 
-from emulator.iam.evaluation import Decision, Policies, Policy, Principal, Request, ResourcePolicy, decide
+from emulator.iam.evaluation import (
+    Decision,
+    Policies,
+    Policy,
+    Principal,
+    Request,
+    ResourcePolicy,
+    decide,
+    needs,
+)
 from emulator.iam.policies import Context, PolicyError, Statement, meets, statements
 
 ACCOUNT, OTHER = "111122223333", "444455556666"
@@ -211,6 +220,14 @@ def test_identities_have_rights_on_a_key_only_where_its_policy_leaves_them_to_th
 
 
 # https://docs.aws.amazon.com/kms/latest/developerguide/conditions-kms.html#conditions-kms-via-service
+def test_what_a_key_and_a_role_allow_together_needs_both() -> None:
+    role = policy(allow("kms:Decrypt"), source="Role")
+    key = of_resource(allow("kms:*", Principal={"AWS": ROOT}), required=True)
+    request = Request(ROLE, "kms:Decrypt", "*")
+    policies = Policies(identity=role, resource=key)
+    assert [needs(request, policies, each) for each in (*role, *key.statements)] == [True, True]
+
+
 def test_a_key_can_be_used_only_through_a_service() -> None:
     via = {"StringEquals": {"kms:ViaService": "secretsmanager.us-east-1.amazonaws.com"}}
     identity = policy(allow("kms:Decrypt", KEY, Condition=via))

@@ -33,6 +33,7 @@ def test_an_image_in_the_accounts_registry_is_pulled_by_the_execution_role() -> 
     for written in (f"{image}:1", f"{image}@sha256:abc"):
         assert steps(container(image=written)) == [
             ("ecr:GetAuthorizationToken", "*"),
+            ("ecr:BatchCheckLayerAvailability", repository),
             ("ecr:BatchGetImage", repository),
             ("ecr:GetDownloadUrlForLayer", repository),
         ]
