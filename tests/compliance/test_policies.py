@@ -270,7 +270,6 @@ def test_a_service_reads_its_own_credentials_and_nothing_else(templates: Synthes
         ]
         assert {action for each in statements for action in _listed(each["Action"])} == {
             "secretsmanager:GetSecretValue",
-            "secretsmanager:DescribeSecret",
             "kms:Decrypt",
         }
         for statement in statements:

@@ -122,17 +122,20 @@ class DatabaseAccess(Construct):
         return role
 
     def _grant_read(self, grantee: iam.IGrantable, *secrets: secretsmanager.ISecret) -> None:
-        for secret in secrets:
-            secret.grant_read(grantee)
-        # Granting to read a secret whose key is imported forgets the key: https://github.com/aws/aws-cdk/issues/20087
+        # Not by Secret.grant_read: it lets a secret be described too, and forgets a key that is imported.
+        # https://github.com/aws/aws-cdk/issues/20087
         by_secrets_manager = f"secretsmanager.{Stack.of(self).region}.amazonaws.com"
-        grantee.grant_principal.add_to_principal_policy(
+        for statement in (
+            iam.PolicyStatement(
+                actions=["secretsmanager:GetSecretValue"], resources=[each.secret_arn for each in secrets]
+            ),
             iam.PolicyStatement(
                 actions=["kms:Decrypt"],
                 resources=[self._key.key_arn],
                 conditions={"StringEquals": {"kms:ViaService": by_secrets_manager}},
-            )
-        )
+            ),
+        ):
+            grantee.grant_principal.add_to_principal_policy(statement)
 
     def _imported(self, construct_id: str, secret: secretsmanager.ISecret) -> secretsmanager.ISecret:
         return secretsmanager.Secret.from_secret_attributes(

@@ -56,23 +56,11 @@ class ServiceOperations(Construct):
             description="Deploys a service: asks what is live, prepares its database, starts its release",
         )
         log_group.grant_write(self._role)
-        # Whether the stack rolls back, and what the service is called, which it is asked before it exists.
-        allow(
-            self._role,
-            "cloudformation:DescribeStackResource",
-            "cloudformation:DescribeStacks",
-            on=Aws.STACK_ID,
-        )
+        # Whether the stack rolls back.
+        allow(self._role, "cloudformation:DescribeStacks", on=Aws.STACK_ID)
         # By the cluster, which holds nothing but this platform's: naming the service would make it wait for itself.
         in_cluster = {"ArnEquals": {"ecs:cluster": cluster.cluster_arn}}
         allow(self._role, "ecs:DescribeServices", on="*", when=in_cluster)
-        allow(self._role, "ecs:DescribeTaskDefinition", on="*")
-        allow(
-            self._role,
-            "elasticloadbalancing:DescribeListeners",
-            "elasticloadbalancing:DescribeRules",
-            on="*",
-        )
         acknowledge(
             self._role,
             "IAM5[Resource::*]",
@@ -181,6 +169,11 @@ class ServiceOperations(Construct):
         resource.node.add_dependency(rights)
         return resource
 
+    def _look_at_live_tasks(self) -> None:
+        """Allow to ask what the stack's service is called, which does not exist at first, and what its tasks are."""
+        allow(self._role, "cloudformation:DescribeStackResource", on=Aws.STACK_ID)
+        allow(self._role, "ecs:DescribeTaskDefinition", on="*")
+
     def live_image(
         self,
         construct_id: str,
@@ -195,6 +188,7 @@ class ServiceOperations(Construct):
 
         `settings` is all else that the task is made of, so that the answer is of the moment at which it changes.
         """
+        self._look_at_live_tasks()
         image, version = checkout
         answer = self._resource(
             construct_id,
@@ -221,6 +215,12 @@ class ServiceOperations(Construct):
         rules: object,
     ) -> tuple[float, float]:
         """The weights of blue and green on a listener, at the moment at which `rules`, which are to hold them, change."""
+        allow(
+            self._role,
+            "elasticloadbalancing:DescribeListeners",
+            "elasticloadbalancing:DescribeRules",
+            on="*",
+        )
         answer = self._resource(
             "LiveTraffic",
             "Custom::LiveTraffic",
@@ -239,6 +239,7 @@ class ServiceOperations(Construct):
         self, construct_id: str, *, path: str, service_logical_id: str
     ) -> CustomResource:
         """Fail a deployment that judges the live tasks by a path that they were not released as answering."""
+        self._look_at_live_tasks()
         return self._resource(
             construct_id,
             "Custom::HealthCheckPath",
@@ -258,6 +259,8 @@ class ServiceOperations(Construct):
 
         The deployment of the stack does not wait for it.
         """
+        # It is not released anew where what is live is the same.
+        allow(self._role, "ecs:DescribeTaskDefinition", on="*")
         rights = iam.Policy(self, "ReleaseRights", roles=[self._role])
         rights.add_statements(
             iam.PolicyStatement(
