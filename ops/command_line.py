@@ -40,6 +40,7 @@ from ops.release import (
     stateful,
 )
 from ops.release import guard as swap_guard
+from ops.rights import command as rights
 from ops.scaling import simulate
 from ops.service import execute, logs, one_off, scale, status, tasks, validate, waf
 from ops.terminal.options import AsJson, Env, Rehearse, Yes
@@ -278,6 +279,7 @@ app.command("tasks", rich_help_panel=LOOK)(tasks.command)
 app.command("logs", rich_help_panel=LOOK)(logs.command)
 app.command("listeners", rich_help_panel=LOOK)(listeners.command)
 app.command("waf", rich_help_panel=LOOK)(waf.command)
+app.command("rights", rich_help_panel=LOOK)(rights.command)
 app.command("releases", rich_help_panel=RELEASE)(releases.command)
 app.command("approve", rich_help_panel=RELEASE)(approve.command)
 app.command("pipeline", rich_help_panel=RELEASE)(pipeline.command)

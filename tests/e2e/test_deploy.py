@@ -400,6 +400,7 @@ def test_production_is_rehearsed_with_exactly_its_templates(checkout: Checkout, 
     assert "AfterAllowTestTraffic" in watched
     assert "prod is rehearsed on the emulator" in printed
     assert "console.aws.amazon.com" not in printed
+    every_right_is_needed_or_its_reason_is_listed(rehearsal, "--env", "prod", "--rehearse")
     # Another environment beside it, in the same account, where no name is given twice.
     printed = checkout.make("rehearse", "ENV=dev", port=port)
     assert re.search(r"^Application +http://suppliers-dev\.alb\.localhost:\d+/$", printed, re.MULTILINE)
@@ -407,6 +408,20 @@ def test_production_is_rehearsed_with_exactly_its_templates(checkout: Checkout, 
     for environment in ("prod", "dev"):
         parts = ("delivery", "delivery-customer", "delivery-employee")
         assert {f"suppliers-{environment}-{part}" for part in parts} <= set(stacks)
+
+
+def test_every_right_of_local_is_needed_or_its_reason_is_listed(checkout: Checkout, deployed: str) -> None:
+    every_right_is_needed_or_its_reason_is_listed(checkout)
+
+
+def every_right_is_needed_or_its_reason_is_listed(checkout: Checkout, *options: str) -> None:
+    """Without its statement, each right's use would have been denied; what is not used is listed in docs/rights.md."""
+    rights = checkout.answer("rights", *options)
+    assert len(rights) > 50
+    for right in rights:
+        used = right["used"]
+        assert (used is None) == (right["reason"] is not None), right
+        assert used is None or used["needed"], right
 
 
 def _types(template: dict[str, dict[str, dict[str, str]]]) -> set[str]:

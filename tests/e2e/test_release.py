@@ -357,7 +357,8 @@ def test_what_the_role_of_codedeploy_does_not_allow_ends_the_release(site: Site,
     iam.attach_role_policy(RoleName=role, PolicyArn=policy)
     unharmed(site, load, live)
     assert (info["status"], info["errorInformation"]["code"]) == ("Failed", "IAM_ROLE_PERMISSIONS")
-    assert "AmazonECS" in info["errorInformation"]["message"]
+    words = "does not give you permission to perform operations in the following AWS service: "
+    assert words in info["errorInformation"]["message"]
 
 
 def test_the_drill_of_a_rollback_harms_nobody(site: Site) -> None:

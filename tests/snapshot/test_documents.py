@@ -12,6 +12,8 @@ from ops.cost import prices, usage
 from ops.cost.estimate import estimate
 from ops.cost.page import page
 from ops.diagram.command import pictures
+from ops.rights import page as rights
+from ops.rights.grants import grants
 from tests.conftest import Synthesize
 
 # The overview stands for the platform and is shown by its first pages.
@@ -51,3 +53,8 @@ def test_the_page_of_costs_is_current(templates: Synthesize, expect: Expect) -> 
     listed = prices.load(settings.load(SHOWN).region)
     found = [estimate(name, templates(name), listed, usage.load()) for name in ("dev", "prod")]
     expect("docs/cost.md", page(found, listed))
+
+
+def test_the_page_of_rights_is_current(templates: Synthesize, expect: Expect) -> None:
+    granted = {name: grants(templates(name)) for name in ("local", "prod")}
+    expect("docs/rights.md", rights.page(granted, rights.unused()))
