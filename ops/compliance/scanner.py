@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
@@ -20,6 +19,10 @@ from settings import ROOT
 _REQUIREMENTS = ROOT / "requirements-checkov.txt"
 _FOLDER = ROOT / ".local" / "venv-checkov"
 _TIME_LIMIT_SECONDS = 240
+
+
+# Number of the assembly, rule, template, resource.
+Finding = tuple[str, str, str, str]
 
 
 @dataclass(frozen=True)
@@ -43,32 +46,27 @@ def install(say: Callable[[str], None] = print) -> Path:
 
 
 def scan(*assemblies: Path) -> Scan:
-    """Evaluate the templates with their skips and without; raises `OpsError` when that is not possible."""
+    """Evaluate the templates as if they skipped nothing, and hold their skips against it.
+
+    Checkov skips what a resource's metadata names, so that one evaluation tells both. Raises `OpsError` when it is not
+    possible.
+    """
+    skips: set[Finding] = set()
     with tempfile.TemporaryDirectory() as scratch:
         for number, assembly in enumerate(assemblies):
             templates = sorted(assembly.glob("*.template.json"))
             if not templates:
                 raise OpsError(f"{assembly}: has no templates; `make synth` makes an assembly")
-            declared, bare = (Path(scratch, part, str(number)) for part in ("declared", "bare"))
-            declared.mkdir(parents=True)
-            bare.mkdir(parents=True)
+            folder = Path(scratch, str(number))
+            folder.mkdir()
             for template in templates:
-                shutil.copy(template, declared)
-                content, skips = _without_skips(json.loads(template.read_text()))
-                if skips:
-                    (bare / template.name).write_text(json.dumps(content))
-        results = _run(install(), Path(scratch))
-    skipped = _names(results["skipped_checks"], "declared") - _names(results["failed_checks"], "bare")
-    return Scan(
-        open=tuple(sorted({name for _, name in _names(results["failed_checks"], "declared")})),
-        needless=tuple(sorted({name for _, name in skipped})),
-    )
-
-
-def _without_skips(template: dict[str, Any]) -> tuple[dict[str, Any], bool]:
-    """The template as Checkov sees all of it, and whether it had skips."""
-    skips = [resource.get("Metadata", {}).pop("checkov", None) for resource in template["Resources"].values()]
-    return template, any(skips)
+                content = json.loads(template.read_text())
+                for name, resource in content["Resources"].items():
+                    written = resource.get("Metadata", {}).pop("checkov", {}).get("skip", [])
+                    skips |= {(str(number), each["id"], template.name, name) for each in written}
+                (folder / template.name).write_text(json.dumps(content))
+        found = {_finding(each) for each in _run(install(), Path(scratch))["failed_checks"]}
+    return Scan(open=_names(found - skips), needless=_names(skips - found))
 
 
 def _run(python: Path, folder: Path) -> Mapping[str, list[Mapping[str, Any]]]:
@@ -94,11 +92,10 @@ def _run(python: Path, folder: Path) -> Mapping[str, list[Mapping[str, Any]]]:
         raise OpsError(f"checkov: exit status {done.returncode}: {last[0]}") from None
 
 
-def _names(findings: Iterable[Mapping[str, Any]], folder: str) -> set[tuple[str, str]]:
-    """Findings below a folder, each with the number of its assembly."""
-    paths = ((each, Path(each["file_path"])) for each in findings)
-    return {
-        (path.parent.name, f"{each['check_id']}: {path.name}: {each['resource'].rpartition('.')[2]}")
-        for each, path in paths
-        if path.parent.parent.name == folder
-    }
+def _finding(written: Mapping[str, Any]) -> Finding:
+    path = Path(written["file_path"])
+    return path.parent.name, written["check_id"], path.name, written["resource"].rpartition(".")[2]
+
+
+def _names(findings: Iterable[Finding]) -> tuple[str, ...]:
+    return tuple(sorted({": ".join(each[1:]) for each in findings}))

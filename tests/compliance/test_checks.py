@@ -33,7 +33,7 @@ def test_no_finding_is_open(assembly: Assembly, name: str) -> None:
 
 
 def test_the_cli_finds_nothing_either(tmp_path: Path) -> None:
-    done = synth("dev", tmp_path, "checks=true")
+    done = synth("local", tmp_path, "checks=true")
     assert done.returncode == 0, done.stdout + done.stderr
     report = json.loads((tmp_path / "cdk.out/validation-report.json").read_text())
     assert {plugin["pluginName"] for plugin in report["pluginReports"]} - {"cdk-preflight"} == PACKS
@@ -125,11 +125,19 @@ def test_no_finding_is_open_in_what_no_environment_has(composition: Assembly, na
 
 
 def test_checkov_finds_nothing_and_skips_nothing_without_need(
-    assembly: Assembly, composition: Assembly
+    assembly: Assembly, composition: Assembly, tmp_path: Path
 ) -> None:
-    result = scanner.scan(assembly("dev"), assembly("prod"), composition(CLOUDFRONT_ALONE))
-    assert result.open == ()
-    assert result.needless == ()
+    # Beside them a bucket of which it has something to say.
+    skips = [{"id": rule, "comment": "Who cares"} for rule in ("CKV_AWS_18", "CKV_AWS_20")]
+    bucket = {"Type": "AWS::S3::Bucket", "Metadata": {"checkov": {"skip": skips}}}
+    file = tmp_path / "Careless.template.json"
+    file.write_text(json.dumps({"Resources": {"Bucket": bucket}}))
+    result = scanner.scan(assembly("dev"), assembly("prod"), composition(CLOUDFRONT_ALONE), tmp_path)
+    assert [each for each in result.open if file.name not in each] == []
+    assert "CKV_AWS_21: Careless.template.json: Bucket" in result.open
+    assert "CKV_AWS_18: Careless.template.json: Bucket" not in result.open
+    # The bucket is not public, so there is nothing to skip.
+    assert result.needless == ("CKV_AWS_20: Careless.template.json: Bucket",)
 
 
 def careless_bucket(stack: cdk.Stack) -> None:

@@ -95,10 +95,3 @@ class BuildProject(codebuild.PipelineProject):
         )
         # The grants are policies of their own; without them the first build would fail.
         self.node.add_dependency(role)
-        if docker:
-            acknowledge(
-                self,
-                "CKV_AWS_316",
-                "An image is built by a Docker daemon, which a build container can only run with privileges. "
-                "This project does nothing else: tests and migrations run in projects without.",
-            )
