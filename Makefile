@@ -31,8 +31,8 @@ monolith: setup ## Serve the application as it was before it was split, on port 
 	@cd services && PYTHONPATH=shared:monolith python -m monolith
 
 # In three processes, as servers and containers leave the processors idle: what deploys; what runs the services, and then
-# releases one; everything else. What was beside comes last. The stories of the controllers that ECS has take as long
-# again: make stories.
+# releases one; everything else. What was beside comes last. A service's life with each controller takes as long again:
+# make stories.
 DEPLOYED := tests/e2e/test_deploy.py
 SERVED := tests/services tests/e2e/test_stack_updates.py tests/e2e/test_rights.py tests/e2e/test_release.py
 STORIES := tests/e2e/test_story.py
@@ -46,7 +46,7 @@ test: setup check images browser njs scanner ## Run every check and test a pull 
 	wait $$served || failed=1; wait $$deployed || failed=1; \
 	cat .local/served.log .local/deployed.log; exit $$failed
 
-stories: setup images ## Play a service's life where ECS releases it, under load: ten minutes
+stories: setup images ## Play a service's life with each controller, under load: a quarter of an hour
 	pytest $(STORIES)
 
 CHANGED = { git diff --name-only --diff-filter=d HEAD; git ls-files --others --exclude-standard; } | grep '\.py$$'

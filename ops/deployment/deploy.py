@@ -16,7 +16,8 @@ from ops.aws.clients import Clients, account
 from ops.aws.refusals import told_by_aws
 from ops.aws.session import Session, clients_of, emulator_instance, told_by_emulator
 from ops.deployed import deployment, stacks
-from ops.deployment import code, inputs, leftovers, readiness, smoke, stack_policy
+from ops.deployment import code, inputs, leftovers, readiness, smoke, stack_policy, taking_back
+from ops.deployment.smoke import SmokeTestFailed
 from ops.errors import InterruptedWork, OpsError
 from ops.release import following, guard, stateful
 from ops.synthesis import cdk
@@ -62,7 +63,8 @@ def deploy(
     """Deploy all stacks, prepare the database, smoke-test, and print where it is reached.
 
     A service whose deployment fails leaves the others deployed. It follows the releases that the stacks start to their
-    ends, and ends with the reasons of those that did not succeed.
+    ends, and ends with the reasons of those that did not succeed. Where tasks are replaced in place, a new version that does
+    not pass the smoke test is taken back.
 
     On AWS it stops before it changes anything where deploying would undo a release, or lose data that no
     pattern in `accepted` names; before it changes a protected environment it asks, unless the answer is `yes`.
@@ -96,6 +98,8 @@ def deploy(
             readiness.ensure(connected, environment, guard.TEMPLATE.parent, progress.detail)
             rollback = readiness.rollback(connected, environment)
     session = Session(environment, connected, instance, console)
+    with told_by_aws(environment.name):
+        before = taking_back.versions(session)
     if instance is None:
         session.confirm("deploy it as compared", yes=yes)
     with (
@@ -113,8 +117,12 @@ def deploy(
     with told_by_aws(environment.name), told_by_emulator():
         deployed = deployment.read(session)
         application = deployment.endpoint(deployed, instance)
-    with progress.step(f"Smoke test of {application.url}"):
-        smoke.run(application, environment, detail=progress.detail)
+    try:
+        with progress.step(f"Smoke test of {application.url}"):
+            smoke.run(application, environment, detail=progress.detail)
+    except SmokeTestFailed as failed:
+        with told_by_aws(environment.name):
+            raise taking_back.take_back(session, failed, before, progress.detail) from None
     if instance is not None:
         report.show(lifecycle.ask(instance, "/_emulator/ledger"), console)
     for stack in leftovers.stacks_left(connected, environment):

@@ -19,6 +19,19 @@ _WRONG_SECONDS = 20.0
 _POLL_SECONDS = 1.0
 
 
+class SmokeTestFailed(OpsError):
+    """What a service did not answer, with what an operator does next."""
+
+    def __init__(self, service: str, environment: str, what: str) -> None:
+        super().__init__(
+            f"{what}\n"
+            f"why: `suppliers logs {service} --env {environment} --since 10m`; if the version before did better: "
+            f"`suppliers rollback {service} --env {environment}`"
+        )
+        self.service = service
+        self.what = what
+
+
 @dataclass(frozen=True)
 class Probe:
     """One request and the statuses that pass."""
@@ -52,7 +65,7 @@ def _statuses(service: Service, access: Access) -> frozenset[int]:
 
 
 def run(endpoint: Endpoint, environment: Environment, *, detail: Callable[[str], None]) -> None:
-    """Send each probe until it passes; raises `OpsError` naming what does not, and what to do.
+    """Send each probe until it passes; raises `SmokeTestFailed` naming what does not, and what to do.
 
     It waits two minutes in all where there is no answer, 20 seconds where it is a wrong one, and says that it waits.
     """
@@ -87,11 +100,10 @@ def _until_passing(
             )
         if time.monotonic() > started + seconds:
             wanted = " or ".join(map(str, sorted(probe.statuses)))
-            name, env = probe.service, environment.name
-            raise OpsError(
-                f"smoke test: {probe.path} ({name}) gives {problem}, not {wanted}\n"
-                f"why: `suppliers logs {name} --env {env} --since 10m`; if the version before did better: `suppliers rollback "
-                f"{name} --env {env}`"
+            raise SmokeTestFailed(
+                probe.service,
+                environment.name,
+                f"smoke test: {probe.path} ({probe.service}) gives {problem}, not {wanted}",
             )
         kind = re.sub(r"\d+ s", "", problem)
         if kind != told:

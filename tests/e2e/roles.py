@@ -39,11 +39,12 @@ def allow_pull(iam: Any, role_arn: str, image: str) -> None:
     """Let a role pull an image's repository, as the stack of a pipeline lets the execution role of its service."""
     registry, _, rest = image.partition("/")
     account, _, _, region, *_ = registry.split(".")
-    repository = f"arn:aws:ecr:{region}:{account}:repository/{rest.partition(':')[0]}"
+    name = rest.partition(":")[0]
+    repository = f"arn:aws:ecr:{region}:{account}:repository/{name}"
     pull = ("ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer")
     iam.put_role_policy(
         RoleName=role_arn.rpartition("/")[2],
-        PolicyName="Pull",
+        PolicyName=f"Pull-{name.replace('/', '-')}",
         PolicyDocument=json.dumps(
             document(allow(*pull, resource=repository), allow("ecr:GetAuthorizationToken"))
         ),

@@ -31,30 +31,6 @@ LOOKING = (
 ANSWERING = roles.allow("codedeploy:PutLifecycleEventHookExecutionStatus")
 SECONDS = 120.0
 
-# A service whose home page, which its health check asks for, is fine, and whose list is not.
-WITHOUT_LIST = """
-from customer.app import create_app
-from directory.web.server import main
-
-
-class WithoutList:
-    def __init__(self, application):
-        self._application = application
-
-    def __getattr__(self, name):
-        return getattr(self._application, name)
-
-    async def __call__(self, scope, receive, send):
-        if scope["type"] == "http" and scope["path"] == "/suppliers":
-            await send({"type": "http.response.start", "status": 500, "headers": [(b"content-length", b"0")]})
-            await send({"type": "http.response.body", "body": b""})
-        else:
-            await self._application(scope, receive, send)
-
-
-main("customer", lambda settings: WithoutList(create_app(settings)))
-"""
-
 
 @dataclass(frozen=True)
 class Site:
@@ -248,7 +224,8 @@ def site(checkout: Checkout) -> Site:
 
 
 def test_what_runs_survives_whoever_changes_it(site: Site, tmp_path: Path) -> None:
-    story.tell(Story(site.checkout, "release", "codedeploy"), tmp_path)
+    # The whole of it: make stories.
+    story.tell(Story(site.checkout, "release", "codedeploy"), tmp_path, whole=False)
 
 
 def test_a_new_version_takes_over_without_a_failed_request(site: Site, tmp_path: Path) -> None:
@@ -298,7 +275,7 @@ def test_an_image_whose_list_fails_is_found_by_the_hook_before_traffic_moves(
 ) -> None:
     with site.load() as load:
         identifier = site.release(
-            "without-list", "COPY main.py customer/__main__.py", {"main.py": WITHOUT_LIST}, tmp_path
+            "without-list", "COPY main.py customer/__main__.py", {"main.py": story.WITHOUT_LIST}, tmp_path
         )
         info, live = site.end(identifier)
     unharmed(site, load, live)
