@@ -170,10 +170,14 @@ def _start(instance: Instance, python: Path, say: Say) -> None:
     say(f"starting the emulator on port {instance.port}")
     subnet, gateway = _make_network(instance)
     instance.state.mkdir(parents=True, exist_ok=True)
+    scratch = instance.state / "tmp"
+    scratch.mkdir(exist_ok=True)
     env = {
         **{name: value for name, value in os.environ.items() if not name.startswith("AWS_")},
         "PYTHONPATH": str(PROJECT_ROOT),
         "PYTHONUNBUFFERED": "1",
+        # What functions and others unpack goes with the instance.
+        "TMPDIR": str(scratch),
         "EMULATOR_PORT": str(instance.port),
         "EMULATOR_ACCOUNT": instance.account,
         "EMULATOR_REGION": instance.region,

@@ -22,5 +22,13 @@ def table(document: dict[str, Any]) -> Table:
     return result
 
 
+def summary(document: dict[str, Any], port: int) -> str:
+    """The counts in a line, with the command that tells them apart."""
+    counts = ", ".join(f"{document['totals'][name]} {name}" for name in document["legend"])
+    return (
+        f"Resources       {counts}: `python -m emulator report --port {port}` tells which and what that means"
+    )
+
+
 def show(document: dict[str, Any], console: Console | None = None) -> None:
     (console or Console()).print(table(document))

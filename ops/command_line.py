@@ -26,7 +26,7 @@ from ops.deployment import smoke as smoke_test
 from ops.diagram.command import diagram
 from ops.doctor.command import doctor
 from ops.drill import commands as drill
-from ops.errors import InterruptedWork, OpsError
+from ops.errors import InterruptedWork, OpsError, WrongUsage
 from ops.load import command as load
 from ops.release import (
     approve,
@@ -52,6 +52,7 @@ LOOK = "Look"
 RELEASE = "Release"
 OPERATE = "Operate"
 MEASURE = "Measure and drill"
+MAINTAIN = "For those who change this project"
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -129,7 +130,6 @@ def smoke(env: Env = "local", rehearse: Rehearse = False) -> None:
         smoke_test.run(endpoint, session.environment, detail=session.console.print)
 
 
-@app.command(rich_help_panel=DEPLOY)
 def guard(
     env: Env = "local",
     template: Annotated[
@@ -169,7 +169,6 @@ def guard(
         raise typer.Exit(errors.WRONG)
 
 
-@app.command("release-record", rich_help_panel=DEPLOY)
 def release_record(
     env: Env = "local",
     template: Annotated[
@@ -216,7 +215,6 @@ def restore(
         print(f"{env}: restored from {file}; what it held before is in {before}")
 
 
-@app.command("pin-base", rich_help_panel=DEPLOY)
 def pin_base() -> None:
     """Pin the base image of the services to the digest that the registry answers now.
 
@@ -225,7 +223,6 @@ def pin_base() -> None:
     print(base_image.pin())
 
 
-@app.command(rich_help_panel=DEPLOY)
 def compliance(
     reports: Annotated[
         list[Path], typer.Argument(help="Validation reports, such as cdk.out/validation-report.json.")
@@ -238,7 +235,6 @@ def compliance(
     print(compliance_report.summary(reports))
 
 
-@app.command(rich_help_panel=DEPLOY)
 def acknowledgements() -> None:
     """Write docs/acknowledgements.md anew: every finding that was accepted in dev or prod, and why.
 
@@ -247,7 +243,6 @@ def acknowledgements() -> None:
     print(f"wrote {accepted.write().relative_to(settings.ROOT)}")
 
 
-@app.command(rich_help_panel=DEPLOY)
 def scanner(
     assembly: Annotated[
         Path | None,
@@ -305,14 +300,24 @@ app.command(rich_help_panel=PLAN)(doctor)
 app.command(rich_help_panel=PLAN)(cost)
 app.command(rich_help_panel=PLAN)(diagram)
 
+app.command(rich_help_panel=MAINTAIN)(guard)
+app.command("release-record", rich_help_panel=MAINTAIN)(release_record)
+app.command("pin-base", rich_help_panel=MAINTAIN)(pin_base)
+app.command(rich_help_panel=MAINTAIN)(compliance)
+app.command(rich_help_panel=MAINTAIN)(acknowledgements)
+app.command(rich_help_panel=MAINTAIN)(scanner)
+
 
 def run() -> None:
-    """Run the command line; what is wrong is told in one line, with exit status 1."""
+    """Run the command line; what is wrong is told in one line, with exit status 1, or 2 where it is the line itself."""
     try:
         app(prog_name="suppliers")
     except InterruptedWork as error:
         print(error, file=sys.stderr)
         sys.exit(errors.INTERRUPTED)
+    except (WrongUsage, settings.UnknownEnvironment) as error:
+        print(error, file=sys.stderr)
+        sys.exit(errors.WRONG_USAGE)
     except (OpsError, settings.SettingsError) as error:
         print(error, file=sys.stderr)
     except (BotoCoreError, ClientError) as error:

@@ -7,12 +7,17 @@ from __future__ import annotations
 # 130: interrupted by Ctrl-C, as shells say it.
 # Commands that run another program (`exec`, `migrate`, `task run`) pass its exit status on.
 WRONG = 1
+WRONG_USAGE = 2
 DOES_NOT_HOLD = 3
 INTERRUPTED = 130
 
 
 class OpsError(Exception):
     """One line for the user: what is wrong, where, and what helps."""
+
+
+class WrongUsage(OpsError):
+    """A value on the command line that is none of those allowed, told as typer tells others: exit status 2."""
 
 
 class InterruptedWork(OpsError):

@@ -13,7 +13,7 @@ from settings.cdn import Cdn
 from settings.database import Database
 from settings.delivery import Delivery
 from settings.environment import Compute, Environment, Observability
-from settings.errors import SettingsError
+from settings.errors import SettingsError, UnknownEnvironment
 from settings.loading import ROOT, environment_names, load, load_known
 from settings.logs import Logs
 from settings.names import SHARED_STACKS
@@ -46,6 +46,7 @@ __all__ = [
     "Service",
     "SettingsError",
     "Tls",
+    "UnknownEnvironment",
     "Waf",
     "environment_names",
     "load",

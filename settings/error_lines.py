@@ -39,14 +39,37 @@ def _explanation(problem: Any, siblings: list[str]) -> str:
         case "string_pattern_mismatch":
             return f"{given} does not have the form {problem['ctx']['pattern']}"
         case "too_short" | "too_long":
-            return _lower(problem["msg"])
+            return plain(problem["msg"])
         case _:
-            return f"{_lower(problem['msg'])}, not {given}"
+            return f"{plain(problem['msg'])}, not {given}"
 
 
-def _lower(message: str) -> str:
-    message = f"{message[0].lower()}{message[1:]}".replace(" after validation", "")
-    return message.replace("tuple", "list").replace("valid dictionary", "table")
+# How pydantic says it, and how the files' readers do.
+_WORDS = {
+    " after validation": "",
+    "input should": "must",
+    "should": "must",
+    "be a valid string": "be text",
+    "be a valid boolean": "be true or false",
+    "be a valid integer": "be a whole number",
+    "be a valid number": "be a number",
+    "be a valid tuple": "be a list",
+    "be a valid list": "be a list",
+    "be a valid dictionary": "be a table",
+    "tuple": "list",
+    "greater than or equal to": "at least",
+    "less than or equal to": "at most",
+    "greater than": "above",
+    "less than": "below",
+}
+
+
+def plain(message: str) -> str:
+    """A message of pydantic in plain words, to follow the key that it is about."""
+    message = f"{message[0].lower()}{message[1:]}"
+    for theirs, ours in _WORDS.items():
+        message = message.replace(theirs, ours)
+    return message
 
 
 def key(part: object) -> str:

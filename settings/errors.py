@@ -19,6 +19,10 @@ class SettingsError(Exception):
         self.problems = problems
 
 
+class UnknownEnvironment(SettingsError):
+    """There is no file of that name in environments/."""
+
+
 def _line(problem: str) -> str:
     printable = "".join(
         each if each.isprintable() else each.encode("unicode_escape").decode() for each in problem

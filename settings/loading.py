@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from settings.contradictions import contradictions
 from settings.environment import Environment
 from settings.error_lines import key, lines
-from settings.errors import SettingsError
+from settings.errors import SettingsError, UnknownEnvironment
 from settings.names import ambiguous
 from settings.service import Service
 
@@ -52,7 +52,7 @@ def load_known(name: str, root: Path = ROOT) -> tuple[Environment, Sequence[str]
 def _load(name: str, root: Path) -> tuple[Environment, Sequence[str]]:
     """The settings, and what is wrong with the services' manifests; raises `SettingsError` for anything else."""
     if name not in environment_names(root):
-        raise SettingsError(
+        raise UnknownEnvironment(
             f"env: there is no environment {name!r}; allowed: {', '.join(environment_names(root))} "
             "(the files in environments/)"
         )

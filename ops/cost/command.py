@@ -19,6 +19,7 @@ from ops.cost.estimate import Estimate, estimate
 from ops.errors import OpsError
 from ops.synthesis import templates
 from ops.terminal.options import AsJson, Env
+from ops.terminal.text import print_markdown
 from settings import Environment
 
 
@@ -43,6 +44,7 @@ def cost(
         Path | None,
         typer.Option("--templates", help="Templates to read instead of synthesizing, such as cdk.out."),
     ] = None,
+    summary: Annotated[bool, typer.Option("--summary", help="Only the sums, not each resource.")] = False,
     output: Annotated[
         Format, typer.Option("--format", help="Write text, or Markdown for a summary.")
     ] = Format.TEXT,
@@ -58,27 +60,24 @@ def cost(
     environment = settings.load(env)
     assumed = usage.load(usage_file)
     console, notes = Console(highlight=False), Console(stderr=True, highlight=False)
-    found = (
-        templates.in_folder(folder, environment)
-        if folder
-        else templates.synthesized(environment, detail=notes.print)
-    )
+    # First what is quick to be refused.
+    before = templates.of_revision(environment, compare) if compare is not None else None
+    found = templates.in_folder(folder, environment) if folder else templates.synthesized(environment)
     if refresh_prices:
         _refresh(environment, found, assumed, notes)
     now = _estimate(environment, found, assumed)
-    if compare is not None:
-        before = templates.of_revision(environment, compare)
+    if compare is not None and before is not None:
         comparison = Comparison(compare, _estimate(environment, before, assumed), now)
         if as_json:
             console.print_json(data=render.comparison_document(comparison))
         else:
-            print(render.difference(comparison))
+            print_markdown(render.difference(comparison))
     elif as_json:
         console.print_json(data=render.document(now))
     elif output is Format.MARKDOWN:
         print(render.markdown(now))
     else:
-        render.show(now, console)
+        render.show(now, console, summary=summary)
 
 
 def _estimate(environment: Environment, found: templates.Templates, assumed: usage.Usage) -> Estimate:

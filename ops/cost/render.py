@@ -14,9 +14,12 @@ from ops.cost.compare import Comparison, Difference
 from ops.cost.estimate import Estimate, Line, Total, sum_of
 
 
-def show(estimate: Estimate, console: Console) -> None:
-    """Print a line for every resource that costs something, then the sums by stack and by service."""
-    for stack, sums in estimate.by(_stack).items():
+def show(estimate: Estimate, console: Console, *, summary: bool = False) -> None:
+    """Print a line for every resource that costs something, then the sums by stack and by service, last the total.
+
+    With `summary` only the sums.
+    """
+    for stack, sums in () if summary else estimate.by(_stack).items():
         of_stack = [line for line in estimate.lines if line.stack == stack]
         table = Table(title=stack, title_justify="left", show_footer=True)
         table.add_column("Resource", footer="Total", overflow="fold")
@@ -38,6 +41,9 @@ def show(estimate: Estimate, console: Console) -> None:
         console.print(table)
     for note in _notes(estimate):
         console.print(note, markup=False, soft_wrap=True)
+    total = estimate.total
+    most = f", at most {_money(total.most)}" if total.most != total.usd else ""
+    console.print(f"{_title(estimate)}: {_money(total.usd)} USD a month{most}", style="bold", soft_wrap=True)
 
 
 def markdown(estimate: Estimate) -> str:

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ops.errors import OpsError
+from settings.error_lines import plain
 
 DEFAULTS = Path(__file__).with_name("usage.toml")
 
@@ -137,8 +138,8 @@ def _line(file: Path, problem: Any) -> str:
     key = ".".join(map(str, problem["loc"]))
     if problem["type"] == "extra_forbidden":
         return f"{file}: {key}: unknown key; {DEFAULTS.name} lists the known ones"
-    message = problem["msg"]
-    return f"{file}: {key}: {message[0].lower()}{message[1:]}, not {problem['input']!r}"
+    given = problem["input"]
+    return f"{file}: {key}: {plain(problem['msg'])}, not {str(given) if isinstance(given, Decimal) else repr(given)}"
 
 
 def _read(file: Path) -> dict[str, Any]:

@@ -124,7 +124,9 @@ def deploy(
         with told_by_aws(environment.name):
             raise taking_back.take_back(session, failed, before, progress.detail) from None
     if instance is not None:
-        report.show(lifecycle.ask(instance, "/_emulator/ledger"), console)
+        console.print(
+            report.summary(lifecycle.ledger(instance), instance.port), soft_wrap=True, highlight=False
+        )
     for stack in leftovers.stacks_left(connected, environment):
         console.print(leftovers.notice(stack, environment), soft_wrap=True, highlight=False)
     if instance is None:

@@ -39,12 +39,7 @@ def diagram(
     Example: python -m ops diagram --env prod
     """
     environment = settings.load(env)
-    notes = Console(stderr=True, highlight=False)
-    found = (
-        templates.in_folder(folder, environment)
-        if folder
-        else templates.synthesized(environment, detail=notes.print)
-    )
+    found = templates.in_folder(folder, environment) if folder else templates.synthesized(environment)
     if as_mermaid:
         print("```mermaid", mermaid.of_overview(overview(found, env, environment.region)), "```", sep="\n")
         return

@@ -10,7 +10,7 @@ import shutil
 import socket
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -187,17 +187,25 @@ def disk(root: Path) -> Finding:
 
 def ports(instance: Instance) -> Finding:
     """Whether the emulator's ports are free, or taken by this checkout's emulator itself."""
-    wanted = (instance.port, instance.tls_port)
+    wanted = _ports(instance, instance.port)
     if lifecycle.ready(instance) is not None:
         return ok("ports", f"{wanted[0]} and {wanted[1]}: this checkout's emulator answers")
     taken = [port for port in wanted if not _is_free(port)]
     if taken:
+        free = next(
+            (port for port in range(4600, 9600, 10) if all(map(_is_free, _ports(instance, port)))), None
+        )
         return missing(
             "ports",
             f"{' and '.join(map(str, taken))} taken by another program",
-            "EMULATOR_PORT=4600 make deploy",
+            f"EMULATOR_PORT={free} make deploy" if free else "stop the other program",
         )
     return ok("ports", f"{wanted[0]} and {wanted[1]} are free")
+
+
+def _ports(instance: Instance, port: int) -> tuple[int, int]:
+    """The ports of an instance that is moved to another one."""
+    return port, replace(instance, port=port).tls_port
 
 
 def _is_free(port: int) -> bool:

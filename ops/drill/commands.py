@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import functools
 import inspect
 import json
+import os
 import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +20,7 @@ from typing import Annotated, Any
 import typer
 
 from ops import errors
+from ops.aws.endpoint import Endpoint
 from ops.aws.refusals import told_by_aws
 from ops.aws.session import Session, operating
 from ops.deployed.deployment import DeployedService, Deployment, endpoint, read
@@ -26,10 +30,12 @@ from ops.drill.failover import failover
 from ops.drill.kill import kill_task, kill_zone
 from ops.drill.probes import probes
 from ops.drill.rollback import rollback
-from ops.errors import OpsError
+from ops.errors import OpsError, WrongUsage
 from ops.load.strength import Fleet, in_words
 from ops.load.traffic import HttpSender
 from ops.terminal.options import AsJson, DryRun, Env, Rehearse, Yes
+from ops.terminal.text import print_markdown
+from settings import ROOT
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -107,9 +113,9 @@ def shared(
     """The options that every drill has; raises `OpsError` for a report that could not be written."""
     for file in report or ():
         if file.suffix not in (".md", ".json"):
-            raise OpsError(f"--report {file}: a file that ends in .md or .json is needed")
+            raise WrongUsage(f"--report {file}: a file that ends in .md or .json is needed")
         if not file.parent.is_dir():
-            raise OpsError(f"--report {file}: there is no folder {file.parent}")
+            raise WrongUsage(f"--report {file}: there is no folder {file.parent}")
     return Options(
         env=env,
         rehearse=rehearse,
@@ -254,6 +260,33 @@ def _drill(scene: Scene, drill: Drill, options: Options) -> None:
         session.print_plan([probing, *drill.steps, *_limit_lines(options.limits)])
         return
     session.confirm("; ".join(drill.steps), yes=options.yes)
+    with _alone(session):
+        _conduct(scene, drill, options, place, writes=writes)
+
+
+@contextmanager
+def _alone(session: Session) -> Iterator[None]:
+    """One drill at a time on an environment: each would measure what the other does. Raises `OpsError`."""
+    place = f"-{session.instance.port}" if session.instance else ""
+    file = ROOT / ".local" / f"drill-{session.name}{place}.lock"
+    file.parent.mkdir(exist_ok=True)
+    with file.open("a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            raise OpsError(
+                f"{session.name}: another drill is at it ({lock.read().strip() or 'just started'}): wait for its end, as each "
+                "would measure what the other does"
+            ) from None
+        lock.truncate(0)
+        lock.write(f"pid {os.getpid()}, since {datetime.now().astimezone():%H:%M:%S %Z}")
+        lock.flush()
+        yield
+
+
+def _conduct(scene: Scene, drill: Drill, options: Options, place: Endpoint, *, writes: bool) -> None:
+    session = scene.session
 
     async def strike() -> None:
         with told_by_aws(session.name):
@@ -296,7 +329,7 @@ def _drill(scene: Scene, drill: Drill, options: Options) -> None:
     if options.as_json:
         session.print_json(document)
     else:
-        session.console.print(text, markup=False, soft_wrap=True)
+        print_markdown(text)
     if not found.held:
         raise typer.Exit(errors.DOES_NOT_HOLD)
 

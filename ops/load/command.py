@@ -20,7 +20,7 @@ from ops import errors
 from ops.aws.refusals import told_by_aws
 from ops.aws.session import Session, operating
 from ops.deployed.deployment import endpoint, read
-from ops.errors import OpsError
+from ops.errors import OpsError, WrongUsage
 from ops.load import measure as figures
 from ops.load import traffic
 from ops.load.measure import Series
@@ -291,8 +291,11 @@ def command(
                     await run(sender, result, watch=watch, tick=tick)
 
         # What was measured until Ctrl-C is told as well.
-        with contextlib.suppress(KeyboardInterrupt):
+        interrupted = False
+        try:
             asyncio.run(everything())
+        except KeyboardInterrupt:
+            interrupted = True
         broken = exceeded(result, max_failed=max_failed, max_p95=max_p95)
         if as_json:
             session.print_json({**document(result), "exceeded": broken})
@@ -300,6 +303,9 @@ def command(
             session.console.print(Group(*_tables(result)))
             for line in broken:
                 session.console.print(f"[red]✗[/] {line}")
+        if interrupted:
+            session.notes.print("interrupted: the figures are of what was sent until then", style="yellow")
+            raise typer.Exit(errors.INTERRUPTED)
         if broken or not result.rounds:
             raise typer.Exit(errors.DOES_NOT_HOLD)
 
@@ -307,14 +313,14 @@ def command(
 def plan_of(preset: Preset | None, *, duration: str | None, **given: Any) -> Plan:
     """The preset with what was given changed; raises `OpsError` for what contradicts itself."""
     if given["rate"] is not None and given["concurrency"] is not None:
-        raise OpsError(
+        raise WrongUsage(
             "--rate and --concurrency: a steady rate has no limit of requests at once; give one of them"
         )
     plan = replace(
         PRESETS[preset or Preset.BASIC], **{name: value for name, value in given.items() if value is not None}
     )
     if not plan.path.startswith("/"):
-        raise OpsError(f"--path {plan.path}: a path begins with /, an example is /suppliers")
+        raise WrongUsage(f"--path {plan.path}: a path begins with /, an example is /suppliers")
     if duration is not None:
         # The time ends a round where no number of requests was given beside it.
         plan = replace(plan, seconds=seconds_of(duration), requests=given["requests"])
@@ -326,7 +332,7 @@ def seconds_of(text: str, option: str = "--duration") -> float:
     found = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text.strip())
     seconds = float(found[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[found[2]] if found else 0.0
     if seconds <= 0:
-        raise OpsError(f"{option} {text}: a time above 0 is needed, such as 90, 90s, 5m or 1h")
+        raise WrongUsage(f"{option} {text}: a time above 0 is needed, such as 90, 90s, 5m or 1h")
     return seconds
 
 

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from ops.errors import OpsError
+from ops.errors import OpsError, WrongUsage
 
 BUILT_IN = Path(__file__).parent / "curves"
 LONGEST_DAYS = 14
@@ -65,7 +65,7 @@ def load(file_or_name: str) -> LoadCurve:
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise OpsError(
+        raise WrongUsage(
             f"curve: {file_or_name}: no such file; built-in curves are {', '.join(names())}"
         ) from None
     except UnicodeDecodeError as error:

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.text import Text
 
 import settings
-from ops.errors import OpsError
+from ops.errors import OpsError, WrongUsage
 from ops.scaling import load_curve
 from ops.scaling import policies as scaling_policies
 from ops.scaling.load_curve import LoadCurve
@@ -27,7 +27,12 @@ from ops.terminal.options import AsJson, Env
 # Key of a picture's text that holds the digest of what it shows.
 DIGEST = "replay"
 _RUNNING, _STARTING, _RELEASE = "steel_blue3", "yellow3", "grey42"
-_LEGEND = "running  starting  idle side of a release"
+# Told apart without colours too.
+_LEGEND = {
+    "█": ("running", _RUNNING),
+    "▒": ("starting", _STARTING),
+    "▞": ("idle side of a release", _RELEASE),
+}
 
 
 def command(
@@ -71,7 +76,7 @@ def moment(text: str) -> datetime:
     try:
         parsed = datetime.fromisoformat(text)
     except ValueError:
-        raise OpsError(f"start: {text!r} is no moment; an example is 2026-01-05T08:00") from None
+        raise WrongUsage(f"start: {text!r} is no moment; an example is 2026-01-05T08:00") from None
     return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
 
 
@@ -109,7 +114,7 @@ def terminal(found: Replay, width: int) -> Text:
         text.append(f"{row:>4} ")
         for desired, running, _, _ in columns:
             if running >= row:
-                text.append("█", _RUNNING if desired >= row else _RELEASE)
+                text.append(*(("█", _RUNNING) if desired >= row else ("▞", _RELEASE)))
             else:
                 text.append("▒" if desired >= row else " ", _STARTING)
         text.append("\n")
@@ -117,10 +122,9 @@ def terminal(found: Replay, width: int) -> Text:
     for _, _, utilization, _ in columns:
         text.append("▁▂▃▄▅▆▇█"[min(int(utilization / 12.5), 7)], "red" if utilization > 100 else "green")
     hours = len(found.minutes) / 60
-    text.append(f"\n     0 to {hours:.3g} h; █ ")
-    for word, style in zip(_LEGEND.split("  "), (_RUNNING, _STARTING, _RELEASE), strict=True):
-        text.append(word, style)
-        text.append("  ")
+    text.append(f"\n     0 to {hours:.3g} h")
+    for sign, (meaning, style) in _LEGEND.items():
+        text.append("  ").append(f"{sign} {meaning}", style)
     return text
 
 
@@ -172,7 +176,7 @@ def digest(found: Replay) -> str:
 def draw(found: Replay, file: Path) -> None:
     """Write a picture (PNG) of a replay; raises `OpsError` when the file cannot be written."""
     if file.suffix.lower() != ".png":
-        raise OpsError(f"out: {file}: the name of the picture must end in .png")
+        raise WrongUsage(f"out: {file}: the name of the picture must end in .png")
     # Imported here: only a picture needs it. No display is needed for the file alone.
     from matplotlib.figure import Figure
 

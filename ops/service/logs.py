@@ -17,7 +17,7 @@ from rich.text import Text
 
 from ops.aws.session import Session, operating
 from ops.deployed import deployment as deployed
-from ops.errors import OpsError
+from ops.errors import WrongUsage
 from ops.terminal.options import Env, Rehearse
 from ops.terminal.text import moment
 
@@ -125,7 +125,9 @@ def duration(text: str, option: str = "--since") -> float:
     """Seconds; raises `OpsError` for what is no duration."""
     found = re.fullmatch(r"(\d{1,6})([smhd])", text)
     if found is None:
-        raise OpsError(f"{option}: {text!r} is no duration; allowed: a number with s, m, h or d, such as 10m")
+        raise WrongUsage(
+            f"{option}: {text!r} is no duration; allowed: a number with s, m, h or d, such as 10m"
+        )
     return int(found[1]) * _UNITS[found[2]]
 
 

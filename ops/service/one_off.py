@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -125,8 +126,13 @@ def run(session: Session, plan: Plan) -> int:
     try:
         record = _follow(session, plan, arn)
     except KeyboardInterrupt:
-        ecs.stop_task(cluster=plan.cluster, task=arn, reason="interrupted by its operator")
-        session.notes.print("interrupted: the task is being stopped", style="yellow")
+        session.notes.print(
+            "interrupted: the task is asked to stop, and killed if it has not ended within its stop timeout, at most two "
+            "minutes; Ctrl-C does not wait for that",
+            style="yellow",
+        )
+        with suppress(KeyboardInterrupt):
+            ecs.stop_task(cluster=plan.cluster, task=arn, reason="interrupted by its operator")
         return 130
     codes = [each.get("exitCode") for each in record["containers"] if each["name"] == plan.container]
     if not codes or codes[0] is None:

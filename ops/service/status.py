@@ -179,13 +179,23 @@ def _watch(
                     session.print_json(asdict(found))
                 else:
                     session.console.print(rendered(found, session))
-        with Live(rendered(found, session), console=session.console, auto_refresh=False) as display:
+        with Live(console=session.console, auto_refresh=False, vertical_overflow="visible") as display:
             while True:
+                display.update(_fitting(found, session), refresh=True)
                 time.sleep(interval)
-                display.update(rendered(read(session, versions), session), refresh=True)
+                found = read(session, versions)
     except KeyboardInterrupt:
         # The way out of a watch, no failure.
         return
+
+
+def _fitting(found: Status, session: Session) -> RenderableType:
+    """The status; where a terminal is too short for it, stacks that are as they should be are only counted."""
+    whole = rendered(found, session)
+    console = session.console
+    if len(console.render_lines(whole, pad=False)) < console.height:
+        return whole
+    return Group(*_parts(found, session, brief=True))
 
 
 def _groups_of_interest(
@@ -272,12 +282,20 @@ def _database(session: Session, deployment: Deployment) -> DatabaseStatus | None
     )
 
 
-def _parts(found: Status, session: Session) -> Iterator[RenderableType]:
+def _parts(found: Status, session: Session, *, brief: bool = False) -> Iterator[RenderableType]:
     yield Text.assemble((found.environment, "bold"), f"  {session.environment.region}  {moment(found.at)}")
     stacks = Listing("stack", "state")
-    for name, state in found.stacks.items():
+    states = {
+        name: state
+        for name, state in found.stacks.items()
+        if not brief or state not in ("CREATE_COMPLETE", "UPDATE_COMPLETE")
+    }
+    for name, state in states.items():
         stacks.add_row(name, coloured(state))
-    yield stacks
+    if states:
+        yield stacks
+    if brief:
+        yield Text(f"stacks    {len(found.stacks) - len(states)} complete")
     for notice in found.notices:
         yield Text(notice, "yellow")
     if found.services:

@@ -6,7 +6,8 @@ import json
 import os
 import re
 import subprocess
-from collections.abc import Callable, Iterable, Mapping
+import sys
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +27,13 @@ _ONE_A_SERVICE = {"AWS::ECS::Service", "AWS::CodePipeline::Pipeline"}
 _BEGINNINGS = {"Compute": ""}
 
 
-def synthesized(environment: Environment, detail: Callable[[str], None] = lambda _: None) -> Templates:
-    """The templates of the sources and settings as they are, which takes some seconds."""
+def synthesized(environment: Environment) -> Templates:
+    """The templates of the sources and settings as they are, which takes some seconds and is told on stderr."""
+
+    def detail(text: str) -> None:
+        print(text, file=sys.stderr, flush=True)
+
+    detail(f"synthesizing {environment.name}; --templates cdk.out reads what is there instead")
     folder = ROOT / ".local" / f"synth-{environment.name}"
     cdk.run(
         ["synth", "-q", "-c", f"env={environment.name}", "-o", str(folder)],

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from rich.console import Console, ConsoleOptions, RenderableType
+from rich.markdown import Markdown
 from rich.table import Table
 from rich.text import Text
 
@@ -88,6 +89,15 @@ class Listing:
             return max(len(cell) for cell in cells)
         words = max((len(word) for cell in cells for word in cell.split()), default=0)
         return max(words, min(_WRAPPED, max(len(cell) for cell in cells)))
+
+
+def print_markdown(text: str) -> None:
+    """Print a report: laid out on a terminal, as it is on a pipe, so that it can go into a summary or a file."""
+    console = answers()
+    if console.is_terminal:
+        console.print(Markdown(text))
+    else:
+        print(text)
 
 
 def coloured(state: str) -> Text:

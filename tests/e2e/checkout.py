@@ -62,6 +62,20 @@ class Checkout:
             timeout=180,
         )
 
+    def emulator(self, command: str) -> str:
+        """What the emulator's own command line prints."""
+        done = subprocess.run(
+            [sys.executable, "-m", "emulator", command, "--port", str(self.port)],
+            cwd=self.folder,
+            env={**os.environ, "COLUMNS": "200", "NO_COLOR": "1"},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
     def answer(self, *arguments: str) -> Any:
         """What it answers in JSON; the test fails with what it says if it fails."""
         done = self.ops(*arguments, "--json")

@@ -135,8 +135,8 @@ def test_who_interrupts_while_commands_are_imported_sees_no_traceback() -> None:
 @pytest.mark.parametrize(
     ("arguments", "status", "said"),
     [
-        (["status", "--env", "nope"], 1, "env: there is no environment 'nope'; allowed: dev, local, prod"),
-        (["logs", "customer", "--since", "soon"], 1, "--since: 'soon' is no duration"),
+        (["status", "--env", "nope"], 2, "env: there is no environment 'nope'; allowed: dev, local, prod"),
+        (["logs", "customer", "--since", "soon"], 2, "--since: 'soon' is no duration"),
         (["scale", "customer"], 2, "Missing argument 'count'"),
         (["nothing"], 2, "No such command 'nothing'"),
         (["status", "--env", "local"], 1, "local: no emulator of this checkout answers on port 4999: `make deploy ENV=local`"),

@@ -2,12 +2,17 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
+import settings
+from ops.aws.clients import Clients
+from ops.aws.session import Session
+from ops.drill import commands
 from ops.drill import report as reports
 from ops.drill.commands import shared
 from ops.drill.conduct import Course, Look, Schedule, conduct
@@ -272,3 +277,18 @@ def test_without_writes_nothing_is_changed() -> None:
 
 def test_an_empty_directory_is_probed_without_a_supplier() -> None:
     assert probed(Directory(suppliers={}), writes=False)[0] == READS[:2]
+
+
+def test_a_second_drill_on_an_environment_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(commands, "ROOT", tmp_path)
+    dev, prod = (Session(settings.load(name), Clients("us-east-1")) for name in ("dev", "prod"))
+    with commands._alone(dev):
+        with commands._alone(prod):
+            pass
+        with (
+            pytest.raises(OpsError, match=rf"dev: another drill is at it \(pid {os.getpid()}, since "),
+            commands._alone(dev),
+        ):
+            pytest.fail("both run")
+    with commands._alone(dev):
+        pass

@@ -1,17 +1,20 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import timedelta
+from io import StringIO
 from types import SimpleNamespace
 
 import pytest
+from rich.console import Console
 
-from ops.aws.session import Session
-from ops.deployed import deployment
+from ops.aws.session import Session, operating
+from ops.deployed import deployment, live
 from ops.errors import OpsError
 from ops.service import status
 from settings import load
-from tests.ops.account import refuse
+from tests.ops.account import refuse, signed_in
 from tests.ops.conftest import Run
 from tests.ops.platform import NOW, Platform, group, task_definition
 
@@ -189,3 +192,17 @@ def test_watching_asks_for_each_task_definition_once(run: Run, monkeypatch: pyte
     assert shown.exit_code == 0
     assert account.calls["ecs:DescribeServices"] == 3
     assert account.calls["ecs:DescribeTaskDefinition"] == 2
+
+
+@pytest.mark.parametrize(("height", "whole"), [(60, True), (12, False)])
+def test_a_watch_counts_stacks_that_are_well_where_the_terminal_is_short(height: int, whole: bool) -> None:
+    console = Console(width=200, height=height, force_terminal=True, color_system=None, file=StringIO())
+    with signed_in(Platform().account(), pytest.MonkeyPatch()), operating("dev") as session:
+        shown = replace(session, console=console)
+        found = status.read(shown, live.Versions(session.clients))
+        lines = console.render_lines(status._fitting(found, shown), pad=False)
+    text = "\n".join("".join(part.text for part in line) for line in lines)
+    assert ("suppliers-dev-network" in text) == whole
+    assert (f"{len(found.stacks)} complete" in text) != whole
+    assert "alarms" in text
+    assert len(lines) < height

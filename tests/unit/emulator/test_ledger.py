@@ -1,3 +1,4 @@
+from emulator import report
 from emulator.attributes import RecordedAttributes
 from emulator.ledger import LEGEND, Entry, Row, document, entries_of_stack, rows
 
@@ -52,3 +53,11 @@ def test_cloudformations_records_tell_what_was_recorded() -> None:
         RecordedAttributes,
     )
     assert {item.logical_id: item.outcome for item in found} == {"Ip": "recorded", "Vpc": "described"}
+
+
+def test_the_counts_are_told_in_a_line_with_where_to_see_more() -> None:
+    found = document([entry("AWS::RDS::DBInstance"), entry("AWS::EC2::NatGateway", recorded=True)])
+    assert report.summary(found, 4600) == (
+        "Resources       1 running, 0 described, 1 recorded: `python -m emulator report --port 4600` tells which and "
+        "what that means"
+    )

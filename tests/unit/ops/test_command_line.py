@@ -22,7 +22,7 @@ def ops(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
 
 def test_an_unknown_environment_is_one_line() -> None:
     done = ops("deploy", "--env", "nope")
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert done.stderr == (
         "env: there is no environment 'nope'; allowed: dev, local, prod (the files in environments/)\n"
     )

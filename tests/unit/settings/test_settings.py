@@ -380,7 +380,7 @@ def test_spot_is_refused_where_a_service_could_not_be_moved_to_it(project: Path)
     edit(project / "environments/dev.toml", r"^controller.*", 'controller = "ecs"')
     assert settings.load("dev", project).services[0].spot_percent == 50
     edit(project / "services/customer/service.toml", r"^spot_percent.*", "spot_percent = 100")
-    assert "spot_percent: input should be less than or equal to 95, not 100" in problems_of(project)
+    assert "spot_percent: must be at most 95, not 100" in problems_of(project)
 
 
 def test_a_bake_time_that_cloudformation_would_not_wait_for_is_refused(project: Path) -> None:
@@ -695,7 +695,7 @@ def test_the_name_of_a_service_with_a_database_leaves_room_for_its_users_clone(p
 
 def test_readers_have_one_replica_at_most(project: Path) -> None:
     edit(project / "environments/dev.toml", r"^instance_class.*", r"read_replicas = 2")
-    assert "database.read_replicas: input should be less than or equal to 1, not 2" in problems_of(project)
+    assert "database.read_replicas: must be at most 1, not 2" in problems_of(project)
 
 
 def test_a_cluster_needs_a_third_zone(project: Path) -> None:

@@ -479,9 +479,9 @@ def test_the_load_balancers_largest_dimension_counts(tmp_path: Path) -> None:
         ("[tasks]\nshare = 1\n", "tasks.share: unknown key; usage.toml lists the known ones"),
         (
             "[tasks]\nshare_of_range = 2\n",
-            "tasks.share_of_range: input should be less than or equal to 1, not 2",
+            "tasks.share_of_range: must be at most 1, not 2",
         ),
-        ("[traffic]\nrequests_per_second = -1\n", "traffic.requests_per_second: input should be greater"),
+        ("[traffic]\nrequests_per_second = -1\n", "traffic.requests_per_second: must be at least"),
         ("[coffee]\n", "coffee: unknown key"),
         ("tasks", "is not TOML"),
     ],

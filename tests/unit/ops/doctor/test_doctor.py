@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import re
 import socket
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -186,6 +187,14 @@ def test_a_port_that_another_program_has_is_missing(tmp_path: Path, monkeypatch:
         found = machine.ports(instance)
         assert found.state is State.MISSING
         assert found.detail == f"{port} taken by another program"
+        proposed = re.fullmatch(r"EMULATOR_PORT=(\d+) make deploy", str(found.remedy))
+        assert proposed
+        assert proposed[1] != str(port)
+        with socket.socket() as third:
+            third.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            third.bind(("127.0.0.1", int(proposed[1])))
+            third.listen()
+            assert str(machine.ports(instance).remedy) not in ("", proposed[0])
         monkeypatch.setattr(lifecycle, "ready", lambda _: {"state": "running"})
         assert machine.ports(instance).state is State.OK
     monkeypatch.setattr(lifecycle, "ready", lambda _: None)

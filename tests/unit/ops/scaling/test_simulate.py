@@ -43,6 +43,7 @@ def test_the_command_tells_draws_and_answers_programs(synthesized: str, tmp_path
     assert told.returncode == 0, told.stderr
     assert "2 to 4 tasks, 4 changes, 1 of direction, 0 flaps" in told.stdout
     assert all(len(line) <= 60 for line in told.stdout.splitlines() if "█" in line)
+    assert " ".join(told.stdout.split()).endswith("█ running ▒ starting ▞ idle side of a release")
     with Image.open(picture) as image:
         assert image.format == "PNG"
     answered = ops("--curve", "spike", "--templates", synthesized, "--service", "employee", "--json")
@@ -52,19 +53,24 @@ def test_the_command_tells_draws_and_answers_programs(synthesized: str, tmp_path
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("arguments", "status", "message"),
     [
-        (("--curve", "nope.csv"), "curve: nope.csv: no such file; built-in curves are night, "),
+        (("--curve", "nope.csv"), 2, "curve: nope.csv: no such file; built-in curves are night, "),
         (
             ("--curve", "spike", "--start", "monday"),
+            2,
             "start: 'monday' is no moment; an example is 2026-01-05T08:",
         ),
-        (("--curve", "spike", "--templates", "docs"), "docs: holds no templates: run `make synth ENV=local`"),
+        (
+            ("--curve", "spike", "--templates", "docs"),
+            1,
+            "docs: holds no templates: run `make synth ENV=local`",
+        ),
     ],
 )
-def test_what_is_wrong_is_one_line(arguments: tuple[str, ...], message: str) -> None:
+def test_what_is_wrong_is_one_line(arguments: tuple[str, ...], status: int, message: str) -> None:
     done = ops(*arguments)
-    assert done.returncode == 1
+    assert done.returncode == status
     assert done.stderr.startswith(message)
     assert done.stderr.count("\n") == 1
 

@@ -5,6 +5,7 @@ from io import StringIO
 import pytest
 from rich.console import Console, Group
 
+from ops.terminal import text
 from ops.terminal.text import Listing, answers
 
 ARN = "arn:aws:elasticloadbalancing:us-east-1:111122223333:listener/app/suppliers-dev/0123456789abcdef/0123456789abcdef"
@@ -54,6 +55,20 @@ def test_where_it_is_narrow_the_least_important_columns_go_and_are_named() -> No
     assert "too narrow for: address (--json has them)" in on_a_terminal(90)
     assert "too narrow for: zone, address (--json has them)" in on_a_terminal(75)
     assert not any("too narrow" in line for line in on_a_terminal(160))
+
+
+@pytest.mark.parametrize(("terminal", "first"), [(True, "Report"), (False, "# Report")])
+def test_a_report_is_laid_out_for_people_and_markdown_on_a_pipe(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], terminal: bool, first: str
+) -> None:
+    monkeypatch.setattr(
+        text, "answers", lambda: Console(force_terminal=terminal, color_system=None, width=80)
+    )
+    text.print_markdown("# Report\n\n| a | b |\n|---|---|\n| 1 | 2 |")
+    printed = capsys.readouterr().out
+    assert first in printed
+    assert ("|---|" in printed) != terminal
+    assert ("# Report" in printed) != terminal
 
 
 def test_columns_that_wrap_or_go_are_columns() -> None:

@@ -78,7 +78,7 @@ def test_there_are_two_hundred_cases() -> None:
     [
         ("Roasters", "'Roasters' does not have the form"),
         ("a_b", "'a_b' does not have the form"),
-        ("a" * 17, "should have at most 16 characters"),
+        ("a" * 17, "must have at most 16 characters"),
         ("two words", "'two words' does not have the form"),
         ("a\nb", r"'a\nb' does not have the form"),
         ("compute", "services.compute: the name is taken by the platform itself; rename the folder"),
@@ -257,4 +257,4 @@ def test_the_commands_end_with_that_line_and_status_1(spoilable: Path, command: 
             timeout=120,
         )
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == (f"{DEV}: network.nat_gateways: input should be less than or equal to 6, not 9\n")
+    assert done.stderr == (f"{DEV}: network.nat_gateways: must be at most 6, not 9\n")
