@@ -35,7 +35,7 @@ monolith: setup ## Serve the application as it was before it was split, on port 
 # make stories.
 DEPLOYED := tests/e2e/test_deploy.py
 SERVED := tests/services tests/e2e/test_stack_updates.py tests/e2e/test_rights.py tests/e2e/test_release.py
-STORIES := tests/e2e/test_story.py
+STORIES := tests/e2e/test_story.py tests/e2e/test_outage.py
 
 test: setup check images browser njs scanner ## Run every check and test a pull request needs
 	@mkdir -p .local; set -m; \
@@ -46,7 +46,7 @@ test: setup check images browser njs scanner ## Run every check and test a pull 
 	wait $$served || failed=1; wait $$deployed || failed=1; \
 	cat .local/served.log .local/deployed.log; exit $$failed
 
-stories: setup images ## Play a service's life with each controller, under load: a quarter of an hour
+stories: setup images ## Play a service's life with each controller, and an outage of the database, under load: twenty minutes
 	pytest $(STORIES)
 
 CHANGED = { git diff --name-only --diff-filter=d HEAD; git ls-files --others --exclude-standard; } | grep '\.py$$'
