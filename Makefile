@@ -80,6 +80,7 @@ bench: setup images load-tool ## Measure synthesis, the services and the command
 	python -m bench.scale
 	python -m bench.web
 	python -m bench.status
+	python -m bench.start
 
 docs: setup ## Write docs/cli.md anew: the help of every command
 	@python -m ops.docs > docs/cli.md.new && mv docs/cli.md.new docs/cli.md

@@ -7,7 +7,6 @@ import signal
 
 def main() -> None:
     """Run the command line, and end by Ctrl-C from the first moment on."""
-    # Importing every command takes a second or two, in which Ctrl-C would print where it was.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     from ops.command_line import run
 

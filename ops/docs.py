@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from typing import Any
 
 WIDTH = 100
 _FIRST = """# The command line
@@ -21,24 +19,19 @@ def page() -> str:
     os.environ.update(
         COLUMNS=str(WIDTH), TERMINAL_WIDTH=str(WIDTH), NO_COLOR="1", TERM="dumb", LC_ALL="C.UTF-8"
     )
-    from typer.main import get_command
-
-    from ops.command_line import app
-
-    return "\n".join([_FIRST, *_sections(get_command(app), ["suppliers"])])
-
-
-def _sections(command: Any, words: list[str]) -> Iterator[str]:
     from typer.testing import CliRunner
 
     from ops.command_line import app
+    from ops.terminal.lazy import every
 
-    done = CliRunner().invoke(app, [*words[1:], "--help"], prog_name=words[0], catch_exceptions=False)
-    lines = [line.rstrip() for line in done.stdout.strip("\n").splitlines()]
-    text = "\n".join(line for line, before in zip(lines, ["", *lines], strict=False) if line or before)
-    yield f"{'#' * min(len(words) + 1, 3)} {' '.join(words)}\n\n```text\n{text.strip()}\n```\n"
-    for name, inner in getattr(command, "commands", {}).items():
-        yield from _sections(inner, [*words, name])
+    sections = [_FIRST]
+    for words, _ in every(app):
+        done = CliRunner().invoke(app, [*words, "--help"], prog_name="suppliers", catch_exceptions=False)
+        lines = [line.rstrip() for line in done.stdout.strip("\n").splitlines()]
+        text = "\n".join(line for line, before in zip(lines, ["", *lines], strict=False) if line or before)
+        title = " ".join(("suppliers", *words))
+        sections.append(f"{'#' * min(len(words) + 2, 3)} {title}\n\n```text\n{text.strip()}\n```\n")
+    return "\n".join(sections)
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ from ops.drill.rollback import rollback
 from ops.errors import OpsError, WrongUsage
 from ops.load.strength import Fleet, in_words
 from ops.load.traffic import HttpSender
-from ops.terminal.options import AsJson, DryRun, Env, Rehearse, Yes
+from ops.terminal.options import AsJson, DryRun, Env, Rehearse, Yes, complete_services
 from ops.terminal.text import print_markdown
 from settings import ROOT
 
@@ -173,7 +173,10 @@ def kill_task_command(
     scene: Scene,
     *,
     service: Annotated[
-        str | None, typer.Argument(help="Whose task. Default: the service of the home page.")
+        str | None,
+        typer.Argument(
+            autocompletion=complete_services, help="Whose task. Default: the service of the home page."
+        ),
     ] = None,
     task: Annotated[str | None, typer.Option(help="Its id, or how it begins. Default: the oldest.")] = None,
 ) -> Drill:
@@ -220,7 +223,10 @@ def rollback_command(
     scene: Scene,
     *,
     service: Annotated[
-        str | None, typer.Argument(help="Whose release. Default: the service of the home page.")
+        str | None,
+        typer.Argument(
+            autocompletion=complete_services, help="Whose release. Default: the service of the home page."
+        ),
     ] = None,
     hold: Annotated[
         float, typer.Option(min=0, max=600, help="Seconds for which the new tasks serve before the way back.")

@@ -11,7 +11,7 @@ import typer
 from ops.aws.session import Session, operating
 from ops.deployed import deployment as deployed
 from ops.errors import OpsError
-from ops.terminal.options import DryRun, Env, Yes
+from ops.terminal.options import DryRun, Env, Yes, complete_services
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,9 @@ class Waiting:
 
 
 def command(
-    service: Annotated[str, typer.Argument(help="The service whose pipeline waits.")],
+    service: Annotated[
+        str, typer.Argument(autocompletion=complete_services, help="The service whose pipeline waits.")
+    ],
     env: Env = "local",
     reject: Annotated[bool, typer.Option("--reject", help="Stop the release instead.")] = False,
     comment: Annotated[str, typer.Option(help="Why; kept with the pipeline's execution.")] = "",

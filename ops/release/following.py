@@ -21,7 +21,7 @@ from ops.deployed.deployment import DeployedService, Deployment
 from ops.errors import InterruptedWork, OpsError
 from ops.release import half_way, listeners, reasons, releases
 from ops.release.releases import Release
-from ops.terminal.options import Env, Rehearse
+from ops.terminal.options import Env, Rehearse, complete_services
 from ops.terminal.progress import Progress
 
 _POLL_SECONDS = 2.0
@@ -90,7 +90,10 @@ def short(release: Release) -> str:
 
 def watch(
     service: Annotated[
-        str | None, typer.Argument(help="The service; default: all that are being released.")
+        str | None,
+        typer.Argument(
+            autocompletion=complete_services, help="The service; default: all that are being released."
+        ),
     ] = None,
     env: Env = "local",
     rehearse: Rehearse = False,

@@ -14,7 +14,7 @@ from ops.aws.refusals import says
 from ops.aws.session import Session, operating
 from ops.deployed import deployment as deployed
 from ops.errors import OpsError
-from ops.terminal.options import AsJson, Env
+from ops.terminal.options import AsJson, Env, complete_services
 from ops.terminal.text import Listing, coloured, moment
 
 _FAILED = "Failed"
@@ -47,7 +47,9 @@ class Execution:
 
 
 def command(
-    service: Annotated[str, typer.Argument(help="The service whose pipeline it is.")],
+    service: Annotated[
+        str, typer.Argument(autocompletion=complete_services, help="The service whose pipeline it is.")
+    ],
     env: Env = "local",
     execution: Annotated[str, typer.Option(help="The id of an execution; default: the last one.")] = "",
     lines: Annotated[int, typer.Option(min=1, max=1000, help="How many of a failed build's log.")] = 40,

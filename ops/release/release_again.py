@@ -15,7 +15,7 @@ from ops.deployed.deployment import DeployedService, Deployment
 from ops.errors import OpsError
 from ops.release import releases
 from ops.release.rollback import ByCodeDeploy, load_balancer
-from ops.terminal.options import DryRun, Env, Rehearse, Yes
+from ops.terminal.options import DryRun, Env, Rehearse, Yes, complete_services
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class ByEcs:
 
 
 def command(
-    service: Annotated[str, typer.Argument(help="The service.")],
+    service: Annotated[str, typer.Argument(autocompletion=complete_services, help="The service.")],
     env: Env = "local",
     rehearse: Rehearse = False,
     stack: Annotated[

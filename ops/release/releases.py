@@ -19,7 +19,7 @@ from ops.deployed import live, stacks
 from ops.deployed.deployment import DeployedService, Deployment
 from ops.deployed.routes import Template
 from ops.errors import OpsError
-from ops.terminal.options import AsJson, Env, Rehearse
+from ops.terminal.options import AsJson, Env, Rehearse, complete_services
 from ops.terminal.text import Listing, coloured, moment
 
 # In these a release has not ended; CodeDeploy counts its bake time as such too.
@@ -85,7 +85,10 @@ class Progress:
 
 
 def command(
-    service: Annotated[str | None, typer.Argument(help="Only the releases of this service.")] = None,
+    service: Annotated[
+        str | None,
+        typer.Argument(autocompletion=complete_services, help="Only the releases of this service."),
+    ] = None,
     env: Env = "local",
     rehearse: Rehearse = False,
     last: Annotated[int, typer.Option(min=1, max=100, help="How many of each service.")] = 10,

@@ -20,7 +20,7 @@ from ops.deployed.deployment import DeployedService, Deployment
 from ops.errors import OpsError
 from ops.release import releases
 from ops.release.releases import CodeDeployGroup, Release
-from ops.terminal.options import DryRun, Env, Rehearse, Yes
+from ops.terminal.options import DryRun, Env, Rehearse, Yes, complete_services
 from platform_constructs.handlers.ecs_operations.index import app_spec
 
 _REVISIONS_LOOKED_AT = 20
@@ -156,7 +156,7 @@ class ByStack:
 
 
 def command(
-    service: Annotated[str, typer.Argument(help="The service.")],
+    service: Annotated[str, typer.Argument(autocompletion=complete_services, help="The service.")],
     env: Env = "local",
     to: Annotated[
         str | None,

@@ -22,7 +22,7 @@ from ops.scaling import policies as scaling_policies
 from ops.scaling.load_curve import LoadCurve
 from ops.scaling.simulation import Replay, replay
 from ops.synthesis import templates
-from ops.terminal.options import AsJson, Env
+from ops.terminal.options import AsJson, Env, complete_services
 
 # Key of a picture's text that holds the digest of what it shows.
 DIGEST = "replay"
@@ -41,7 +41,10 @@ def command(
     ],
     env: Env = "local",
     service: Annotated[
-        str | None, typer.Option(help="Whose policies; without it those of the first service.")
+        str | None,
+        typer.Option(
+            autocompletion=complete_services, help="Whose policies; without it those of the first service."
+        ),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Also draw a picture (PNG) into this file.")] = None,
     start: Annotated[

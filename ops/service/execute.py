@@ -17,14 +17,14 @@ from ops.aws.session import Session, operating
 from ops.deployed import deployment as deployed
 from ops.deployed import live
 from ops.errors import OpsError
-from ops.terminal.options import Env, Rehearse, Yes
+from ops.terminal.options import Env, Rehearse, Yes, complete_services
 
 _PLUGIN = "session-manager-plugin"
 _INSTALL = "https://docs.aws.amazon.com/systems-manager/latest/userguide/session-manager-working-with-install-plugin.html"
 
 
 def command(
-    service: Annotated[str, typer.Argument(help="The service.")],
+    service: Annotated[str, typer.Argument(autocompletion=complete_services, help="The service.")],
     command: Annotated[
         list[str] | None, typer.Argument(help="What to run; default: a shell.", metavar="COMMAND")
     ] = None,

@@ -18,7 +18,7 @@ from rich.text import Text
 from ops.aws.session import Session, operating
 from ops.deployed import deployment as deployed
 from ops.errors import WrongUsage
-from ops.terminal.options import Env, Rehearse
+from ops.terminal.options import Env, Rehearse, complete_services
 from ops.terminal.text import moment
 
 _POLL_SECONDS = 2.0
@@ -54,7 +54,12 @@ class Span:
 
 
 def command(
-    services: Annotated[list[str], typer.Argument(metavar="SERVICE...", help="One service or several.")],
+    services: Annotated[
+        list[str],
+        typer.Argument(
+            autocompletion=complete_services, metavar="SERVICE...", help="One service or several."
+        ),
+    ],
     env: Env = "local",
     rehearse: Rehearse = False,
     since: Annotated[str, typer.Option(help="From so long ago on: 30s, 10m, 2h or 1d.")] = "10m",

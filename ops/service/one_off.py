@@ -17,7 +17,7 @@ from ops.deployed import deployment as deployed
 from ops.deployed import live
 from ops.errors import OpsError
 from ops.service.tasks import ending
-from ops.terminal.options import DryRun, Env, Rehearse, Yes
+from ops.terminal.options import DryRun, Env, Rehearse, Yes, complete_services
 
 _POLL_SECONDS = 1.0
 # The log may come after the end of the task; what has not come by then does not come.
@@ -45,7 +45,11 @@ class Plan:
 
 def migrate(
     service: Annotated[
-        str | None, typer.Argument(help="The service that owns the schema; default: all that own one.")
+        str | None,
+        typer.Argument(
+            autocompletion=complete_services,
+            help="The service that owns the schema; default: all that own one.",
+        ),
     ] = None,
     env: Env = "local",
     rehearse: Rehearse = False,
@@ -75,7 +79,12 @@ def migrate(
 
 
 def run_command(
-    service: Annotated[str, typer.Argument(help="The service whose image, rights and network the task has.")],
+    service: Annotated[
+        str,
+        typer.Argument(
+            autocompletion=complete_services, help="The service whose image, rights and network the task has."
+        ),
+    ],
     command: Annotated[list[str], typer.Argument(help="What it runs.", metavar="COMMAND")],
     env: Env = "local",
     rehearse: Rehearse = False,

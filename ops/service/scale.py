@@ -14,7 +14,7 @@ from ops.deployed import live
 from ops.deployed.deployment import Deployment
 from ops.errors import OpsError
 from ops.service import scaling
-from ops.terminal.options import DryRun, Env, Rehearse, Yes
+from ops.terminal.options import DryRun, Env, Rehearse, Yes, complete_services
 
 _POLL_SECONDS = 2.0
 _LIMIT_SECONDS = 15 * 60
@@ -37,7 +37,7 @@ class Plan:
 
 
 def command(
-    service: Annotated[str, typer.Argument(help="The service.")],
+    service: Annotated[str, typer.Argument(autocompletion=complete_services, help="The service.")],
     count: Annotated[int, typer.Argument(min=0, help="How many tasks.")],
     env: Env = "local",
     rehearse: Rehearse = False,

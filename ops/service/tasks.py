@@ -12,7 +12,7 @@ import typer
 from ops.aws.session import Session, operating
 from ops.deployed import deployment as deployed
 from ops.deployed import live
-from ops.terminal.options import AsJson, Env, Rehearse
+from ops.terminal.options import AsJson, Env, Rehearse, complete_services
 from ops.terminal.text import Listing, coloured, moment
 
 
@@ -33,7 +33,9 @@ class TaskRow:
 
 
 def command(
-    service: Annotated[str | None, typer.Argument(help="Only the tasks of this service.")] = None,
+    service: Annotated[
+        str | None, typer.Argument(autocompletion=complete_services, help="Only the tasks of this service.")
+    ] = None,
     env: Env = "local",
     rehearse: Rehearse = False,
     stopped: Annotated[

@@ -8,15 +8,15 @@ import signal
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from typer.main import get_command
 from typer.testing import CliRunner
 
 import settings
+from ops.command_line import COMMANDS as ENTRIES
 from ops.command_line import app
+from ops.terminal.lazy import Entry, every
 from tests.ops.conftest import Run
 from tests.ops.platform import Platform
 
@@ -24,15 +24,7 @@ from tests.ops.platform import Platform
 def commands() -> dict[str, Any]:
     """By its words, each command."""
 
-    def below(command: Any, words: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
-        inner = getattr(command, "commands", None)
-        if inner is None:
-            yield " ".join(words), command
-        else:
-            for name, each in inner.items():
-                yield from below(each, (*words, name))
-
-    return dict(below(get_command(app), ()))
+    return {" ".join(words): command for words, command in every(app) if not hasattr(command, "commands")}
 
 
 COMMANDS = commands()
@@ -108,11 +100,13 @@ def test_the_installed_script_is_the_module() -> None:
 
 
 INTERRUPTED = """
+import sys
+MODULE = sys.argv.pop()
 import builtins, os, signal
 from ops.__main__ import main
 original = builtins.__import__
 def importing(name, *arguments, **more):
-    if name == "ops.command_line":
+    if name == MODULE:
         os.kill(os.getpid(), signal.SIGINT)
     return original(name, *arguments, **more)
 builtins.__import__ = importing
@@ -120,9 +114,10 @@ main()
 """
 
 
-def test_who_interrupts_while_commands_are_imported_sees_no_traceback() -> None:
+@pytest.mark.parametrize("module", ["ops.command_line", "ops.deployed"])
+def test_who_interrupts_while_commands_are_imported_sees_no_traceback(module: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", INTERRUPTED],
+        [sys.executable, "-c", INTERRUPTED, "status", module],
         cwd=settings.ROOT,
         capture_output=True,
         text=True,
@@ -171,3 +166,53 @@ def test_an_answer_can_be_piped_on(run: Run) -> None:
     done = run(Platform().account(), "status", "--json")
     assert done.stdout.startswith("{")
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
+def test_what_is_listed_is_what_the_command_says_of_itself(entry: Entry) -> None:
+    told = entry.load().help
+    assert entry.listed().help == told.partition("\n\n")[0]
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["rollbak"]])
+def test_no_command_is_imported_where_none_is_called(arguments: list[str]) -> None:
+    program = f"import sys; sys.argv = ['suppliers', *{arguments}]\nfrom ops.__main__ import main\ntry: main()\nexcept SystemExit: pass\nprint(*sorted(sys.modules))"
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=settings.ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    loaded = set(done.stdout.splitlines()[-1].split())
+    assert "ops.command_line" in loaded
+    assert not loaded & {"boto3", "aws_cdk", "settings", "httpx", "ops.service.status"}
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("suppliers st", {"status"}),
+        ("suppliers dr", {"drill"}),
+        ("suppliers drill kill-", {"kill-task", "kill-zone"}),
+        ("suppliers status --env p", {"prod"}),
+        ("suppliers logs em", {"employee"}),
+    ],
+)
+def test_a_shell_completes_commands_environments_and_services(line: str, expected: set[str]) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "ops"],
+        cwd=settings.ROOT,
+        env={
+            **os.environ,
+            "_SUPPLIERS_COMPLETE": "complete_bash",
+            "COMP_WORDS": line,
+            "COMP_CWORD": str(len(line.split()) - 1),
+        },
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    assert set(done.stdout.split()) == expected

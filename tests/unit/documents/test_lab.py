@@ -6,11 +6,11 @@ import re
 from pathlib import Path
 
 import pytest
-import typer
 
 import delivery.__main__ as delivery_cli
 import settings
 from ops.command_line import app
+from ops.terminal.lazy import every
 
 PAGES = {
     language: settings.ROOT / "docs" / name for language, name in (("en", "lab.md"), ("fr", "lab.fr.md"))
@@ -38,8 +38,7 @@ def make_targets() -> set[str]:
 
 
 def ops_commands() -> set[str]:
-    command = typer.main.get_command(app)
-    return set(getattr(command, "commands", {}))
+    return {words[0] for words, _ in every(app) if words}
 
 
 @pytest.mark.parametrize("language", PAGES)
