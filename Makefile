@@ -30,11 +30,11 @@ destroy: setup ## Remove ENV; local removes all that runs here, rehearsals inclu
 monolith: setup ## Serve the application as it was before it was split, on port 8080, with no server but itself
 	@cd services && PYTHONPATH=shared:monolith python -m monolith
 
-# In three processes, as servers and containers leave the processors idle: what deploys; what runs the services, and then
-# releases one; everything else. What was beside comes last. A service's life with each controller takes as long again:
+# In three processes, as servers and containers leave the processors idle: what deploys and updates; what runs the services,
+# and then releases one; everything else. What was beside comes last. A service's life with each controller takes as long again:
 # make stories.
-DEPLOYED := tests/e2e/test_deploy.py
-SERVED := tests/services tests/e2e/test_stack_updates.py tests/e2e/test_rights.py tests/e2e/test_release.py
+DEPLOYED := tests/e2e/test_deploy.py tests/e2e/test_rights.py tests/e2e/test_stack_updates.py
+SERVED := tests/services tests/e2e/test_release.py
 STORIES := tests/e2e/test_story.py tests/e2e/test_outage.py
 
 test: setup check images browser njs scanner ## Run every check and test a pull request needs
