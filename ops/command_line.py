@@ -30,6 +30,11 @@ release = group(
 )
 task = group([Entry("run", "ops.service.one_off:run_command")], help="Run one-off tasks.")
 
+secrets = group(
+    [Entry("list", "ops.service.secrets:listed"), Entry("rotate", "ops.service.secrets:rotate")],
+    help="The secrets: when they were changed, read and rotated; never what they hold.",
+)
+
 COMMANDS = (
     Entry("deploy", "ops.deployment.commands:deploy", DEPLOY),
     Entry("destroy", "ops.deployment.commands:destroy", DEPLOY),
@@ -44,6 +49,7 @@ COMMANDS = (
     Entry("tasks", "ops.service.tasks:command", LOOK),
     Entry("logs", "ops.service.logs:command", LOOK),
     Entry("listeners", "ops.release.listeners:command", LOOK),
+    Entry("alarms", "ops.service.alarms:command", LOOK),
     Entry("waf", "ops.service.waf:command", LOOK),
     Entry("rights", "ops.rights.command:command", LOOK),
     Entry("releases", "ops.release.releases:command", RELEASE),
@@ -55,6 +61,8 @@ COMMANDS = (
     Entry("exec", "ops.service.execute:command", OPERATE),
     Entry("migrate", "ops.service.one_off:migrate", OPERATE),
     Entry("task", "ops.command_line:task", OPERATE, str(task.info.help)),
+    Entry("secrets", "ops.command_line:secrets", OPERATE, str(secrets.info.help)),
+    Entry("backups", "ops.deployment.backups:command", OPERATE),
     Entry("backup", "ops.deployment.commands:backup", OPERATE),
     Entry("restore", "ops.deployment.commands:restore", OPERATE),
     Entry("load", "ops.load.command:command", MEASURE),

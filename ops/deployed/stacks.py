@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -54,6 +55,22 @@ def physical_ids(cloudformation: Any, stack: str) -> dict[str, str]:
         for each in page["StackResourceSummaries"]
         if each.get("PhysicalResourceId") and each["ResourceStatus"] != "DELETE_COMPLETE"
     }
+
+
+def resources_of_type(cloudformation: Any, stack: str, resource_type: str) -> dict[str, str]:
+    """The physical ids of a stack's resources of a type, by their logical ids."""
+    pages = cloudformation.get_paginator("list_stack_resources").paginate(StackName=stack)
+    return {
+        each["LogicalResourceId"]: each["PhysicalResourceId"]
+        for page in pages
+        for each in page["StackResourceSummaries"]
+        if each["ResourceType"] == resource_type and each["ResourceStatus"] != "DELETE_COMPLETE"
+    }
+
+
+def readable(logical_id: str) -> str:
+    """A logical id without the digits with which CDK makes it unique."""
+    return re.sub(r"[0-9A-F]{8}$", "", logical_id)
 
 
 def resolved(cloudformation: Any, value: Any, ids: Mapping[str, str]) -> str | None:

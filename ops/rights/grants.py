@@ -7,10 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ops.deployed.stacks import readable
 from ops.synthesis.templates import Templates, merged
 
-# What CDK ends a logical id with, so that it is unique.
-_HASH = re.compile(r"[0-9A-F]{8}$")
 _FROM_ARN = re.compile(r"arn:[^:]*:[^:]*:[^:]*:[^:]*:(?=.)")
 _IN_TEXT = re.compile(r"\$\{([^}]+)\}")
 _PSEUDO = {
@@ -132,11 +131,6 @@ def text(value: Any) -> str:
 
 def _named(name: str) -> str:
     return _PSEUDO.get(name) or f"<{readable(name)}>"
-
-
-def readable(name: str) -> str:
-    """A logical id without the digits that make it unique."""
-    return _HASH.sub("", name)
 
 
 def _short(arn: str) -> str:
