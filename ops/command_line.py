@@ -30,6 +30,13 @@ release = group(
 )
 task = group([Entry("run", "ops.service.one_off:run_command")], help="Run one-off tasks.")
 
+env = group(
+    [
+        Entry("show", "ops.synthesis.environments:shown"),
+        Entry("list", "ops.synthesis.environments:listed"),
+    ],
+    help="The environments and their settings.",
+)
 secrets = group(
     [Entry("list", "ops.service.secrets:listed"), Entry("rotate", "ops.service.secrets:rotate")],
     help="The secrets: when they were changed, read and rotated; never what they hold.",
@@ -40,6 +47,7 @@ COMMANDS = (
     Entry("destroy", "ops.deployment.commands:destroy", DEPLOY),
     Entry("smoke", "ops.deployment.commands:smoke", DEPLOY),
     Entry("diff", "ops.deployment.diff:command", PLAN),
+    Entry("env", "ops.command_line:env", PLAN, str(env.info.help)),
     Entry("simulate", "ops.scaling.simulate:command", PLAN),
     Entry("doctor", "ops.doctor.command:doctor", PLAN),
     Entry("cost", "ops.cost.command:cost", PLAN),
