@@ -111,10 +111,10 @@ def restorable(session: Session) -> tuple[datetime, datetime] | None:
     rds: Any = session.clients.client("rds")
     if session.environment.database.cluster:
         (found,) = rds.describe_db_clusters(DBClusterIdentifier=identifier)["DBClusters"]
-        times = found.get("EarliestRestorableTime"), found.get("LatestRestorableTime")
+        first, last = found.get("EarliestRestorableTime"), found.get("LatestRestorableTime")
     else:
         answer = rds.describe_db_instance_automated_backups(DBInstanceIdentifier=identifier)
         windows = [each.get("RestoreWindow", {}) for each in answer["DBInstanceAutomatedBackups"]]
         window = windows[0] if windows else {}
-        times = window.get("EarliestTime"), window.get("LatestTime")
-    return times if times[0] and times[1] else None
+        first, last = window.get("EarliestTime"), window.get("LatestTime")
+    return (first, last) if first and last else None
