@@ -9,7 +9,8 @@ from collections.abc import Iterator
 import pytest
 
 from directory.storage.credentials import FixedCredentials
-from directory.storage.database import NOTHING_TO_LEND, DatabaseAway, MySQL
+from directory.storage.database import DatabaseAway
+from directory.storage.mysql import NOTHING_TO_LEND, MySQL
 from tests.services.harness import PASSWORD, VALID, MySQLServer, Service, Site, eventually, running
 
 API = "/admin/api/suppliers"

@@ -15,13 +15,17 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 
+from directory.domain.listing import MAX_SEARCH, Page
 from directory.domain.model import FIELDS
 from directory.domain.suppliers import SUPPLIERS
 from directory.domain.validation import check
 from directory.domain.words import IGNORABLE, key, search_keys, search_words, words_of
 from directory.storage.credentials import FixedCredentials
-from directory.storage.database import Database, Engine, MySQL
-from directory.storage.store import MAX_SEARCH, Page, Store, complete_keys
+from directory.storage.database import Database
+from directory.storage.engine import Engine
+from directory.storage.mysql import MySQL
+from directory.storage.search_keys import complete_keys
+from directory.storage.store import Store
 from tests.services.harness import PASSWORD, PLAIN_KEYS, VALID, MySQLServer, Site, eventually
 
 # One of each way in which scripts differ: case, marks above and below, letters that fold to several, right to left,

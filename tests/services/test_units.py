@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import pytest
 from sqlalchemy import bindparam, select
 
+from directory.domain.listing import Listing, Page
 from directory.domain.model import Entry
 from directory.domain.suppliers import SUPPLIERS
 from directory.logs import Journal, Output, exception_text
@@ -20,8 +21,9 @@ from directory.settings import Settings, SettingsError
 from directory.storage.cache import SingleFlight
 from directory.storage.database import DatabaseAway, Statement
 from directory.storage.lookup import Lookups
-from directory.storage.store import Listing, Page
-from directory.web.application import LastKnown, Problem, Routes
+from directory.web.context import LastKnown
+from directory.web.problems import Problem
+from directory.web.routes import Routes
 from tests.services.harness import SERVICES
 
 

@@ -15,7 +15,7 @@ from constructs import Construct
 # https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/rds-proxy.html#rds-proxy.limitations-my
 PROXY_PORT = 3306
 
-# What clients otherwise say to each of their connections (services/shared/directory/storage/database.py). Here the proxy says
+# What clients otherwise say to each of their connections (services/shared/directory/storage/mysql.py). Here the proxy says
 # it to each of its own: said by a client it would split the pool.
 SESSION = (
     "SET SESSION time_zone='+00:00', sql_mode='STRICT_TRANS_TABLES,NO_ZERO_DATE,"

@@ -8,13 +8,16 @@ from dataclasses import dataclass
 from directory.domain.model import Directory
 from directory.logs import Journal
 from directory.settings import Settings
-from directory.storage.database import connect
+from directory.storage.connect import connect
 from directory.storage.shared_cache import SharedCache
 from directory.storage.shared_lists import SharedLists
 from directory.storage.store import Store
-from directory.web import admin, public
-from directory.web.application import Application, Context, Routes
+from directory.web import public
+from directory.web.admin import routes as admin
+from directory.web.application import Application
+from directory.web.context import Context
 from directory.web.pages import Pages
+from directory.web.routes import Routes
 from directory.web.texts import load
 
 

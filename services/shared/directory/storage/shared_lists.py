@@ -9,9 +9,9 @@ from collections.abc import Awaitable, Callable
 
 import orjson
 
+from directory.domain.listing import DEFAULT_SIZE, Listing, Page
 from directory.domain.model import Entry
 from directory.storage.shared_cache import CacheAway, SharedCache
-from directory.storage.store import DEFAULT_SIZE, Listing, Page
 
 log = logging.getLogger("directory.shared_lists")
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from directory.domain.listing import DEFAULT_SIZE, MAX_PAGE, MAX_SEARCH, MAX_SIZE
 from directory.domain.model import FIELDS, LENGTHS, MAX_ID, SORTS, Directory
-from directory.storage.store import DEFAULT_SIZE, MAX_PAGE, MAX_SEARCH, MAX_SIZE
 
 Json = dict[str, Any]
 

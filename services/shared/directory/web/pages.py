@@ -15,9 +15,9 @@ from urllib.parse import urlencode
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup, escape
 
+from directory.domain.listing import DEFAULT_SIZE, Listing, Page
 from directory.domain.model import FIELDS, LENGTHS, SORTS, Directory, Entry
 from directory.domain.validation import shown_phone
-from directory.storage.store import DEFAULT_SIZE, Listing, Page
 from directory.web.texts import Texts
 
 _SHOWN = ("id", *FIELDS, "shown_phone", "back")

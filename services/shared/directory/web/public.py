@@ -7,23 +7,17 @@ from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import Scope, Send
 
+from directory.domain.listing import MAX_PAGE, MAX_SEARCH, MAX_SIZE, Listing, Page, composed, page_from
 from directory.domain.model import SORTS, Entry
 from directory.storage.cache import SingleFlight
-from directory.storage.store import MAX_PAGE, MAX_SEARCH, MAX_SIZE, Listing, Page, composed, page_from
 from directory.web import openapi
-from directory.web.application import (
-    Context,
-    Problem,
-    Routes,
-    Scope,
-    Send,
-    entity_versions,
-    html,
-    json,
-    language_of,
-    old,
-)
+from directory.web.context import Context
+from directory.web.problems import Problem
+from directory.web.requests import entity_versions, language_of
+from directory.web.responses import html, json, old
+from directory.web.routes import Routes
 
 # Together with the age of a large table's count, below the second in which changes have to be visible.
 _CACHE_SECONDS = 0.6

@@ -21,7 +21,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from directory.storage.shared_cache import CacheAway, SharedCache
-from directory.web.application import Problem, is_secure
+from directory.web.problems import Problem
+from directory.web.requests import is_secure
 
 log = logging.getLogger("directory.sessions")
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import settings
-from directory.storage import database as client
+from directory.storage import mysql as client
 from ops.deployed.routes import reference
 from platform_constructs.database.database_proxy import PROXY_PORT
 from tests.conftest import ENVIRONMENTS, Made, Synthesize, Template, synthesize

@@ -1,100 +1,28 @@
-"""The editors' routes: pages and JSON that change the directory."""
+"""The editors' pages: the list with what was done last, and the forms."""
 
 from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
-from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from directory.domain.listing import page_from
 from directory.domain.model import FIELDS, MAX_ID, Entry
-from directory.domain.validation import Checked, Invalid, check
+from directory.domain.validation import Checked, check
 from directory.storage.database import DatabaseAway
-from directory.storage.store import EditConflict, RequestReused, page_from
-from directory.web import openapi
-from directory.web.application import (
-    RETRY_AFTER,
-    Context,
-    Problem,
-    Routes,
-    entity_versions,
-    form_of,
-    html,
-    json,
-    json_of,
-    language_of,
-    old,
-)
+from directory.storage.store import EditConflict, RequestReused
+from directory.web.admin.fields import KEY_LENGTH, messages, whole_number
+from directory.web.context import Context
 from directory.web.pages import way_back
-from directory.web.public import api_get, api_list, represent
-from directory.web.sessions import (
-    CookieSessions,
-    Session,
-    SessionEnded,
-    Sessions,
-    SharedSessions,
-    refuse_other_sites,
-)
+from directory.web.problems import Problem
+from directory.web.requests import form_of, language_of
+from directory.web.responses import RETRY_AFTER, html, old
+from directory.web.sessions import CookieSessions, Session, SessionEnded, Sessions, SharedSessions
 from directory.web.texts import Texts
 
 _NOTICES = ("added", "saved", "deleted", "gone")
-_KEY_LENGTH = 200
-
-
-def routes(context: Context, *, documents: str = "/admin/api/openapi.json") -> Routes:
-    """Every route of one directory's editors."""
-    pages = _AdminPages(context)
-    api = _AdminApi(context)
-    addresses = context.directory.editors
-    document = openapi.document(context.directory, admin=True, path=documents)
-
-    async def openapi_json(request: Request) -> Response:
-        return json(document)
-
-    found = Routes()
-    found.add("GET", addresses.list, pages.list)
-    found.add("GET", addresses.add, pages.add_form)
-    found.add("POST", addresses.add, pages.add)
-    found.add("GET", f"{addresses.update}/{{id}}", pages.update_form)
-    found.add("POST", addresses.update, pages.update)
-    found.add("GET", f"{addresses.remove}/{{id}}", pages.remove_form)
-    found.add("POST", f"{addresses.remove}/{{id}}", pages.remove)
-    found.add("GET", addresses.api, api_list(context))
-    found.add("POST", addresses.api, api.create)
-    found.add("GET", f"{addresses.api}/{{id}}", api_get(context))
-    found.add("PUT", f"{addresses.api}/{{id}}", api.replace)
-    found.add("DELETE", f"{addresses.api}/{{id}}", api.delete)
-    found.add("GET", documents, openapi_json)
-    return found
-
-
-def landing(list_path: str) -> Routes:
-    """/admin itself leads to the list."""
-
-    async def to_list(request: Request) -> Response:
-        return RedirectResponse(list_path, 303)
-
-    found = Routes()
-    found.add("GET", "/admin", to_list)
-    found.add("GET", "/admin/", to_list)
-    return found
-
-
-def messages(t: Texts, errors: Mapping[str, Invalid], region: str) -> dict[str, str]:
-    return {
-        field: t(error.text, field=t(field), limit=error.limit, region=region)
-        if field in FIELDS
-        else t(error.text)
-        for field, error in errors.items()
-    }
-
-
-def _number(text: str, high: int) -> int | None:
-    return (
-        int(text) if text.isascii() and text.isdecimal() and len(text) <= 10 and int(text) <= high else None
-    )
 
 
 def _sessions(context: Context) -> Sessions:
@@ -106,7 +34,7 @@ def _sessions(context: Context) -> Sessions:
     )
 
 
-class _AdminPages:
+class AdminPages:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._addresses = context.directory.editors
@@ -135,8 +63,8 @@ class _AdminPages:
         return response
 
     async def _notice(self, sent: str, t: Texts) -> str:
-        kind, _, number = sent.partition(".")
-        entry_id = _number(number, MAX_ID)
+        kind, _, id_text = sent.partition(".")
+        entry_id = whole_number(id_text, MAX_ID)
         if kind not in _NOTICES or entry_id is None:
             return ""
         if kind in ("deleted", "gone"):
@@ -163,7 +91,7 @@ class _AdminPages:
         language = language_of(request.scope)
         form = await form_of(request)
         session, ended = await self._confirmed(request, form)
-        key = form.get("request", "")[:_KEY_LENGTH]
+        key = form.get("request", "")[:KEY_LENGTH]
         checked = self._check(form)
         errors = messages(self._context.texts[language], checked.errors, self._context.settings.phone_region)
 
@@ -229,7 +157,10 @@ class _AdminPages:
         t = self._context.texts[language]
         form = await form_of(request)
         session, ended = await self._confirmed(request, form)
-        entry_id, version = _number(form.get("id", ""), MAX_ID), _number(form.get("version", ""), MAX_ID)
+        entry_id, version = (
+            whole_number(form.get("id", ""), MAX_ID),
+            whole_number(form.get("version", ""), MAX_ID),
+        )
         if entry_id is None or version is None:
             raise Problem(400)
         checked = self._check(form)
@@ -282,7 +213,7 @@ class _AdminPages:
         language = language_of(request.scope)
         form = await form_of(request)
         session, ended = await self._confirmed(request, form)
-        version = _number(form["version"], MAX_ID) if "version" in form else None
+        version = whole_number(form["version"], MAX_ID) if "version" in form else None
         if "version" in form and version is None:
             raise Problem(400)
         if ended:
@@ -314,89 +245,3 @@ def _retry(unavailable: bool) -> dict[str, str]:
 
 def _form_request(key: str) -> str:
     return f"form:{key}" if key else ""
-
-
-class _AdminApi:
-    def __init__(self, context: Context) -> None:
-        self._context = context
-        self._path = context.directory.editors.api
-
-    async def _fields(self, request: Request) -> dict[str, str]:
-        refuse_other_sites(request)
-        given = await json_of(request)
-        t = self._context.texts[language_of(request.scope)]
-        region = self._context.settings.phone_region
-        checked = check(given, region=region)
-        errors = dict(checked.errors)
-        # An `id` that a client got with the fields does no harm: the URL says which one is meant.
-        errors |= {key: Invalid("invalid_unknown") for key in given if key not in FIELDS and key != "id"}
-        if errors:
-            raise Problem(422, members={"errors": messages(t, errors, region)})
-        return checked.fields
-
-    async def create(self, request: Request) -> Response:
-        fields = await self._fields(request)
-        key = request.headers.get("idempotency-key", "")
-        if len(key) > _KEY_LENGTH:
-            raise Problem(400)
-        try:
-            entry, created = await self._context.store.create(fields, request=f"api:{key}" if key else "")
-        except RequestReused:
-            t = self._context.texts[language_of(request.scope)]
-            raise Problem(422, members={"errors": {"Idempotency-Key": t("invalid_request_reused")}}) from None
-        if created:
-            request.scope["directory.change"] = True
-        return json(
-            represent(entry), status=201, headers={"Location": f"{self._path}/{entry.id}", "ETag": entry.etag}
-        )
-
-    async def replace(self, request: Request) -> Response:
-        fields = await self._fields(request)
-        wanted = request.headers.get("if-match", "").strip()
-        if not wanted:
-            raise Problem(428)
-        entry_id = request.path_params["id"]
-        try:
-            if wanted == "*":
-                entry = await self._context.store.update(entry_id, fields, version=None)
-            else:
-                entry = await self._context.store.update(
-                    entry_id, fields, version=await self._version(entry_id, wanted)
-                )
-        except EditConflict as conflict:
-            raise _conflict(conflict.current, {"id": entry_id, **fields}) from None
-        if entry is None:
-            raise Problem(404)
-        request.scope["directory.change"] = True
-        return json(represent(entry), headers={"ETag": entry.etag})
-
-    async def delete(self, request: Request) -> Response:
-        refuse_other_sites(request)
-        wanted = request.headers.get("if-match", "").strip()
-        entry_id = request.path_params["id"]
-        version = None if wanted in ("", "*") else await self._version(entry_id, wanted)
-        try:
-            deleted = await self._context.store.delete(entry_id, version=version)
-        except EditConflict as conflict:
-            raise _conflict(conflict.current, None) from None
-        if not deleted:
-            raise Problem(404)
-        request.scope["directory.change"] = True
-        return Response(status_code=204, headers={"Cache-Control": "no-store"})
-
-    async def _version(self, entry_id: int, wanted: str) -> int:
-        """The one version that an If-Match names; -1, which no entry has, if it names none of ours."""
-        versions = [
-            number for text in entity_versions(wanted) if (number := _number(text, MAX_ID)) is not None
-        ]
-        if len(versions) > 1:
-            current = await self._context.store.get(entry_id)
-            return current.version if current and current.version in versions else -1
-        return versions[0] if versions else -1
-
-
-def _conflict(current: Entry, submitted: dict[str, Any] | None) -> Problem:
-    members: dict[str, object] = {"current": represent(current)}
-    if submitted is not None:
-        members["submitted"] = submitted
-    return Problem(409, members=members, headers={"ETag": current.etag})

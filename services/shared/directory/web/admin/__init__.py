@@ -1,0 +1,1 @@
+"""The editors' part of a service: pages and JSON that change the directory."""
