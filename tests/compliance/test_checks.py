@@ -47,7 +47,7 @@ def test_cfn_lint_finds_nothing(assembly: Assembly) -> None:
         assert len(found) == len(stacks_of(name))
         templates += found
     done = subprocess.run(
-        [BIN / "cfn-lint", *templates], capture_output=True, text=True, check=False, timeout=180
+        [BIN / "cfn-lint", *templates], capture_output=True, text=True, check=False, timeout=280
     )
     assert done.returncode == 0, done.stdout + done.stderr
 

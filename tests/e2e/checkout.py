@@ -59,7 +59,7 @@ class Checkout:
             capture_output=True,
             text=True,
             check=False,
-            timeout=180,
+            timeout=400,
         )
 
     def emulator(self, command: str) -> str:
